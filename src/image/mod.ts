@@ -1,7 +1,13 @@
 /** Images: references, the content store, layers, and what containers need from them. */
 export type { ImageConfig, ImageDocument } from "../spec/oci-image.ts";
 export { HELLO_NAME, installHello } from "./archive/hello.ts";
-export { makeImage, type NewImage } from "./archive/make-image.ts";
+export {
+  addSnapshotImages,
+  idOfSnapshotImage,
+  makeImage,
+  type NewImage,
+  type SnapshotImage,
+} from "./archive/make-image.ts";
 export { saveImages } from "./archive/save.ts";
 export type { ImageSource, LoadProgress } from "./archive/stage-archive.ts";
 export {

@@ -96,6 +96,8 @@ export interface DockerArchiveImage {
   RepoTags: string[];
   /** Paths of the layers' tars in the archive, lowest first. */
   Layers: string[];
+  /** The ID of the image in the archive that it was made from. */
+  Parent?: string;
 }
 
 export const MEDIA_TYPE = {
@@ -353,6 +355,10 @@ export function parseDockerArchive(text: string, where: string): DockerArchiveIm
     if (config === undefined || config === "") throw new LighterError("invalid", `${at}.Config is missing`);
     if (layers.length > IMAGE_MAX_LAYERS)
       throw new LighterError("invalid", `${at} has ${layers.length} layers, above the limit of ${IMAGE_MAX_LAYERS}`);
-    return { Config: config, RepoTags: optionalStrings(object, "RepoTags", at) ?? [], Layers: layers };
+    const parent = optionalString(object, "Parent", at);
+    return {
+      ...{ Config: config, RepoTags: optionalStrings(object, "RepoTags", at) ?? [], Layers: layers },
+      ...(parent === undefined || parent === "" ? {} : { Parent: parent }),
+    };
   });
 }

@@ -35,6 +35,7 @@ export async function build(call: AnswerCall): Promise<void> {
     say: (text: string) => (quiet || hasStatus ? undefined : stream.send({ stream: text })),
     onStatus: (aux: object) => (hasStatus ? stream.send({ id: SOLVE_STATUS_ID, aux }) : undefined),
     wantsWarnings: hasStatus,
+    hasStepImages: !hasStatus,
     onFailure: (aux: object) => (hasStatus ? stream.send({ id: BUILD_FAILURE_ID, aux }) : undefined),
     fetchImage: (name: string, onEvent: (event: PullEvent) => void) => ensureImage(call, stream, name, onEvent),
   };

@@ -63,7 +63,7 @@ async function pruneMatching(
   const { images } = daemon;
   const deleted: RemoveRecord[] = [];
   const layerBytes = measureLayers(images);
-  for (const image of images.list().filter(matches)) {
+  for (const image of images.list().filter((each) => !each.isIntermediate && matches(each))) {
     const names = image.repoTags.length === 0 ? [image.id] : image.repoTags;
     for (const name of names) {
       const users = usersOf(daemon);
@@ -94,7 +94,7 @@ async function removeUnlessGone(
   users: ReturnType<typeof usersOf>,
 ): Promise<RemoveRecord[]> {
   try {
-    return await images.remove(name, { force: false, users });
+    return await images.remove(name, { force: false, users, parents: true });
   } catch (error) {
     // The image was removed meanwhile, or is used by a new container.
     if (error instanceof LighterError && (error.code === "not-found" || error.code === "conflict")) return [];

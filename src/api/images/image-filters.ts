@@ -47,6 +47,11 @@ function parseTime(text: string): bigint {
   return ns;
 }
 
+/** Whether the image has no name, and no other image was made from it. */
+function isDangling({ repoTags, isIntermediate }: Image): boolean {
+  return repoTags.length === 0 && !isIntermediate;
+}
+
 /** Compiles the filters of the list. @throws LighterError "invalid", "not-found" for a missing image in `before` or `since` */
 export function compileListFilters({ images }: Daemon, filters: Filters): ImageFilter {
   const untils = filters.get("until")?.map(parseTime);
@@ -59,7 +64,7 @@ export function compileListFilters({ images }: Daemon, filters: Filters): ImageF
   const [before, since] = [times("before"), times("since")];
   return (image) =>
     common(image) &&
-    (dangling === undefined || dangling === (image.repoTags.length === 0)) &&
+    (dangling === undefined || dangling === isDangling(image)) &&
     before.every((ns) => createdNs(image) < ns) &&
     since.every((ns) => createdNs(image) > ns);
 }

@@ -14,8 +14,6 @@ import { usersOf } from "./image-users.ts";
 import { pull } from "./pull-push.ts";
 
 const FILTERS = ["before", "dangling", "label", "reference", "since", "until"];
-/** The parent of every image: an image consists of layers and of no other image, so images may be removed in any order. */
-const NO_PARENT = "";
 const NEVER = "0001-01-01T00:00:00Z";
 
 /** GET /images/json */
@@ -23,7 +21,7 @@ export function listImages({ daemon, query, response, apiMinor }: AnswerCall): v
   const filters = Filters.parse(query.text("filters"), FILTERS);
   const matches = compileListFilters(daemon, filters);
   const withMatchingNames = compileReferenceFilter(filters.get("reference"));
-  const all = daemon.images.list();
+  const all = listedImages(daemon, query.boolean("all"));
   const sharedSizeOf = query.boolean("shared-size") ? measureShared(daemon, all) : () => -1;
   const users = new Map<string, number>();
   for (const { record } of daemon.engine.list()) users.set(record.imageId, (users.get(record.imageId) ?? 0) + 1);
@@ -41,6 +39,11 @@ export function listImages({ daemon, query, response, apiMinor }: AnswerCall): v
   );
 }
 
+/** The images of the store; with `isAll` also those that are only steps on the way to others. */
+export function listedImages({ images }: Daemon, isAll: boolean): Image[] {
+  return images.list().filter(({ isIntermediate }) => isAll || !isIntermediate);
+}
+
 /** An element of `GET /images/json`. */
 export function summarizeImage(image: Image): object {
   return {
@@ -48,7 +51,7 @@ export function summarizeImage(image: Image): object {
     Created: createdSeconds(image),
     Id: image.id,
     Labels: image.document.config.Labels ?? null,
-    ParentId: NO_PARENT,
+    ParentId: image.parentId,
     RepoDigests: image.repoDigests,
     RepoTags: image.repoTags,
     SharedSize: -1,
@@ -75,7 +78,7 @@ export function inspectImage({ daemon, parameter, response, apiMinor }: AnswerCa
     Id: image.id,
     RepoTags: image.repoTags,
     RepoDigests: image.repoDigests,
-    Parent: NO_PARENT,
+    Parent: image.parentId,
     Comment: document.comment || document.history.at(-1)?.comment || "",
     ...(created === undefined ? {} : { Created: created }),
     Container: "",
@@ -103,7 +106,7 @@ export function inspectImage({ daemon, parameter, response, apiMinor }: AnswerCa
   sendJson(response, 200, shapeFor("image", apiMinor, inspected));
 }
 
-/** The id shown for a step of the history, which is no image here. */
+/** The id shown for a step of the history that is no image here. */
 const MISSING_ID = "<missing>";
 
 /** GET /images/{name}/history: lists the steps, newest first. */
@@ -119,17 +122,21 @@ export function imageHistory({ daemon, parameter, response }: AnswerCall): void 
     Size: step.empty_layer ? 0 : (sizes[layer++] ?? 0),
     Tags: null as string[] | null,
   }));
-  const newest = steps.at(-1);
-  if (newest !== undefined)
-    Object.assign(newest, { Id: image.id, Tags: image.repoTags.length > 0 ? image.repoTags : null });
-  sendJson(response, 200, steps.reverse());
+  steps.reverse();
+  let [at, id]: [number, string] = [0, image.id];
+  for (; at < steps.length && id !== ""; at++) {
+    const { repoTags, parentId } = daemon.images.get(id);
+    Object.assign(steps[at]!, { Id: id, Tags: repoTags.length > 0 ? repoTags : null });
+    id = parentId;
+  }
+  sendJson(response, 200, steps);
 }
 
 /** DELETE /images/{name} */
 export async function removeImage({ daemon, parameter, query, response }: AnswerCall): Promise<void> {
   const name = parameter("name");
   if (name.trim() === "") throw new LighterError("invalid", "image name cannot be blank");
-  const options = { force: query.boolean("force"), users: usersOf(daemon) };
+  const options = { force: query.boolean("force"), users: usersOf(daemon), parents: !query.boolean("noprune") };
   const image = daemon.images.get(name);
   const records = await daemon.images.remove(name, options);
   publishRemoval(daemon, image, records);

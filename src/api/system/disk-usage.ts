@@ -5,7 +5,7 @@ import { type Daemon, pendingRemovalCount } from "../daemon/daemon-state.ts";
 import { sendJson } from "../http/protocol.ts";
 import type { AnswerCall } from "../http/router.ts";
 import { shapeFor } from "../http/versions.ts";
-import { summarizeImage } from "../images/images.ts";
+import { listedImages, summarizeImage } from "../images/images.ts";
 import { measureForList, measureVolumes } from "./measure.ts";
 import { describeVolume } from "./volumes.ts";
 
@@ -36,13 +36,14 @@ function pendingRemovals(daemon: Daemon): { PendingRemovals?: number } {
   return count === 0 ? {} : { PendingRemovals: count };
 }
 
-function describeImages({ engine, images }: Daemon, apiMinor: number): { LayersSize: number; Images: object[] } {
+function describeImages(daemon: Daemon, apiMinor: number): { LayersSize: number; Images: object[] } {
+  const { engine, images } = daemon;
   const usage = images.diskUsage();
   const shared = new Map(usage.images.map(({ id, sharedBytes }) => [id, sharedBytes]));
   const containers = engine.list();
   return {
     LayersSize: usage.layersBytes,
-    Images: images.list().map((image) =>
+    Images: listedImages(daemon, false).map((image) =>
       shapeFor("image summary", apiMinor, {
         ...summarizeImage(image),
         SharedSize: shared.get(image.id) ?? 0,

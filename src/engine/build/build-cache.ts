@@ -56,7 +56,11 @@ const MIGRATIONS: readonly string[] = [
      last_used_ms INTEGER NOT NULL,
      usage_count INTEGER NOT NULL
    ) STRICT;`,
+  `CREATE TABLE moment (key TEXT PRIMARY KEY, created TEXT NOT NULL, last_used_ms INTEGER NOT NULL) STRICT;`,
 ];
+
+/** How long the time of an outcome is remembered that no build has had. */
+const MOMENT_MAX_AGE_MS = 60 * 24 * 60 * 60 * 1000;
 
 /** Opens the database; a damaged one is removed, since it is only a cache. */
 function openDatabase(path: string): Database {
@@ -113,6 +117,17 @@ export class BuildCache implements StepCache, Disposable {
       .run(key, id, baseId, description, now, now);
   }
 
+  /** When the outcome of a step was first made; undefined if none has been. */
+  momentOf(key: string): string | undefined {
+    const row = this.#db.query("SELECT created FROM moment WHERE key = ?").get(key) as { created: string } | null;
+    if (row !== null) this.#db.query("UPDATE moment SET last_used_ms = ? WHERE key = ?").run(Date.now(), key);
+    return row?.created;
+  }
+
+  noteMoment(key: string, created: string): void {
+    this.#db.query("INSERT OR REPLACE INTO moment VALUES (?, ?, ?)").run(key, created, Date.now());
+  }
+
   /** The bytes of the files that the step has made. */
   #sizeOf({ snapshot, base }: Row): number {
     const { snapshots } = this.#images;
@@ -141,11 +156,13 @@ export class BuildCache implements StepCache, Disposable {
 
   clear(): void {
     this.#db.run("DELETE FROM step");
+    this.#db.run("DELETE FROM moment");
   }
 
   /** Removes the snapshots that no step has and no build holds, and forgets the steps whose snapshot is gone. */
   async tidy(): Promise<void> {
     const { snapshots } = this.#images;
+    this.#db.query("DELETE FROM moment WHERE last_used_ms < ?").run(Date.now() - MOMENT_MAX_AGE_MS);
     const kept = new Set<string>();
     for (const { key, snapshot, base } of this.#rows())
       if (snapshots.has(snapshot)) kept.add(snapshot).add(base);

@@ -19,6 +19,8 @@ export interface BuildRequest extends Omit<PlanOptions, "resolveImage" | "platfo
   say: (text: string) => void;
   /** Receives the progress of the graph's steps, and of the rest. */
   onStatus: (status: SolveStatus) => void;
+  /** Whether each step on the way to the image has an image, too. */
+  hasStepImages: boolean;
   /** Whether the Dockerfile is checked, too. */
   wantsWarnings: boolean;
   /** Hears where the build has failed, before `build` rejects. */

@@ -14,6 +14,7 @@ import { BuildSources } from "./build-sources.ts";
 import { checkBuilt } from "./build-warnings.ts";
 import { CopySteps } from "./copy-step.ts";
 import { followPlan } from "./follow-plan.ts";
+import { ImageChain } from "./image-chain.ts";
 import { StepOutput } from "./step-output.ts";
 import { StepRoots } from "./step-roots.ts";
 import { openWorkshop } from "./workshop.ts";
@@ -85,7 +86,16 @@ export class Builder implements Disposable {
         ...{ roots, sources, copies, signal, steps, held, output, hostConfig: request.hostConfig },
       });
       const solve = this.#solver.begin({ workshop, noCache: request.noCache, signal, watcher: progress });
-      return await followPlan({ plan, solve, images: roots.images, output, progress, request });
+      const { images } = roots;
+      const { noCache, hasStepImages: hasSteps } = request;
+      const chain = new ImageChain({ images, cache: this.#cache, noCache, hasSteps });
+      try {
+        return await followPlan({ plan, solve, images, chain, output, progress, request });
+      } catch (error) {
+        // What was there before the failure may be run.
+        await chain.store().catch((cause) => log.error(`store the images of a failed build: ${messageOf(cause)}`));
+        throw error;
+      }
     } catch (error) {
       request.onFailure(progress.locate(error, request.dockerfile, definition.text));
       throw error;

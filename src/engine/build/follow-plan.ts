@@ -1,11 +1,10 @@
 /** Has a plan solved, and says what happens as Docker's classic builder does. */
 import { shortId } from "../../base/ids.ts";
-import { formatNow } from "../../base/time.ts";
 import { type BuildPlan, canonicalName, type PlannedStage, type Solver, type Vertex } from "../../build/mod.ts";
 import type { ImageStore } from "../../image/mod.ts";
 import type { BuildProgress, BuildTask } from "./build-progress.ts";
 import type { BuildRequest } from "./build-request.ts";
-import { exportImage, type History } from "./export-image.ts";
+import type { ChainLink, ImageChain } from "./image-chain.ts";
 import type { StepOutput } from "./step-output.ts";
 
 type Solve = ReturnType<Solver["begin"]>;
@@ -14,6 +13,7 @@ interface Followed {
   plan: BuildPlan;
   solve: Solve;
   images: ImageStore;
+  chain: ImageChain;
   output: StepOutput;
   progress: BuildProgress;
   request: BuildRequest;
@@ -23,12 +23,12 @@ interface Followed {
  * Runs the stages. All begin at once; their output is shown in the order of the Dockerfile. Resolves with the id of the image, which
  * has its tags.
  */
-export async function followPlan({ plan, solve, images, output, progress, request }: Followed): Promise<string> {
+export async function followPlan({ plan, solve, images, chain, output, progress, request }: Followed): Promise<string> {
   const { globalArgs, stages } = plan;
   const { say } = request;
   for (const { vertex } of stages) if (vertex !== undefined) void solve(vertex).catch(() => {}); // told at its turn
   const count = stages.reduce((sum, { steps }) => sum + 1 + steps.length, globalArgs.length);
-  const histories = new Map<PlannedStage, History>();
+  const ends = new Map<PlannedStage, ChainLink>();
   const exported = new Set<PlannedStage>();
   for (let stage = stages.at(-1); stage !== undefined; stage = stage.baseStage) exported.add(stage);
   let [at, id] = [0, ""];
@@ -36,10 +36,9 @@ export async function followPlan({ plan, solve, images, output, progress, reques
   for (const stage of stages) {
     say(`Step ${++at}/${count} : ${stage.from}\n`);
     const base = stage.baseReference === undefined ? undefined : images.get(stage.baseReference);
-    const history = [...(base?.document.history ?? histories.get(stage.baseStage!) ?? [])];
-    histories.set(stage, history);
+    let link = ends.get(stage.baseStage!) ?? chain.begin(stage, base);
     let root = await solved(stage.baseVertex ?? stage.baseStage?.vertex, solve);
-    say(` ---> ${base === undefined ? "" : shortId(base.id)}\n`);
+    say(` ---> ${link.id === undefined ? "" : shortId(link.id)}\n`);
     for (const step of stage.steps) {
       say(`Step ${++at}/${count} : ${step.text}\n`);
       const before = images.snapshots.layersOf(root).length;
@@ -51,12 +50,15 @@ export async function followPlan({ plan, solve, images, output, progress, reques
         if (exported.has(stage)) void images.packSnapshot(root).catch(() => {}); // beside the next step; the export hears of it
       }
       const isEmpty = images.snapshots.layersOf(root).length === before;
-      history.push({ created: formatNow(), created_by: step.createdBy, ...(isEmpty ? { empty_layer: true } : {}) });
-      if (step !== stages.at(-1)!.steps.at(-1)) say(` ---> ${shortId(root)}\n`);
+      const done = await chain.add(link, stage, { ...step, root, isEmpty, isExported: exported.has(stage) });
+      link = done.link;
+      if (step.vertex === undefined && done.isKnown) say(" ---> Using cache\n");
+      if (step !== stages.at(-1)!.steps.at(-1)) say(` ---> ${shortId(link.id ?? root)}\n`);
     }
+    ends.set(stage, link);
     if (stage === stages.at(-1))
       id = await progress.task("exporting to image", async ({ part }) => {
-        const made = await exportImage(images, root, stage, history);
+        const made = await chain.finish(link, root);
         part("exporting layers", { completed: true });
         part(`writing image ${made}`, { completed: true });
         say(` ---> ${shortId(made)}\n`);

@@ -59,6 +59,7 @@ export async function commitContainer(
   const command = [...(record.config.Entrypoint ?? []), ...(record.config.Cmd ?? [])].join(" ");
   return await makeImage(images, {
     base: image,
+    ...(image === undefined ? {} : { parentId: image.id }),
     document: documentOf(platformOf(image?.document ?? images.platform), created, options.author, config),
     history: {
       created,

@@ -13,4 +13,6 @@ export interface FoundImage {
   /** One for each diffId, lowest first: the file's name, and the digest it must have if the archive names one. */
   layers: { fileName: string; digest: Digest | undefined; mediaType: string | undefined; size: number | undefined }[];
   references: Reference[];
+  /** The image among the archive's that it was made from. */
+  parentId?: Digest;
 }

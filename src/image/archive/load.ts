@@ -51,17 +51,30 @@ function verify(bytes: Uint8Array, expected: Digest | undefined, name: string): 
 export async function findImages(files: ImageFiles, platform: Platform): Promise<FoundImage[]> {
   const dockerManifest = await files.readDocument("manifest.json");
   if (dockerManifest !== undefined) {
+    const listed = parseDockerArchive(dockerManifest.toString("utf8"), "manifest.json");
     const images: FoundImage[] = [];
-    for (const image of parseDockerArchive(dockerManifest.toString("utf8"), "manifest.json"))
-      images.push(await readDockerImage(files, image));
+    for (const image of listed) images.push(await readDockerImage(files, image));
     if (images.length === 0) throw invalid("manifest.json lists no images");
-    return images;
+    return images.map((image, index) => withParent(image, listed[index]!.Parent, images));
   }
   const index = await files.readDocument("index.json");
   if (index !== undefined) return new LayoutReader(files, platform).read(index);
   const repositories = await files.readDocument("repositories");
   if (repositories !== undefined) return findLegacyImages(files, repositories);
   throw invalid("neither manifest.json nor index.json is there: not an image archive");
+}
+
+/**
+ * Adds the image that this one was made from, if that is in the archive and one step of the history shorter: so there are no
+ * circles. Source: moby image/tarexport/load.go.
+ */
+function withParent(image: FoundImage, parentId: string | undefined, all: readonly FoundImage[]): FoundImage {
+  const parent = all.find(({ configDigest }) => configDigest === parentId);
+  if (parent === undefined) return image;
+  const [longer, shorter] = [image.document.history, parent.document.history];
+  const isStep = longer.length - shorter.length === 1;
+  const isSame = JSON.stringify(longer.slice(0, shorter.length)) === JSON.stringify(shorter);
+  return isStep && isSame ? { ...image, parentId: parent.configDigest } : image;
 }
 
 async function readDockerImage(files: ImageFiles, image: DockerArchiveImage): Promise<FoundImage> {

@@ -26,7 +26,15 @@ export interface NewImage {
   layer: (make: Staging["makeLayer"]) => Promise<IngestedFile | undefined>;
   /** The name that the image gets, if any, with its tag. */
   name: Reference | undefined;
+  /** The image that it is made from, in Docker's sense. */
+  parentId?: Digest;
 }
+
+/** An image of a snapshot, which is held; it has no layer of its own. */
+export type SnapshotImage = Pick<NewImage, "document" | "parentId"> & {
+  below: PackedLayers;
+  history: ImageDocument["history"];
+};
 
 /** The digest of an empty tar, which is two zero blocks. As with Docker, it makes no layer. */
 const EMPTY_TAR_DIGEST = digestOf(new Uint8Array(1024));
@@ -38,6 +46,17 @@ export function makeImage(store: ImageStore, request: NewImage): Promise<Digest>
     const layer = made?.digest === EMPTY_TAR_DIGEST ? undefined : made;
     return { found: describeImage({ ...request, base }, layer), files: new NewFiles(layer, base) };
   });
+}
+
+/** Finds the id that the image will have. */
+export function idOfSnapshotImage({ document, history, below }: SnapshotImage): Digest {
+  return digestOf(encodeDocument(wholeDocument(document, history, below.diffIds)));
+}
+
+/** Stores images of snapshots, all at once. @throws LighterError */
+export async function addSnapshotImages(store: ImageStore, images: readonly SnapshotImage[]): Promise<void> {
+  const found = images.map((image) => describeImage({ ...image, base: undefined, name: undefined }, undefined));
+  await store.addAll(found, new NewFiles(undefined, undefined));
 }
 
 const LAYER_NAME = "layer";
@@ -66,8 +85,20 @@ class NewFiles implements ImageFiles {
   }
 }
 
+function wholeDocument(
+  document: NewImage["document"],
+  history: ImageDocument["history"],
+  diffIds: readonly DiffId[],
+): ImageDocument {
+  return { ...document, rootfs: { type: "layers", diff_ids: [...diffIds] }, history };
+}
+
+function encodeDocument(document: ImageDocument): Buffer {
+  return Buffer.from(JSON.stringify(document));
+}
+
 function describeImage(
-  { base, below, document, history, name }: NewImage,
+  { base, below, document, history, name, parentId }: Omit<NewImage, "layer">,
   layer: IngestedFile | undefined,
 ): FoundImage {
   const added =
@@ -77,14 +108,11 @@ function describeImage(
     throw new LighterError("invalid", `max depth exceeded: the image would have more than ${IMAGE_MAX_LAYERS} layers`);
   const addedIds = added.map(({ digest }) => digest as string as DiffId);
   const diffIds = [...(below?.diffIds ?? base?.document.rootfs.diff_ids ?? []), ...addedIds];
-  const whole: ImageDocument = {
-    ...document,
-    rootfs: { type: "layers", diff_ids: diffIds },
-    history: Array.isArray(history)
-      ? history
-      : [...(base?.document.history ?? []), { ...history, ...(layer === undefined ? { empty_layer: true } : {}) }],
-  };
-  const configBytes = Buffer.from(JSON.stringify(whole));
+  const steps = Array.isArray(history)
+    ? history
+    : [...(base?.document.history ?? []), { ...history, ...(layer === undefined ? { empty_layer: true } : {}) }];
+  const whole = wholeDocument(document, steps, diffIds);
+  const configBytes = encodeDocument(whole);
   const config = { mediaType: MEDIA_TYPE.ociConfig, digest: digestOf(configBytes), size: configBytes.length };
   const parsed: ImageManifest = { schemaVersion: 2, mediaType: MEDIA_TYPE.ociManifest, config, layers };
   const manifestBytes = Buffer.from(JSON.stringify(parsed));
@@ -100,5 +128,6 @@ function describeImage(
       size,
     })),
     references: name === undefined ? [] : [name],
+    ...(parentId === undefined ? {} : { parentId }),
   };
 }

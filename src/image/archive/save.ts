@@ -143,7 +143,11 @@ async function* writeArchive(
     yield new Uint8Array(tarPaddingBytes(size));
   }
   yield document("index.json", indexOf(chosen));
-  yield document("manifest.json", chosen.map(describeForDocker));
+  const ids = new Set(chosen.map(({ image }) => image.id));
+  yield document(
+    "manifest.json",
+    chosen.map((each) => describeForDocker(each, ids)),
+  );
   yield document("oci-layout", { imageLayoutVersion: "1.0.0" });
   const repositories = repositoriesOf(chosen);
   if (Object.keys(repositories).length > 0) yield document("repositories", repositories);
@@ -191,7 +195,7 @@ function indexOf(chosen: readonly ChosenImage[]): object {
   return { schemaVersion: 2, mediaType: MEDIA_TYPE.ociIndex, manifests };
 }
 
-function describeForDocker({ image, names }: ChosenImage): object {
+function describeForDocker({ image, names }: ChosenImage, ids: ReadonlySet<string>): object {
   const { layers } = image.manifest;
   const sources = image.document.rootfs.diff_ids.map((diffId, index) => {
     const { mediaType, size, digest } = layers[index]!;
@@ -201,6 +205,7 @@ function describeForDocker({ image, names }: ChosenImage): object {
     Config: blobPath(image.id),
     RepoTags: names.length === 0 ? null : names.map(familiarReference),
     Layers: layers.map(({ digest }) => blobPath(digest)),
+    ...(ids.has(image.parentId) ? { Parent: image.parentId } : {}),
     LayerSources: Object.fromEntries(sources),
   };
 }

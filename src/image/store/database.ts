@@ -41,6 +41,8 @@ export interface ImageRecord {
   manifestMediaType: string;
   /** When a container was last made or started from it, or when it was loaded or pulled. */
   lastUsedAtMs: number;
+  /** The image that it was made from by a step of a build, or by a commit. */
+  parent?: Digest;
 }
 
 /** A snapshot's row. */
@@ -65,6 +67,8 @@ export interface SnapshotLayerRecord {
 export interface Changes {
   addLayers?: readonly LayerRecord[];
   addImages?: readonly ImageRecord[];
+  /** Images by the image that they were made from. */
+  setParents?: ReadonlyMap<Digest, Digest>;
   /** Images by reference; a reference that meant another image is moved. */
   setReferences?: ReadonlyMap<string, Digest>;
   deleteReferences?: readonly string[];
@@ -95,6 +99,7 @@ interface ImageRow {
   manifest_size: number;
   manifest_media_type: string;
   last_used_at_ms: number;
+  parent: string | null;
 }
 
 /** The steps to each schema version, in order; `user_version` counts those applied. Append only. */
@@ -139,6 +144,7 @@ const MIGRATIONS: readonly string[] = [
    ) STRICT;
    DELETE FROM image WHERE is_cache = 1 AND id NOT IN (SELECT image_id FROM reference);
    ALTER TABLE image DROP COLUMN is_cache;`,
+  `ALTER TABLE image ADD COLUMN parent TEXT;`,
 ];
 
 /**
@@ -195,6 +201,7 @@ export class ImageDatabase implements Disposable {
       manifestSize: row.manifest_size,
       manifestMediaType: row.manifest_media_type,
       lastUsedAtMs: row.last_used_at_ms,
+      ...(row.parent === null ? {} : { parent: row.parent as Digest }),
     }));
   }
 
@@ -259,6 +266,8 @@ export class ImageDatabase implements Disposable {
     );
     for (const image of changes.addImages ?? [])
       addImage.run(image.id, image.manifestDigest, image.manifestSize, image.manifestMediaType, image.lastUsedAtMs);
+    const setParent = db.query("UPDATE image SET parent = ? WHERE id = ?");
+    for (const [id, parent] of changes.setParents ?? []) setParent.run(parent, id);
     const setReference = db.query("INSERT OR REPLACE INTO reference (name, image_id) VALUES (?, ?)");
     for (const [name, id] of changes.setReferences ?? []) setReference.run(name, id);
     const deleteReference = db.query("DELETE FROM reference WHERE name = ?");

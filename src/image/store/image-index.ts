@@ -15,6 +15,8 @@ export class ImageIndex {
   readonly #images = new Map<Digest, StoredImage>();
   /** Images by full reference. */
   readonly #references = new Map<string, StoredImage>();
+  /** By the image that they were made from. */
+  readonly #children = new Map<Digest, Set<Digest>>();
 
   values(): StoredImage[] {
     return [...this.#images.values()];
@@ -30,10 +32,23 @@ export class ImageIndex {
 
   add(image: StoredImage): void {
     this.#images.set(image.id, image);
+    if (image.parent !== undefined) this.setParent(image, image.parent);
   }
 
   delete(id: Digest): void {
+    const parent = this.#images.get(id)?.parent;
+    if (parent !== undefined) this.#children.get(parent)?.delete(id);
     this.#images.delete(id);
+  }
+
+  setParent(image: StoredImage, parent: Digest): void {
+    image.parent = parent;
+    this.#children.set(parent, (this.#children.get(parent) ?? new Set()).add(image.id));
+  }
+
+  /** Whether images were made from this one. */
+  hasChildren(id: Digest): boolean {
+    return (this.#children.get(id)?.size ?? 0) > 0;
   }
 
   setReference(name: string, image: StoredImage): void {

@@ -3,6 +3,7 @@
 import type { ChainId, Digest } from "../../base/ids.ts";
 import { familiarReference, parseReference } from "../../spec/image-reference.ts";
 import type { ImageDocument, ImageManifest } from "../../spec/oci-image.ts";
+import type { ImageIndex } from "./image-index.ts";
 import { chainIdsOf } from "./layers.ts";
 import type { StoredImage } from "./staging.ts";
 
@@ -21,9 +22,13 @@ export interface Image {
   repoTags: string[];
   /** Familiar names with digest, sorted. */
   repoDigests: string[];
+  /** The image that it was made from, by a step of a build or by a commit; "" if there is none. */
+  parentId: Digest | "";
+  /** Whether it has no name, and other images were made from it: lists leave it out. */
+  isIntermediate: boolean;
 }
 
-export function presentImage(image: StoredImage): Image {
+export function presentImage(image: StoredImage, index: ImageIndex): Image {
   const references = [...image.references].map(parseReference);
   const names = (hasDigest: boolean): string[] =>
     references
@@ -40,5 +45,7 @@ export function presentImage(image: StoredImage): Image {
     sizeBytes: image.layers.reduce((sum, layer) => sum + layer.sizeBytes, 0),
     repoTags: names(false),
     repoDigests: names(true),
+    parentId: image.parent !== undefined && index.has(image.parent) ? image.parent : "",
+    isIntermediate: references.length === 0 && index.hasChildren(image.id),
   };
 }

@@ -4,7 +4,11 @@ import { parseReference, withDefaultTag } from "../../spec/image-reference.ts";
 import { planRemovalByName } from "./removal.ts";
 
 const DIGEST = `sha256:${"a".repeat(64)}`;
-const image = (...references: string[]) => ({ id: DIGEST as Digest, references: new Set(references) });
+const image = (...references: string[]) => ({
+  id: DIGEST as Digest,
+  references: new Set(references),
+  hasChildren: false,
+});
 const plan = (of: ReturnType<typeof image>, name: string) =>
   planRemovalByName(of, withDefaultTag(parseReference(name)), [], false);
 

@@ -21,6 +21,8 @@ export interface ImageUser {
 interface NamedImage {
   id: Digest;
   references: ReadonlySet<string>;
+  /** Whether other images were made from it. */
+  hasChildren: boolean;
 }
 
 export interface RemovalPlan {
@@ -54,7 +56,7 @@ export function planRemovalByName(
       `unable to remove repository reference "${familiarReference(reference)}" (must force) - container ${shortId(user.containerId)} is using its referenced image ${shortId(image.id)}`,
     );
   if (!isLast) return { names: withLastDigests(image, name, reference), deletesImage: false };
-  return { names: [...image.references], deletesImage: user === undefined };
+  return { names: [...image.references], deletesImage: user === undefined && !image.hasChildren };
 }
 
 /** The names to remove: this one and, with a repository's last tag, the digests that the image has there. */
@@ -67,6 +69,7 @@ function withLastDigests(image: NamedImage, name: string, reference: Reference):
 
 export function planRemovalById(image: NamedImage, users: readonly ImageUser[], force: boolean): RemovalPlan {
   const unable = `unable to delete ${shortId(image.id)}`;
+  if (image.hasChildren) throw conflict(`${unable} (cannot be forced) - image has dependent child images`);
   const running = users.find((user) => user.isRunning);
   if (running !== undefined)
     throw conflict(

@@ -25,12 +25,16 @@ export interface StoredImage {
   /** Full references. */
   references: Set<string>;
   lastUsedAtMs: number;
+  /** The image that it was made from, which may be gone. */
+  parent?: Digest;
 }
 
 /** An image that is about to be stored: its documents and layers are in place, and nothing names them yet. */
 export interface StagedImage {
   image: StoredImage;
   names: Reference[];
+  /** The image that it was made from, if it was not known by now. */
+  parent?: Digest;
 }
 
 /** The digests of all blobs that the image needs. */

@@ -309,6 +309,9 @@ export class ImageStore implements AsyncDisposable {
       images.flatMap(({ layers }) => layers).filter((layer) => !this.#layers.isCommitted(layer)),
     );
     const addImages = new Set(images.filter(({ id }) => !this.#index.has(id)));
+    const setParents = new Map<StoredImage, Digest>();
+    for (const [index, { parent }] of staged.entries())
+      if (parent !== undefined && images[index]!.parent === undefined) setParents.set(images[index]!, parent);
     const setReferences = new Map<string, StoredImage>();
     for (const [index, { names }] of staged.entries())
       for (const name of names) setReferences.set(formatReference(name), images[index]!);
@@ -321,12 +324,14 @@ export class ImageStore implements AsyncDisposable {
       syncedSnapshots,
       addLayers: [...addLayers],
       addImages: [...addImages],
+      setParents: new Map([...setParents].map(([{ id }, parent]) => [id, parent])),
       setReferences: new Map([...setReferences].map(([name, { id }]) => [name, id])),
       nextDirectory: this.#layers.nextDirectory,
     });
     this.#layers.setCommitted(addLayers);
     this.snapshots.setSynced(syncedSnapshots);
     for (const image of addImages) this.#index.add(image);
+    for (const [image, parent] of setParents) this.#index.setParent(image, parent);
     for (const [name, image] of setReferences) this.#index.setReference(name, image);
     await this.#writeLayout();
   }
@@ -450,20 +455,21 @@ export class ImageStore implements AsyncDisposable {
     onProgress: (progress: LoadProgress) => void,
   ): Promise<StagedImage> {
     const known = this.#index.get(found.configDigest);
-    if (known === undefined)
-      return await stageArchiveImage(found, { files, staging, blobs: this.#blobs, layers: this.#layers, onProgress });
+    const parent = found.parentId === undefined ? {} : { parent: found.parentId };
+    const parts = { files, staging, blobs: this.#blobs, layers: this.#layers, onProgress };
+    if (known === undefined) return { ...(await stageArchiveImage(found, parts)), ...parent };
     staging.leaseImage(known);
-    return { image: known, names: found.references };
+    return { image: known, names: found.references, ...parent };
   }
 
   // --- Reading ---
 
-  /** The images, newest first. */
+  /** The images, newest first, with those that are only steps on the way to others. */
   list(): Image[] {
     const createdMs = (image: Image): number => Date.parse(image.document.created ?? "") || 0;
     return this.#index
       .values()
-      .map(presentImage)
+      .map((image) => presentImage(image, this.#index))
       .sort((a, b) => createdMs(b) - createdMs(a) || (a.id < b.id ? -1 : 1));
   }
 
@@ -472,7 +478,7 @@ export class ImageStore implements AsyncDisposable {
    * @throws LighterError ("not-found": "No such image: x:latest"; "invalid": not a reference, or an ambiguous id).
    */
   get(nameOrId: string): Image {
-    return presentImage(this.#index.find(nameOrId).image);
+    return presentImage(this.#index.find(nameOrId).image, this.#index);
   }
 
   /** The image that a full reference means. */
@@ -586,18 +592,38 @@ export class ImageStore implements AsyncDisposable {
   /**
    * Docker's `rmi`. By name, it removes the name, and the image with its last name; by id, the image with all its names. `users`
    * are all containers. An image that a stopped container holds loses its names when forced, and its content stays until a
-   * removal without that container (Docker deletes it and lets the container keep the layers).
+   * removal without that container (Docker deletes it and lets the container keep the layers). An image from which others were made
+   * loses its names alone. With `parents`, the images that it was made from go with it, up to one that has a name or another user.
    * @throws LighterError ("not-found", "conflict") with Docker's wording.
    */
-  remove(nameOrId: string, options: { force: boolean; users: readonly ImageUser[] }): Promise<RemoveRecord[]> {
+  remove(
+    nameOrId: string,
+    { force, users: all, parents = false }: { force: boolean; users: readonly ImageUser[]; parents?: boolean },
+  ): Promise<RemoveRecord[]> {
     return this.#change(async () => {
       const { image, byId } = this.#index.find(nameOrId);
-      const users = options.users.filter((user) => user.imageId === image.id);
+      const users = all.filter((user) => user.imageId === image.id);
+      const described = { ...image, hasChildren: this.#index.hasChildren(image.id) };
       const plan = byId
-        ? planRemovalById(image, users, options.force)
-        : planRemovalByName(image, withDefaultTag(parseReference(nameOrId)), users, options.force);
-      return await this.#removePlanned(image, plan);
+        ? planRemovalById(described, users, force)
+        : planRemovalByName(described, withDefaultTag(parseReference(nameOrId)), users, force);
+      const records = await this.#removePlanned(image, plan);
+      if (!parents || !plan.deletesImage) return records;
+      for (const parent of this.#unneededAbove(image, all))
+        records.push(...(await this.#removePlanned(parent, { names: [], deletesImage: true })));
+      return records;
     });
+  }
+
+  /** Yields the images that a removed one was made from and that nothing else needs; each is removed before the next is sought. */
+  *#unneededAbove({ parent }: StoredImage, users: readonly ImageUser[]): Generator<StoredImage> {
+    for (let id = parent; id !== undefined; ) {
+      const image: StoredImage | undefined = this.#index.get(id);
+      if (image === undefined || image.references.size > 0 || this.#index.hasChildren(id)) return;
+      if (users.some(({ imageId }) => imageId === id)) return;
+      yield image;
+      id = image.parent;
+    }
   }
 
   async #removePlanned(image: StoredImage, plan: RemovalPlan): Promise<RemoveRecord[]> {
@@ -635,9 +661,11 @@ export class ImageStore implements AsyncDisposable {
   /** Removes images that have no name and that no container holds (`image prune`), and what failed pulls have left. */
   async prune(users: readonly ImageUser[]): Promise<RemoveRecord[]> {
     const held = new Set(users.map((user) => user.imageId));
-    const dangling = this.#index.values().filter((image) => image.references.size === 0 && !held.has(image.id));
+    const isDangling = ({ id, references }: StoredImage) =>
+      references.size === 0 && !held.has(id) && !this.#index.hasChildren(id);
     const records: RemoveRecord[] = [];
-    for (const image of dangling) records.push(...(await this.remove(image.id, { force: false, users })));
+    for (const { id } of this.#index.values().filter(isDangling))
+      records.push(...(await this.remove(id, { force: false, users, parents: true })));
     await this.#change(async () => {
       const layers = this.#content.freeLayers();
       await this.#content.removeLayers(layers);
@@ -694,9 +722,20 @@ export class ImageStore implements AsyncDisposable {
     return await this.addStaged({ keepUnfinished: false }, async (staging) => {
       const base = baseId === undefined ? undefined : this.#index.find(baseId).image;
       if (base !== undefined) staging.leaseImage(base);
-      const { found, files } = await make(base && presentImage(base), (source) => staging.makeLayer(source));
+      const { found, files } = await make(base && presentImage(base, this.#index), (source) =>
+        staging.makeLayer(source),
+      );
       const staged = await this.#stageFound(found, files, staging, () => {});
       return { staged: [staged], result: found.configDigest };
+    });
+  }
+
+  /** Stores images whose layers the store has, in one transaction. @throws LighterError */
+  async addAll(found: readonly FoundImage[], files: ImageFiles): Promise<void> {
+    await this.addStaged({ keepUnfinished: false }, async (staging) => {
+      const staged: StagedImage[] = [];
+      for (const each of found) staged.push(await this.#stageFound(each, files, staging, () => {}));
+      return { staged, result: undefined };
     });
   }
 }

@@ -148,7 +148,8 @@ real("a Dockerfile is built in steps, and found in the cache afterwards", async 
     '/bin/sh -c echo said; cat /made; echo "$A"',
   ]);
   const again = await build(context, query);
-  expect(again.said.match(/Using cache/g)).toHaveLength(5);
+  expect(again.said.match(/Using cache/g)).toHaveLength(9);
+  expect(again.id).toBe(id);
   expect(again.said).not.toContain("Running in");
 });
 
@@ -461,6 +462,38 @@ stock(
     }
   },
 );
+
+real("each step has an image, which goes with the image that was made of it", async () => {
+  const { id, said } = await build(contextOf("FROM tools:1\nENV A=b\nRUN echo > /one\nCMD true"), "t=chain:1");
+  const parents: string[] = [];
+  const { json: base } = await daemon.request("GET", "/images/tools:1/json");
+  for (let at = id; at !== ""; at = (await daemon.request("GET", `/images/${at}/json`)).json.Parent) parents.push(at);
+  expect(parents).toHaveLength(4);
+  expect(parents[3]).toBe(base.Id);
+  const { json: history } = await daemon.request("GET", "/images/chain:1/history");
+  expect(history.map(({ Id }: { Id: string }) => Id).slice(0, 4)).toEqual(parents);
+  expect(said.match(/^ ---> ID$/gm)).toHaveLength(4);
+  expect(await output(parents[1]!, "ls", "/one")).toBe("/one\n");
+  const ids = async (query: string) =>
+    (await daemon.request("GET", `/images/json?${query}`)).json.map(({ Id }: { Id: string }) => Id);
+  expect(await ids("")).not.toContain(parents[1]);
+  expect(await ids("all=1")).toContain(parents[1]);
+  const { json: removed } = await daemon.request("DELETE", "/images/chain:1");
+  expect(removed.filter(({ Deleted = "" }) => parents.includes(Deleted))).toEqual(
+    parents.slice(0, 3).map((Deleted) => ({ Deleted })),
+  );
+  expect((await build(contextOf("FROM tools:1\nENV A=b\nRUN echo > /one\nCMD true"), "t=chain:1")).id).toBe(id);
+  await daemon.request("DELETE", "/images/chain:1");
+});
+
+real("what was there before a step that failed may be run", async () => {
+  const context = contextOf("FROM tools:1\nRUN echo kept > /kept\nRUN false");
+  const { text } = await daemon.request("POST", "/build", context, { "Content-Type": "application/x-tar" });
+  const [last] = [...text.matchAll(/ ---> ([0-9a-f]{12})\\n/g)].slice(-1);
+  expect(await output(last![1]!, "cat", "/kept")).toBe("kept\n");
+  const { json } = await daemon.request("DELETE", `/images/${last![1]}`);
+  expect(json).toContainEqual({ Deleted: expect.stringContaining(last![1]!) });
+});
 
 real("a daemon that is killed in the middle of a step leaves nothing but its cache", async () => {
   const dockerfile = "FROM tools:1\nRUN echo kept > /kept\nRUN echo unfinished > /x; sleep 100124";

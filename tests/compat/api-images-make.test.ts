@@ -32,8 +32,8 @@ async function load(tag: string, config: object = {}, content = "of the base"): 
 }
 
 /** A container with files of its own, as if it had run. */
-async function containerWith(files: Record<string, string | Uint8Array>, name = ""): Promise<string> {
-  const id = await api.create({ Image: "base:1" }, name);
+async function containerWith(files: Record<string, string | Uint8Array>, name = "", Image = "base:1"): Promise<string> {
+  const id = await api.create({ Image }, name);
   const { upper } = api.engine.paths.container(id);
   mkdirSync(upper, { recursive: true });
   for (const [path, content] of Object.entries(files)) writeFileSync(join(upper, path), content);
@@ -54,9 +54,47 @@ test("a container that never ran is committed without a layer, and its step says
   const { json: history } = await api.request("GET", "/images/same/history");
   expect(history).toMatchObject([
     { Id: json.Id, CreatedBy: "a b", Size: 0, Tags: ["same:latest"] },
-    { Id: "<missing>", CreatedBy: "test", Size: 11, Tags: null },
+    { Id: base.Id, CreatedBy: "test", Size: 11, Tags: ["base:1"] },
   ]);
   await api.request("DELETE", `/containers/${id}`);
+});
+
+test("an image knows the one it was committed from, through save and load too, which stays as long as there are others of it", async () => {
+  const inspect = async (name: string) => (await api.request("GET", `/images/${name}/json`)).json;
+  const commitFrom = async (image: string, repo: string, file: string): Promise<string> => {
+    const container = await containerWith({ [file]: file }, "", image);
+    const { json } = await api.request("POST", `/commit?container=${container}&repo=${repo}`);
+    await api.request("DELETE", `/containers/${container}`);
+    return json.Id;
+  };
+  const parent = await commitFrom("base:1", "parent", "first");
+  const child = await commitFrom("parent", "child", "second");
+  expect((await inspect("child")).Parent).toBe(parent);
+  expect((await inspect("parent")).Parent).toBe((await inspect("base:1")).Id);
+  const history = (await api.request("GET", "/images/child/history")).json;
+  expect(history.map(({ Id }: { Id: string }) => Id).slice(0, 2)).toEqual([child, parent]);
+  const { message } = (await api.request("DELETE", `/images/${parent}?force=1`)).json;
+  expect(message).toBe(
+    `conflict: unable to delete ${parent.slice(7, 19)} (cannot be forced) - image has dependent child images`,
+  );
+  const saved = Buffer.from((await api.request("GET", "/images/get?names=child&names=parent")).text, "latin1");
+  // Without its name it is a step on the way to the other, and in no list but that of all.
+  expect((await api.request("DELETE", "/images/parent")).json).toEqual([{ Untagged: "parent:latest" }]);
+  expect(await list("")).not.toContain(parent);
+  expect(await list("all=1")).toContain(parent);
+  expect(await list(`filters=${encodeURIComponent('{"dangling":["true"]}')}`)).not.toContain(parent);
+  const pruned = (await api.request("POST", "/images/prune")).json;
+  expect(JSON.stringify(pruned)).not.toContain(parent);
+  expect((await api.request("DELETE", "/images/child?noprune=1")).json).toContainEqual({ Deleted: child });
+  expect(await list("")).toContain(parent);
+  await api.request("DELETE", `/images/${parent}`);
+  await api.request("POST", "/images/load", saved, { "Content-Type": "application/x-tar" });
+  expect((await inspect("child")).Parent).toBe(parent);
+  expect((await inspect("parent")).Parent).toBe("");
+  await api.request("DELETE", "/images/parent");
+  const removed = (await api.request("DELETE", "/images/child")).json;
+  expect(removed).toContainEqual({ Deleted: child });
+  expect(removed).toContainEqual({ Deleted: parent });
 });
 
 test("committing the same files twice makes two images that share a layer", async () => {

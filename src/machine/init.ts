@@ -13,17 +13,32 @@ export interface InitFacts {
 /** The number of SIGRTMIN+3 with glibc: systemd's halt. */
 const RTMIN_PLUS_3 = 37;
 
-/** Inits that take SIGINT for ctrl-alt-del, and so for a shutdown in good order: sysvinit, OpenRC's, runit, s6. */
-const CTRL_ALT_DEL = new Set(["init", "openrc-init", "runit", "runit-init", "s6-svscan", "s6-linux-init"]);
+const RUNIT = new Set(["runit", "runit-init"]);
+/** Inits that take SIGINT for ctrl-alt-del, and so for a shutdown in good order: sysvinit, runit, s6. */
+const CTRL_ALT_DEL = new Set(["init", ...RUNIT, "s6-svscan", "s6-linux-init"]);
+
+const fileOf = ({ executable }: InitFacts) => basename(executable.replace(/ \(deleted\)$/, ""));
 
 /**
- * Returns the signal at which this init shuts the machine down. A plain program gets SIGTERM, as in every container.
- * Sources: systemd(1), "Signals"; init(8) of sysvinit; init/init.c of busybox; openrc-init(8); runit(8).
+ * Returns a program of the machine that has this init shut down, for one that no signal tells to: runit waits for a file, and at
+ * SIGINT Debian's runs a script that waits 14 seconds. Source: runit-init(8).
  */
-export function shutdownSignal({ executable, status }: InitFacts): number {
-  const file = basename(executable.replace(/ \(deleted\)$/, ""));
+export function shutdownCommand(facts: InitFacts): string[] | undefined {
+  return RUNIT.has(fileOf(facts)) ? ["/sbin/runit-init", "0"] : undefined;
+}
+
+/**
+ * Returns the signal at which this init shuts the machine down. A plain program gets SIGTERM, as in every container; that is what
+ * OpenRC's own init takes for a shutdown, too.
+ * Sources: systemd(1), "Signals"; init(8) of sysvinit; init/init.c of busybox; openrc-init(8); runit(8); s6-svscan's manual.
+ */
+export function shutdownSignal(facts: InitFacts): number {
+  const { status } = facts;
+  const file = fileOf(facts);
   const name = /^Name:\t(.*)$/m.exec(status)?.[1] ?? "";
-  if (has(maskOf(status, "SigBlk"), RTMIN_PLUS_3)) return RTMIN_PLUS_3;
+  const blocked = maskOf(status, "SigBlk");
+  // systemd blocks what it reads from a signalfd. Inits that block whatever there is read something else.
+  if (has(blocked, RTMIN_PLUS_3) && !has(blocked, SIGNALS.QUIT!)) return RTMIN_PLUS_3;
   // The signals that an init waits for by sigtimedwait(2), as busybox's does, are not shown.
   if (file === "busybox") return name === "init" || name === "linuxrc" ? SIGNALS.USR2! : SIGNALS.TERM!;
   const caught = maskOf(status, "SigCgt");

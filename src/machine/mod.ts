@@ -8,7 +8,7 @@ export { seedFiles } from "./cloud-init.ts";
 export { machineDefaults } from "./defaults.ts";
 export { machineEnvironment } from "./environment.ts";
 export { CREDENTIALS_DIRECTORY, etcFiles, hostFiles, type MachineFile, machineUuid, NOTIFY_NAME } from "./files.ts";
-export { type Ending, endingOf, type InitFacts, shutdownSignal } from "./init.ts";
+export { type Ending, endingOf, type InitFacts, shutdownCommand, shutdownSignal } from "./init.ts";
 export { machineMounts } from "./mounts.ts";
 export { MACHINE_RUNTIME } from "./name.ts";
 export { endOfMachine, type MachineEnd, type MachineState, parseMachineState } from "./notify.ts";

@@ -203,7 +203,7 @@ here("a commit of a machine is an image that starts as another machine", async (
   await remove(copy);
 });
 
-rootedWith("busybox", "mmdebstrap")(
+rootedWith("busybox", "unshare")(
   "image bootstrap --machine asks for what a machine needs, and makes an image that starts",
   async () => {
     const bin = mkdtempSync(join(folder, "bootstrap-"));

@@ -267,6 +267,29 @@ describe("the life of a machine", () => {
     }
   });
 
+  rootedWith("dash")("is told by its own program where its init is runit, and by a signal if that fails", async () => {
+    // A shell by runit's name, and a program that ends it, or fails.
+    const init = 'trap "exit 7" USR1; trap "exit 8" INT; echo up; while :; do sleep 1000000 & wait; done';
+    const layer = rawTar(
+      ...["bin", "lib", "lib64"].map((name) => ({ name, type: "2", linkName: `usr/${name}` })),
+      { name: "opt/runit", content: readFileSync(Bun.which("dash")!), mode: 0o755 },
+      { name: "sbin/runit-init", content: '#!/bin/sh\n[ "$1" = 0 ] && [ ! -e /fails ] && kill -USR1 1', mode: 0o755 },
+    );
+    await load(dockerArchive({ layers: [layer], tags: ["init:runit"], config: {} }));
+    const HostConfig = { ...MACHINE, Binds: ["/usr:/usr:ro"] };
+    for (const [prepared, code] of [
+      ["", 7],
+      ["touch /fails; ", 8],
+      ["rm /sbin/runit-init; ", 8],
+    ] as const) {
+      const id = await daemon.run({ Image: "init:runit", Cmd: ["/opt/runit", "-c", prepared + init], HostConfig });
+      await until(async () => (await console(id)).includes("up\r\n"), "it is up");
+      await daemon.request("POST", `/containers/${id}/stop?t=-1`);
+      expect((await stateOf(id)).slice(0, 2)).toEqual(["exited", code]);
+      await remove(id);
+    }
+  });
+
   here("reboots with the same address, uncounted, also with --rm, and restarts by hand", async () => {
     const [first, id] = [await startBusybox(), await startBusybox({}, { AutoRemove: true })];
     const address = await addressOf(id);

@@ -6,7 +6,7 @@ import { settlesWithin } from "../../base/timer.ts";
 import type { Container } from "../container.ts";
 import type { Engine } from "../engine.ts";
 import { notRunning } from "../errors.ts";
-import { signalOfInit } from "./machine-init.ts";
+import { shutDownByCommand, signalOfInit } from "./machine-init.ts";
 import { thawPaused } from "./pause.ts";
 
 /** The default of Docker. */
@@ -30,8 +30,14 @@ interface Signalled {
 /**
  * Sends a user's signal. As with Docker it ends what the restart policy does: any signal, unless the container names a stop
  * signal; then that one, and SIGKILL.
+ * @param isShutdown true if it may be said in another way
  */
-async function signalByHand(engine: Engine, container: Container, number: number): Promise<Signalled> {
+async function signalByHand(
+  engine: Engine,
+  container: Container,
+  number: number,
+  isShutdown = false,
+): Promise<Signalled> {
   const { StopSignal } = container.record.config;
   const stopSignal = StopSignal ? parseSignal(StopSignal) : signalOfInit(container);
   const isLast = stopSignal === undefined || number === stopSignal || number === SIGNALS.KILL;
@@ -46,7 +52,8 @@ async function signalByHand(engine: Engine, container: Container, number: number
   if (!container.isRunning || supervised === undefined) return { sent: false, ended: Promise.resolve() };
   const ended = container.wait("not-running");
   container.publish("kill", { signal: String(number) });
-  const sent = await supervised.signal(number);
+  const signal = () => supervised.signal(number);
+  const sent = (isShutdown && (await shutDownByCommand(engine.execs, container, signal))) || (await signal());
   if (isLast) await thawPaused(engine, container); // only then the signal arrives
   return { sent, ended };
 }
@@ -68,11 +75,11 @@ export interface StopOptions {
  */
 export async function stop(engine: Engine, container: Container, options: StopOptions): Promise<boolean> {
   const { config } = container.record;
-  const ofInit = signalOfInit(container) ?? SIGNALS.TERM!;
-  const signal = parseSignalOr(options.signal || config.StopSignal || undefined, ofInit);
+  const named = options.signal || config.StopSignal || undefined;
+  const signal = parseSignalOr(named, signalOfInit(container) ?? SIGNALS.TERM!);
   const timeoutSeconds = options.timeoutSeconds ?? config.StopTimeout ?? STOP_TIMEOUT_SECONDS;
   if (!container.isActive) return false;
-  const { ended } = await signalByHand(engine, container, signal);
+  const { ended } = await signalByHand(engine, container, signal, named === undefined);
   if (timeoutSeconds >= 0 && !(await settlesWithin(ended, timeoutSeconds * 1000))) await killForGood(engine, container);
   await ended;
   container.publish("stop");

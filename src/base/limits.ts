@@ -127,6 +127,8 @@ export const API_HEAD_MAX_BYTES = 64 * 1024;
 /** The output of a program of the host that we run, such as ps(1). */
 export const PROGRAM_OUTPUT_MAX_BYTES = 16 * 1024 * 1024;
 export const PROGRAM_TIMEOUT_MS = 10_000;
+/** One command of git, which may fetch a repository with all of its history. */
+export const GIT_TIMEOUT_MS = 30 * 60_000;
 /** What a client of a container's statistics may leave unread before it gets no more for a while. */
 export const STATS_BACKLOG_MAX_BYTES = 64 * 1024;
 /** Our own file about an exec: the request's body, with every character escaped. */
@@ -235,6 +237,8 @@ export const DOCKERFILE_MAX_CHARS = 256 * 1024;
 /**
  * The characters of a Dockerfile that is built from. It is parsed in one go, in a second at worst; beyond this it is refused.
  */
+/** The same for its file, and for .dockerignore. */
+export const BUILD_DOCKERFILE_MAX_BYTES = 4 * 1024 * 1024;
 export const BUILD_DOCKERFILE_MAX_CHARS = 2 * 1024 * 1024;
 /** The stages of a Dockerfile: each may begin with all the variables of another one. Real ones have less than 50. */
 export const BUILD_STAGES_MAX = 256;

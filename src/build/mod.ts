@@ -26,5 +26,6 @@ export type {
 } from "./dockerfile/types.ts";
 export { type CopyAction, type CopyOp, digestOfVertex, type SourceOp, type Vertex } from "./graph/llb.ts";
 export { type BuildPlan, type PlannedStage, type PlanOptions, planBuild } from "./graph/plan.ts";
+export { type GitSource, type HttpSource, parseGitSource } from "./graph/remote-source.ts";
 export { canonicalName, nameOf, stepNames } from "./graph/step-names.ts";
 export { Solver, type SolveWatcher, type StepCache, type Workshop } from "./solver/solver.ts";

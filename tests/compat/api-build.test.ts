@@ -1,12 +1,24 @@
 /** Images that are built: the stock `docker build` without BuildKit, and POST /build, against our daemon with real containers. */
 import { afterAll, beforeAll, expect } from "bun:test";
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { TestDaemon } from "../support/daemon.ts";
 import { until } from "../support/eventually.ts";
+import { startFileServer } from "../support/file-server.ts";
 import { dockerArchive } from "../support/image-archive.ts";
 import { rawTar } from "../support/image-tar.ts";
 import { isRoot } from "../support/stage.ts";
@@ -359,6 +371,180 @@ function renamed(tar: Buffer, from: string, to: string): Buffer {
   tar.write(`${sum.toString(8).padStart(6, "0")}\0 `, at + 148, "latin1");
   return tar;
 }
+
+/** Runs `use` with a directory, and the URL at which the daemon finds it. */
+async function withServedFiles(use: (directory: string, url: string) => Promise<void>): Promise<void> {
+  const directory = mkdtempSync(join(tmpdir(), "lighter-served-"));
+  try {
+    await using server = await startFileServer(daemon.network, directory);
+    await use(directory, server.url);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+real("ADD fetches URLs: names, times, modes, digests, redirects; a failure is told with its status", async () => {
+  await withServedFiles(async (directory, url) => {
+    writeFileSync(join(directory, "name.txt"), "from afar");
+    utimesSync(join(directory, "name.txt"), 1_709_251_200, 1_709_251_200);
+    writeFileSync(join(directory, "pack.tgz"), gzipSync(rawTar({ name: "inner", content: "unpacked" })));
+    const lines = [
+      `ADD ${url}/name.txt?x=1 /plain/`,
+      `ADD --chmod=644 --chown=user ${url}/to/name.txt /redirected/as`,
+      `ADD ${url}/pack.tgz /packed/`,
+      `ADD --unpack=true ${url}/pack.tgz /unpacked/`,
+    ];
+    const { error } = await build(contextOf(["FROM tools:1", ...lines].join("\n")), "t=fetched");
+    expect(error).toBeUndefined();
+    const names = ["/plain/name.txt", "/redirected/as", "/packed/pack.tgz", "/unpacked/inner"];
+    expect((await output("fetched", "stat", "-c", "%n %a %u %Y", ...names)).split("\n")).toEqual([
+      "/plain/name.txt 600 0 1709251200",
+      "/redirected/as 644 1000 1709251200",
+      expect.stringMatching(/^\/packed\/pack.tgz 600 0 /),
+      "/unpacked/inner 644 0 1600000000",
+      "",
+    ]);
+    const digest = `sha256:${createHash("sha256").update("from afar").digest("hex")}`;
+    const built = (line: string) => build(contextOf(`FROM tools:1\n${line}`));
+    expect((await built(`ADD --checksum=${digest} ${url}/name.txt /x`)).error).toBeUndefined();
+    expect((await built(`ADD --checksum=${digest} ${url}/name.txt /x`)).said).toContain("Using cache");
+    writeFileSync(join(directory, "name.txt"), "changed");
+    expect((await built(`ADD --checksum=${digest} ${url}/name.txt /x`)).error).toStartWith("digest mismatch sha256:");
+    expect((await built(`ADD --checksum=md5:0 ${url}/name.txt /x`)).error).toBe("unsupported digest algorithm");
+    expect((await built(`ADD --checksum=${digest} Dockerfile /x`)).error).toContain("requires HTTP(S) or Git");
+    expect((await built(`ADD ${url}/status/410 /x`)).error).toBe(
+      `failed to GET ${url}/status/410 with status 410 Gone: this is 410`,
+    );
+    expect((await built(`COPY ${url}/name.txt /x`)).error).toBe("source can't be a URL for COPY");
+    expect((await built("ADD http://127.0.0.1:1/x /x")).error).toContain("127.0.0.1:1");
+  });
+});
+
+real("the context is a tar at a URL, compressed in any way, or a Dockerfile alone", async () => {
+  await withServedFiles(async (directory, url) => {
+    const tar = contextOf("FROM tools:1\nCOPY x /x\nRUN cat x", { x: "found\n" });
+    const remote = (name: string, query = "") => build(Buffer.alloc(0), `remote=${url}/${name}&nocache=1&${query}`);
+    writeFileSync(join(directory, "plain.tar"), tar);
+    writeFileSync(join(directory, "zipped"), gzipSync(tar));
+    writeFileSync(join(directory, "alone"), "FROM tools:1\nRUN echo alone; ls /x || true\nLABEL a=b");
+    for (const name of ["plain.tar", "zipped", "to/zipped"]) expect((await remote(name)).said).toContain("found\n");
+    expect((await remote("alone", "dockerfile=Dockerfile")).said).toContain("alone\n");
+    expect((await remote("nothing")).error).toBe(`failed to GET ${url}/nothing with status 404 Not Found: nothing`);
+    expect((await build(Buffer.alloc(0), "remote=ftp://x/y")).error).toBe(
+      "remoteURL (ftp://x/y) could not be recognized as URL",
+    );
+  });
+});
+
+const compressors = ["bzip2", "xz"].filter((name) => spawnSync(name, ["--version"], { input: "" }).status === 0);
+testIf(isRoot && isStatic && compressors.length === 2, "needs root, a static busybox, bzip2 and xz")(
+  "contexts and archives are unpacked from bzip2 and xz; what is broken is told",
+  async () => {
+    for (const name of compressors) {
+      const packed = (bytes: Buffer) => spawnSync(name, ["-c"], { input: bytes }).stdout;
+      const inner = packed(rawTar({ name: "in", content: `inside ${name}\n` }));
+      const dockerfile = "FROM tools:1\nADD a b /to/\nRUN cat /to/in; ls /to";
+      const context = contextOf(dockerfile, { a: inner, b: packed(Buffer.from("no tar")) });
+      const { said, error } = await build(packed(context), "nocache=1");
+      expect(error).toBeUndefined();
+      expect(said).toContain(`inside ${name}\nb\nin\n`);
+      expect((await build(packed(context).subarray(0, 300))).error).toStartWith(`${name}: `);
+    }
+  },
+);
+
+const hasGit = spawnSync("git", ["--version"]).status === 0;
+testIf(isRoot && isStatic && hasGit, "needs root, a static busybox and git")(
+  "git repositories are contexts, and sources of ADD: branches, tags, commits, subdirectories; nothing leads out of them",
+  async () => {
+    await withServedFiles(async (directory, url) => {
+      const git = (...args: string[]) => {
+        const identity = ["-c", "user.name=me", "-c", "user.email=me@here", "-c", "init.defaultBranch=trunk"];
+        const env = { PATH: process.env.PATH, HOME: directory, GIT_CONFIG_NOSYSTEM: "1" };
+        const { status, stdout, stderr } = spawnSync("git", [...identity, ...args], {
+          cwd: directory,
+          env,
+          encoding: "utf8",
+        });
+        if (status !== 0) throw new Error(`git ${args.join(" ")}: ${stderr}`);
+        return stdout.trim();
+      };
+      const work = (...args: string[]) => git("-C", "work", ...args);
+      const commit = (name: string, content: string) => {
+        writeFileSync(join(directory, "work", name), content);
+        work("add", ".");
+        work("commit", "-qm", name);
+        return work("rev-parse", "HEAD");
+      };
+      git("init", "-q", "work");
+      mkdirSync(join(directory, "work/sub"));
+      symlinkSync("/etc", join(directory, "work/out"));
+      commit("sub/Dockerfile", "FROM tools:1\nCOPY . /s/\nRUN ls /s");
+      const first = commit("Dockerfile", "FROM tools:1\nCOPY . /g/\nRUN ls -a /g");
+      work("tag", "-am", "v1", "v1");
+      work("checkout", "-qb", "side");
+      commit("of-side", "side\n");
+      work("checkout", "-q", "trunk");
+      commit("later", "later\n");
+      git("clone", "-q", "--bare", "work", "repo.git");
+      git("-C", "repo.git", "update-server-info");
+      const remote = `${url}/repo.git`;
+      const of = (query: string) => build(Buffer.alloc(0), `nocache=1&remote=${encodeURIComponent(remote + query)}`);
+      const listing = "Dockerfile\nlater\nout\nsub\n";
+      expect((await of("")).said).toContain(`..\n${listing}`);
+      expect((await of("#v1")).said).toContain("..\nDockerfile\nout\nsub\n");
+      expect((await of(`#${first}`)).said).toContain("..\nDockerfile\nout\nsub\n");
+      expect((await of("#side:sub")).said).toContain("Dockerfile\n");
+      expect((await of("#nope")).error).toBe("repository does not contain ref nope");
+      expect((await of("#trunk:out")).error).toBe("the repository has no directory out");
+      expect((await of("#trunk:../../../etc")).error).toBe("the repository has no directory etc");
+      const add = async (line: string) => {
+        const dockerfile = `FROM tools:1\nADD ${line} /a/\nRUN ls -a /a`;
+        const { said, error } = await build(contextOf(dockerfile), "nocache=1");
+        return error ?? /\.\.\n(.*?) ---> /s.exec(said)?.[1];
+      };
+      expect(await add(remote)).toBe(listing);
+      expect(await add(`${remote}#side`)).toBe("Dockerfile\nof-side\nout\nsub\n");
+      expect(await add(`--keep-git-dir=true ${remote}#v1:`)).toBe(".git\nDockerfile\nout\nsub\n");
+      expect(await add(`--checksum=${first} ${remote}#v1`)).toBe("Dockerfile\nout\nsub\n");
+      expect(await add(`--checksum=${"0".repeat(40)} ${remote}#v1`)).toContain("expected checksum to match");
+      expect(await add(`${url}/none.git`)).toMatch(/^git fetch: fatal: repository .* not found/);
+    });
+  },
+);
+
+real("a hostile context stays where it is, and a Dockerfile that is too long is told what to do", async () => {
+  const links = await build(
+    rawTar(
+      { name: "Dockerfile", content: "FROM tools:1\nCOPY up /up/\nCOPY evil/passwd /p" },
+      { name: "up/", type: "5" },
+      { name: "etc/", type: "5" },
+      { name: "evil", type: "2", linkName: "/etc" },
+      { name: "evil/passwd", content: "of the context" },
+      { name: "up/dev", type: "3", devMajor: 1, devMinor: 3 },
+      { name: "up/same", type: "1", linkName: "evil/passwd" },
+    ),
+    "t=hostile",
+  );
+  expect(links.error).toBeUndefined();
+  expect(await output("hostile", "sh", "-c", "cat /p /up/same; stat -c '%F' /up/dev")).toBe(
+    "of the contextof the contextcharacter special file\n",
+  );
+  expect((await build(rawTar({ name: "../out", content: "" }))).error).toBe('"../out" is outside of "/"');
+  expect((await build(rawTar({ name: "a", type: "1", linkName: "../../etc/passwd" }))).error).toBeDefined();
+  const long = `FROM tools:1\n${"# comment\n".repeat(1_000_000)}`;
+  expect((await build(contextOf(long))).error).toMatch(
+    /^the Dockerfile has 10000013 bytes, above the limit of \d+: put /,
+  );
+  const lower = await build(rawTar({ name: "dockerfile", content: "FROM tools:1\nRUN echo small letters" }));
+  expect(lower.said).toContain("small letters\n");
+});
+
+real("what .dockerignore leaves out of the Dockerfile's own files is not there to be copied", async () => {
+  const dockerfile = "FROM tools:1\nCOPY . /c/\nRUN ls -a /c";
+  const files = { ".dockerignore": "Dockerfile\n.dockerignore\nother", other: "is sent all the same" };
+  expect((await build(contextOf(dockerfile, files))).said).toContain("..\nother\n ---> ");
+});
 
 real("what cannot be built is refused by name", async () => {
   const messages = async (dockerfile: string, query = "") => {

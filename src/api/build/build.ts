@@ -21,7 +21,8 @@ export async function build(call: AnswerCall): Promise<void> {
   const stream = new ProgressStream(response);
   const tags = query.all("t").map((name) => familiarReference(withDefaultTag(parseReference(name))));
   const options = {
-    dockerfile: query.text("dockerfile") ?? "Dockerfile",
+    dockerfile: query.text("dockerfile") || "Dockerfile",
+    remote: query.text("remote") || undefined,
     target: query.text("target") ?? "",
     buildArgs: new Map(Object.entries(mapOf(query, "buildargs"))),
     labels: mapOf(query, "labels"),
@@ -72,7 +73,7 @@ function refuseUnknown(query: Query): void {
   const version = query.text("version") ?? "1";
   if (version !== "1")
     throw new LighterError("not-supported", "BuildKit is not supported yet: DOCKER_BUILDKIT=0 helps");
-  for (const name of ["remote", "squash", "outputs", "session"])
+  for (const name of ["squash", "outputs", "session"])
     if (query.has(name) && !["", "0", "false"].includes(query.text(name) ?? ""))
       throw new LighterError("not-supported", `building with "${name}" is not supported yet`);
   const platform = query.text("platform") ?? "";

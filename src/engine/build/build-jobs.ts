@@ -10,8 +10,8 @@ export interface CopyInputs {
   op: CopyOp;
   /** Those of each input, the first of which is copied into. */
   layers: readonly Layers[];
-  /** The index of the input that is the build's context, and the file with its digests; -1 if there is none. */
-  context: { input: number; digestsPath: string };
+  /** The index of the input that is the build's context, and the file with its digests, if there is one; -1: none is. */
+  context: { input: number; digestsPath?: string };
 }
 
 /** Hashes what is copied. */
@@ -30,6 +30,12 @@ export const copySourcesJob: FileJob<CopyArgument, null> = { kind: "copy sources
 /** Makes a directory, and the missing ones above it, in a new layer. */
 export const makeDirectoryInJob: FileJob<{ path: string; layers: Layers; upper: string }, null> = {
   kind: "make directory in a layer",
+};
+
+/** Writes a file from what comes from its last fd, and resolves with its digest. */
+export const writeDownloadJob: FileJob<{ path: string; modifiedSeconds: number }, string> = {
+  kind: "write download",
+  hasClient: true,
 };
 
 /** Writes a context, from the tar that comes from its last fd, into a directory, and the digests of its files beside it. */

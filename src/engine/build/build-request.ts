@@ -3,10 +3,9 @@ import type { PlanOptions } from "../../build/mod.ts";
 import type { PullEvent } from "../../image/mod.ts";
 import type { DockerHostConfig } from "../../spec/docker-api.ts";
 import type { BuildFailure, SolveStatus } from "../../spec/solve-status.ts";
+import type { ContextRequest } from "./build-sources.ts";
 
-export interface BuildRequest extends Omit<PlanOptions, "resolveImage" | "platform"> {
-  /** The build's context: a tar, compressed or not. */
-  context: AsyncIterable<Uint8Array>;
+export interface BuildRequest extends ContextRequest, Omit<PlanOptions, "resolveImage" | "platform"> {
   dockerfile: string;
   tags: readonly string[];
   noCache: boolean;

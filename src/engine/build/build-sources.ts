@@ -1,42 +1,85 @@
-/** What a build copies from: its context, files of the Dockerfile, and images, each by an id that stands for its content. */
+/** What a build copies from: its context, what is fetched, files of the Dockerfile, and images, each by an id. */
 import { createHash } from "node:crypto";
-import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join, posix } from "node:path";
 import { LighterError } from "../../base/errors.ts";
 import { randomId } from "../../base/ids.ts";
-import type { SourceOp } from "../../build/mod.ts";
+import { BUILD_DOCKERFILE_MAX_BYTES } from "../../base/limits.ts";
+import { type GitSource, parseGitSource, type SourceOp } from "../../build/mod.ts";
 import { runWithInput, type Trash } from "../../files/mod.ts";
+import { encodeTar, looksLikeArchive, peek, TAR_BLOCK_BYTES } from "../../image/mod.ts";
 import { writeContextJob } from "./build-jobs.ts";
+import { checkOut } from "./git-source.ts";
+import { download, get } from "./http-source.ts";
 import type { StepRoots } from "./step-roots.ts";
+
+/** Where a build's context comes from. */
+export interface ContextRequest {
+  /** A tar, compressed or not. */
+  context: AsyncIterable<Uint8Array>;
+  /** The URL of a tar, of a Dockerfile or of a git repository, in place of the tar. */
+  remote: string | undefined;
+}
 
 export class BuildSources implements Disposable {
   readonly contextId = "context";
-  readonly digestsPath: string;
-  readonly contextPath: string;
   readonly #roots: StepRoots;
   readonly #trash: Trash;
+  readonly #signal: AbortSignal;
   /** A directory for all that is not kept. */
   readonly #path: string;
   /** The directories of sources that are no images, by id. */
   readonly #directories = new Map<string, string>();
+  #count = 0;
 
-  constructor(roots: StepRoots, trash: Trash) {
+  constructor(roots: StepRoots, trash: Trash, signal: AbortSignal) {
     this.#roots = roots;
     this.#trash = trash;
+    this.#signal = signal;
     this.#path = join(trash.path, randomId());
     mkdirSync(this.#path, { mode: 0o700 });
-    this.contextPath = this.#newDirectory(this.contextId);
-    this.digestsPath = join(this.#path, "digests");
+    this.#directories.set(this.contextId, this.#newDirectory());
   }
 
   [Symbol.dispose](): void {
     void this.#trash.discard(this.#path);
   }
 
-  /** Writes the context. @throws LighterError for what is no tar, or a hostile one. */
-  async receive(context: AsyncIterable<Uint8Array>): Promise<void> {
-    const { contextPath, digestsPath } = this;
-    await runWithInput(this.#roots.engine.workers, writeContextJob, { contextPath, digestsPath }, {}, context);
+  get contextPath(): string {
+    return this.#directories.get(this.contextId)!;
+  }
+
+  /** The file with the digests of the context's files; undefined if there is none. */
+  get digestsPath(): string | undefined {
+    const path = join(this.#path, "digests");
+    return existsSync(path) ? path : undefined;
+  }
+
+  /** Writes the context. @throws LighterError for what is no tar, or a hostile one, and for what cannot be fetched */
+  async receive({ context, remote }: ContextRequest): Promise<void> {
+    if (remote === undefined) return await this.#write(context);
+    const git = parseGitSource(onGitHub(remote));
+    if (git !== undefined) {
+      this.#directories.set(this.contextId, (await this.#checkOut(git)).path);
+      return;
+    }
+    if (!/^https?:\/\//.test(remote))
+      throw new LighterError("invalid", `remoteURL (${remote}) could not be recognized as URL`);
+    await this.#write(await this.#fetched(remote));
+  }
+
+  /** What a URL leads to is a tar, or a Dockerfile alone. */
+  async #fetched(url: string): Promise<AsyncIterable<Uint8Array>> {
+    const { head, whole } = await peek((await get(url, this.#signal)).pieces(), TAR_BLOCK_BYTES);
+    if (head.length === 0)
+      throw new LighterError("invalid", `error detecting content type for remote ${url}: empty response`);
+    if (looksLikeArchive(head)) return whole;
+    return oneFile("Dockerfile", await readUpTo(whole, BUILD_DOCKERFILE_MAX_BYTES));
+  }
+
+  async #write(tar: AsyncIterable<Uint8Array>): Promise<void> {
+    const argument = { contextPath: this.contextPath, digestsPath: join(this.#path, "digests") };
+    await runWithInput(this.#roots.engine.workers, writeContextJob, argument, {}, tar);
   }
 
   /** The directories of the layers of a root file system, topmost first. */
@@ -54,28 +97,65 @@ export class BuildSources implements Disposable {
         return op.reference === "scratch" ? "" : this.#roots.of(this.#roots.images.get(op.reference));
       case "files":
         return this.#files(op.files);
-      default:
-        throw new LighterError("not-supported", "ADD of a URL is not supported yet");
+      case "http": {
+        const directory = this.#newDirectory();
+        const { workers } = this.#roots.engine;
+        const digest = await download(op, directory, { workers, signal: this.#signal });
+        return this.#known(`http:${digest}:${op.fileName}`, directory);
+      }
+      case "git": {
+        const { commit, path } = await this.#checkOut(op);
+        return this.#known(`git:${commit}:${op.subdirectory}:${op.keepGitDir}:${op.submodules}`, path);
+      }
     }
   }
 
-  #newDirectory(id: string): string {
-    const path = join(this.#path, `${this.#directories.size}`);
-    mkdirSync(path, { mode: 0o755 });
-    this.#directories.set(id, path);
+  async #checkOut(source: GitSource): Promise<{ commit: string; path: string }> {
+    return await checkOut(source, this.#newDirectory(), this.#signal);
+  }
+
+  #newDirectory(): string {
+    const path = join(this.#path, `${this.#count++}`);
+    mkdirSync(path);
+    chmodSync(path, 0o755);
     return path;
   }
 
+  #known(id: string, directory: string): string {
+    if (!this.#directories.has(id)) this.#directories.set(id, directory);
+    return id;
+  }
+
   #files(files: readonly { name: string; content: string }[]): string {
-    const id = `files:${createHash("sha256").update(JSON.stringify(files)).digest("hex")}`;
-    if (this.#directories.has(id)) return id;
-    const directory = this.#newDirectory(id);
+    const directory = this.#newDirectory();
     for (const { name, content } of files) {
       const path = join(directory, posix.join("/", name)); // nothing else is in there, so no name leads out
       mkdirSync(dirname(path), { recursive: true });
       writeFileSync(path, content);
       chmodSync(path, 0o644);
     }
-    return id;
+    return this.#known(`files:${createHash("sha256").update(JSON.stringify(files)).digest("hex")}`, directory);
   }
+}
+
+/** "github.com/OWNER/NAME", which people write for contexts, as the URL of a repository. */
+function onGitHub(remote: string): string {
+  const [, path, rest] = /^(github\.com\/[^#?]*)(.*)$/s.exec(remote) ?? [];
+  return path === undefined ? remote : `https://${path.replace(/(\.git)?$/, ".git")}${rest}`;
+}
+
+async function* oneFile(path: string, content: Buffer): AsyncGenerator<Uint8Array> {
+  yield encodeTar([{ path, mode: 0o644, content }], 0);
+}
+
+/** Reads as much as is needed to see that something is too long. */
+async function readUpTo(chunks: AsyncIterable<Uint8Array>, maxBytes: number): Promise<Buffer> {
+  const parts: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of chunks) {
+    parts.push(new Uint8Array(chunk));
+    length += chunk.length;
+    if (length > maxBytes) break;
+  }
+  return Buffer.concat(parts);
 }

@@ -1,11 +1,10 @@
 /** Builds images: receives a context, plans its Dockerfile, and has the plan solved. */
-import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { LighterError, messageOf } from "../../base/errors.ts";
 import { log } from "../../base/log.ts";
 import { type BuildPlan, canonicalName, planBuild, Solver, stepNames } from "../../build/mod.ts";
 import { Trash } from "../../files/mod.ts";
-import { type ImageStore, type PullEvent, readFileInLayers } from "../../image/mod.ts";
+import type { ImageStore, PullEvent } from "../../image/mod.ts";
 import type { Engine } from "../engine.ts";
 import { BuildCache } from "./build-cache.ts";
 import { BuildProgress, type BuildTask } from "./build-progress.ts";
@@ -15,6 +14,7 @@ import { checkBuilt } from "./build-warnings.ts";
 import { CopySteps } from "./copy-step.ts";
 import { followPlan } from "./follow-plan.ts";
 import { ImageChain } from "./image-chain.ts";
+import { readDockerfile, shownName } from "./read-dockerfile.ts";
 import { StepOutput } from "./step-output.ts";
 import { StepRoots } from "./step-roots.ts";
 import { openWorkshop } from "./workshop.ts";
@@ -67,13 +67,15 @@ export class Builder implements Disposable {
     this.#active++;
     const aborter = new AbortController();
     const signal = AbortSignal.any([request.signal, aborter.signal]);
-    const sources = new BuildSources(this.#roots, this.trash);
+    const sources = new BuildSources(this.#roots, this.trash, signal);
     const steps = new Set<Promise<unknown>>();
     const progress = new BuildProgress(request.onStatus);
     const definition = { text: "", vertex: "" };
     using held = new DisposableStack();
     try {
-      await progress.task("[internal] load build context", (task) => sources.receive(counted(request.context, task)));
+      await progress.task("[internal] load build context", (task) =>
+        sources.receive({ ...request, context: counted(request.context, task) }),
+      );
       Object.assign(definition, await this.#readDockerfile(sources.contextPath, request.dockerfile, progress));
       const plan = await this.#plan(definition.text, request, progress);
       progress.announce(stepNames(plan));
@@ -108,13 +110,11 @@ export class Builder implements Disposable {
   }
 
   async #readDockerfile(contextPath: string, path: string, progress: BuildProgress) {
-    const name = STRAY_DOCKERFILE.test(path) ? "Dockerfile" : path;
-    return await progress.task(`[internal] load build definition from ${name}`, async ({ part, digest: vertex }) => {
-      const text = readFileInLayers([contextPath], `/${path}`, DOCKERFILE_MAX_BYTES);
-      if (text === undefined) throw new LighterError("invalid", `Cannot locate specified Dockerfile: ${name}`);
-      if (STRAY_DOCKERFILE.test(path)) rmSync(join(contextPath, path));
+    const name = `[internal] load build definition from ${shownName(path)}`;
+    return await progress.task(name, async ({ part, digest: vertex }) => {
+      const text = readDockerfile(contextPath, path);
       part("transferring dockerfile:", { current: text.length, completed: true });
-      return { text: text.toString("utf8"), vertex };
+      return { text, vertex };
     });
   }
 
@@ -130,9 +130,6 @@ export class Builder implements Disposable {
   }
 }
 
-/** The name that clients give a Dockerfile from outside of the context, which is no part of that. */
-const STRAY_DOCKERFILE = /^\.dockerfile\.[0-9a-f]{20}$/;
-const DOCKERFILE_MAX_BYTES = 1024 * 1024;
 /** The time between two counts of what is being transferred. */
 const COUNT_INTERVAL_MS = 200;
 

@@ -1,11 +1,34 @@
 /** What a file worker does with a build's context: it writes the files, and notes what is in them. */
-import { closeSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { closeSync, futimesSync, openSync, writeSync } from "node:fs";
+import { posix } from "node:path";
+import { LighterError } from "../../base/errors.ts";
 import { receiveAll } from "../../files/mod.ts";
 import { DigestWriter, decompressStream, LiveExtractor, TarReader } from "../../image/mod.ts";
 import { AT_FDCWD } from "../../linux/sys/abi.ts";
-import { bytePath, O_DIRECTORY, O_PATH, openat } from "../../linux/sys/fs.ts";
+import { bytePath, O_DIRECTORY, O_PATH, openat, showPath } from "../../linux/sys/fs.ts";
 
 const OWNER = { uid: 0, gid: 0 };
+
+/** Writes a file that only root may read, as Docker does with what it has downloaded. */
+export async function writeDownload(
+  inputFd: number,
+  { path, modifiedSeconds }: { path: string; modifiedSeconds: number },
+  beat: () => void,
+): Promise<string> {
+  const fd = openSync(path, "wx", 0o600);
+  try {
+    const hash = createHash("sha256");
+    for await (const chunk of receiveAll(inputFd, beat)) {
+      for (let done = 0; done < chunk.length; ) done += writeSync(fd, chunk, done);
+      hash.update(chunk);
+    }
+    futimesSync(fd, modifiedSeconds, modifiedSeconds);
+    return `sha256:${hash.digest("hex")}`;
+  } finally {
+    closeSync(fd);
+  }
+}
 
 /** Writes a context, all of which belongs to root. @throws LighterError for what is no tar, and for entries that leave it. */
 export async function writeContext(
@@ -20,6 +43,8 @@ export async function writeContext(
   try {
     const reader = new TarReader({
       entry: (entry) => {
+        if (posix.normalize(entry.path).startsWith("../"))
+          throw new LighterError("invalid", `"${showPath(entry.path)}" is outside of "/"`);
         digests.begin();
         extractor.entry(entry);
       },

@@ -46,7 +46,11 @@ export class CopySteps {
   #inputs(op: CopyOp, ids: readonly string[]) {
     const { contextId, digestsPath } = this.#sources;
     const layers = ids.map((id) => this.#sources.layersOf(id));
-    return { op, layers, context: { input: ids.indexOf(contextId, 1), digestsPath } };
+    return {
+      op,
+      layers,
+      context: { input: ids.indexOf(contextId, 1), ...(digestsPath === undefined ? {} : { digestsPath }) },
+    };
   }
 
   /**

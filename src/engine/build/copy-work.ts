@@ -28,7 +28,8 @@ const ROOT = { uid: 0, gid: 0 };
 export function hashSources(inputs: CopyInputs, beat: () => void): string {
   const { op, context } = inputs;
   const hash = new ContentHash(beat);
-  const known = context.input < 0 ? undefined : new KnownDigests(context.digestsPath);
+  const { digestsPath } = context;
+  const known = context.input < 0 || digestsPath === undefined ? undefined : new KnownDigests(digestsPath);
   for (const [index, action] of op.actions.entries())
     for (const { source } of sourcesOf(inputs, action)) {
       hash.note(`${index} ${source.path}`);

@@ -5,8 +5,14 @@ import { runFileWorker } from "../../files/worker.ts";
 import { type Change, copyDirectoryFromLayers, listChanges, writeTreeTar } from "../../image/mod.ts";
 import { isEmptyDirectory } from "../../linux/sys/directory.ts";
 import { showPath } from "../../linux/sys/fs.ts";
-import { copySourcesJob, hashSourcesJob, makeDirectoryInJob, writeContextJob } from "../build/build-jobs.ts";
-import { writeContext } from "../build/context-work.ts";
+import {
+  copySourcesJob,
+  hashSourcesJob,
+  makeDirectoryInJob,
+  writeContextJob,
+  writeDownloadJob,
+} from "../build/build-jobs.ts";
+import { writeContext, writeDownload } from "../build/context-work.ts";
 import { copySources, hashSources, makeDirectoryIn } from "../build/copy-work.ts";
 import { makeMissingDirectory } from "../plan/bind-source.ts";
 import { hostProbe, openBeneath } from "../plan/host-facts.ts";
@@ -38,6 +44,7 @@ export function fileWorkerMain(): Promise<number> {
     .on(fillJob, (argument, { beat }) => fill(argument, beat))
     .on(probeJob, (question) => answerTo(hostProbe, question))
     .on(writeContextJob, (argument, { fds, beat }) => writeContext(fds[0]!, argument, beat))
+    .on(writeDownloadJob, (argument, { fds, beat }) => writeDownload(fds[0]!, argument, beat))
     .on(hashSourcesJob, (inputs, { beat }) => hashSources(inputs, beat))
     .on(copySourcesJob, (argument, { beat }) => copySources(argument, beat))
     .on(makeDirectoryInJob, ({ path, layers, upper }) => makeDirectoryIn(path, layers, upper))

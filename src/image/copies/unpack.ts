@@ -29,7 +29,7 @@ async function* bytesOf({ fds }: Found): AsyncGenerator<Uint8Array> {
 }
 
 /**
- * Tells whether it is a file that begins as a tar does, compressed or not. @throws LighterError ("not-supported") if that cannot be
+ * Tells whether it is a file that begins as a tar does, compressed or not. @throws LighterError ("unavailable") if that cannot be
  * told here
  */
 export async function isArchive(found: Found): Promise<boolean> {
@@ -41,7 +41,7 @@ export async function isArchive(found: Found): Promise<boolean> {
       if (head.length >= TAR_BLOCK_BYTES) break;
     }
   } catch (error) {
-    if (error instanceof LighterError && error.code !== "not-supported") return false;
+    if (error instanceof LighterError && error.code !== "unavailable") return false;
     throw error;
   }
   return beginsWithEntry(head);

@@ -4,6 +4,8 @@ import { open } from "node:fs/promises";
 import { Readable } from "node:stream";
 import { createGunzip, createZstdCompress, createZstdDecompress, constants as zlib } from "node:zlib";
 import { errnoOf, LighterError } from "../../base/errors.ts";
+import { filterThrough } from "../../linux/process/filter-program.ts";
+import { looksLikeTar } from "./tar-reader.ts";
 
 export type Compression = "none" | "gzip" | "zstd";
 
@@ -14,11 +16,12 @@ const MAGIC_BYTES = 6;
 const CHUNK_BYTES = 256 * 1024;
 const READ_BYTES = 1024 * 1024;
 
-const UNSUPPORTED: readonly [name: string, magic: readonly number[]][] = [
-  ["xz", [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00]],
-  ["bzip2", [0x42, 0x5a, 0x68]],
-  ["lz4", [0x04, 0x22, 0x4d, 0x18]],
+/** Compressions that programs of the host undo, as with Docker: no library that is kept has them. */
+const PROGRAMS: readonly { name: string; args: readonly string[]; magic: readonly number[] }[] = [
+  { name: "xz", args: ["-dc", "--memlimit-decompress=512MiB"], magic: [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00] },
+  { name: "bzip2", args: ["-dc"], magic: [0x42, 0x5a, 0x68] },
 ];
+const LZ4_MAGIC = [0x04, 0x22, 0x4d, 0x18];
 
 function startsWith(bytes: Uint8Array, magic: readonly number[]): boolean {
   return magic.every((byte, index) => bytes[index] === byte);
@@ -33,7 +36,7 @@ export function detectCompression(head: Uint8Array): Compression {
   if (startsWith(head, [0x28, 0xb5, 0x2f, 0xfd])) return "zstd";
   // This is a zstd skippable frame: 0x184D2A50 to 0x184D2A5F, little-endian (RFC 8878 section 3.1.2).
   if (head.length >= 4 && (head[0]! & 0xf0) === 0x50 && startsWith(head.subarray(1), [0x2a, 0x4d, 0x18])) return "zstd";
-  for (const [name, magic] of UNSUPPORTED)
+  for (const { name, magic } of [...PROGRAMS, { name: "lz4", magic: LZ4_MAGIC }])
     if (startsWith(head, magic))
       throw new LighterError("not-supported", `${name} compression is not supported`, {
         hint: "recompress it with gzip or zstd",
@@ -137,9 +140,27 @@ async function* copied(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8A
   for await (const chunk of source) yield new Uint8Array(chunk);
 }
 
-/** Unpacks a stream, whatever its compression. A chunk, like one of `source`, is valid until the next one is asked for. */
+/** Whether a file with these first bytes is a tar, or something that is compressed. */
+export function looksLikeArchive(head: Uint8Array): boolean {
+  try {
+    return detectCompression(head) !== "none" || looksLikeTar(head);
+  } catch {
+    return true;
+  }
+}
+
+/**
+ * Unpacks a stream, whatever its compression; xz and bzip2 too. A chunk, like one of `source`, is valid until the next one is asked
+ * for.
+ * @throws LighterError ("unavailable") if a program is needed that is not there
+ */
 export async function* decompressStream(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   const { head, whole } = await peek(source, MAGIC_BYTES);
+  const program = PROGRAMS.find(({ magic }) => startsWith(head, magic));
+  if (program !== undefined) {
+    yield* filterThrough(program.name, program.args, whole);
+    return;
+  }
   const compression = detectCompression(head);
   if (compression === "none") yield* whole;
   else yield* decompress(Readable.from(copied(whole), { objectMode: false }), compression);

@@ -174,16 +174,18 @@ export function isDirectoryInLayers(layerPaths: readonly string[], path: string)
  * is one, then the lower ones). Undefined if it does not exist or is no regular file.
  * @throws LighterError ("invalid") if it is longer than `maxBytes` or there are too many symlinks.
  */
-export function readFileInLayers(layerPaths: readonly string[], path: string, maxBytes: number): Buffer | undefined {
+export function readFileInLayers(
+  layerPaths: readonly string[],
+  path: string,
+  maxBytes: number,
+  tooLong = (byteCount: number) =>
+    new LighterError("invalid", `"${path}" in the image has ${byteCount} bytes, above the limit of ${maxBytes}`),
+): Buffer | undefined {
   const found = resolve(layerPaths, bytePath(path), true);
   if (found === undefined) return undefined;
   try {
     if (!found.stat.isFile()) return undefined;
-    if (found.stat.size > maxBytes)
-      throw new LighterError(
-        "invalid",
-        `"${path}" in the image has ${found.stat.size} bytes, above the limit of ${maxBytes}`,
-      );
+    if (found.stat.size > maxBytes) throw tooLong(found.stat.size);
     // O_NONBLOCK: should it be anything but a regular file after all, opening it must not wait.
     const fd = openSync(`/proc/self/fd/${found.fds[0]!}`, O_RDONLY | O_NONBLOCK);
     try {

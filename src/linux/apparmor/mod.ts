@@ -35,14 +35,14 @@ function readProfiles(): string {
  */
 export async function loadPolicy(text: string): Promise<void> {
   // --skip-cache: there is no file by whose age the compiler could tell whether a cached result is of this text.
-  const { exitCode, stderr } = await runProgram(PARSER, ["--replace", "--skip-cache", "--quiet"], text).catch(
-    (error: unknown) => {
-      throw new LighterError("not-supported", `load an AppArmor profile: ${messageOf(error)}`, {
-        hint: `install the package that has ${PARSER} ("apparmor")`,
-        cause: error,
-      });
-    },
-  );
+  const { exitCode, stderr } = await runProgram(PARSER, ["--replace", "--skip-cache", "--quiet"], {
+    input: text,
+  }).catch((error: unknown) => {
+    throw new LighterError("not-supported", `load an AppArmor profile: ${messageOf(error)}`, {
+      hint: `install the package that has ${PARSER} ("apparmor")`,
+      cause: error,
+    });
+  });
   if (exitCode !== 0)
     throw new LighterError("kernel", `load an AppArmor profile: ${PARSER} ended with ${exitCode}: ${stderr.trim()}`);
 }

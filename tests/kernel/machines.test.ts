@@ -426,13 +426,15 @@ describe("a machine with systemd", () => {
     "comes up without a failed unit, and runs services as users of their own",
     async () => {
       await load(systemdImage());
-      const id = await daemon.run({
+      const id = await daemon.create({
         Image: "init:systemd",
         Cmd: ["/usr/lib/systemd/systemd"],
         Labels: { "io.lighter.machine.credential.given": "to systemd" },
         HostConfig: { ...MACHINE, Binds: ["/usr:/usr:ro"] },
       });
-      expect((await (await daemon.wait(id, "running")).answer).StatusCode).toBe(0);
+      const up = await daemon.wait(id, "running");
+      await daemon.request("POST", `/containers/${id}/start`);
+      expect((await up.answer).StatusCode).toBe(0);
       const { Machine } = (await daemon.inspect(id)).State;
       expect(Machine).toMatchObject({ Status: "running", Init: "systemd", Notifies: true });
       expect(Machine.Targets).toContain("multi-user.target");

@@ -2,7 +2,7 @@
 import type { Socket } from "node:net";
 import { DEFAULT_DETACH_KEYS, parseDetachKeys } from "../../base/detach-keys.ts";
 import { LighterError } from "../../base/errors.ts";
-import { attach as attachTo, type PendingAttach } from "../../engine/mod.ts";
+import { attach as attachTo, isMachine, type PendingAttach } from "../../engine/mod.ts";
 import type { StreamCall } from "../http/router.ts";
 import type { ClientStream } from "../streams/client-stream.ts";
 import { type PumpOptions, pump } from "../streams/pump.ts";
@@ -57,11 +57,11 @@ export async function serveAttach(
 ): Promise<void> {
   const { daemon, query, client } = call;
   const container = daemon.engine.find(call.parameter("id"));
-  const { config } = container.record;
+  const { config, hostConfig } = container.record;
   const tty = config.Tty ?? false;
   const detachKeys = detachKeysFor(tty, query.text("detachKeys"));
   const streams = { stdout: asked("stdout"), stderr: asked("stderr") };
-  const stdin = asked("stdin") && (config.OpenStdin ?? false);
+  const stdin = asked("stdin") && ((config.OpenStdin ?? false) || isMachine(hostConfig)); // a console has a keyboard
   // A terminal's input has no end that could be passed on, and a client that detaches ends only its own input.
   const closeStdinOnEnd = !tty && (config.StdinOnce ?? false);
   const logs = query.boolean("logs");

@@ -23,6 +23,7 @@ const FILTERS = [
   "name",
   "network",
   "publish",
+  "runtime",
   "since",
   "status",
   "volume",
@@ -72,6 +73,7 @@ function compileFilters(daemon: Daemon, filters: Filters): (container: Container
       (ancestors === undefined || ancestors.includes(record.imageId)) &&
       filters.any("volume", (value) => hasMount(container, value)) &&
       filters.any("network", (value) => isInNetwork(container, value)) &&
+      filters.any("runtime", (value) => value === (record.hostConfig.Runtime ?? "")) &&
       filters.any("health", (value) => value === (record.health?.status ?? "none")) &&
       hasPort(container) &&
       isTask !== true &&

@@ -2,7 +2,7 @@ import { messageOf } from "../../base/errors.ts";
 import { type Context, defineCommand } from "../command.ts";
 import { beginWait } from "../containers/wait.ts";
 import { CliError } from "../exit.ts";
-import { boolFlag, type ParsedFlags, stringFlag } from "../flags.ts";
+import { boolFlag, type FlagValues, intFlag, type ParsedFlags, stringFlag } from "../flags.ts";
 import { type Client, encodeName } from "../http/client.ts";
 import { configuredDetachKeys } from "../login/configured.ts";
 import { printError, printLine } from "../output.ts";
@@ -13,6 +13,8 @@ const flags = {
   attach: boolFlag("Attach stdout and stderr and pass signals on", { short: "a" }),
   "detach-keys": stringFlag("Keys that leave the container running (ctrl-p,ctrl-q)"),
   interactive: boolFlag("Attach stdin", { short: "i" }),
+  timeout: intFlag("With --wait: seconds after which it has failed; 0: no limit"),
+  wait: boolFlag("Wait until it runs; a machine runs when its init says that it is up"),
 };
 
 export const command = defineCommand({
@@ -32,7 +34,8 @@ interface Inspected {
 }
 
 async function run({ client }: Context, { values, args }: ParsedFlags<typeof flags>): Promise<number> {
-  if (!values.attach && !values.interactive) return startAll(client, args);
+  if (!values.attach && !values.interactive) return startAll(client, args, values);
+  if (values.wait) throw new CliError("Conflicting options: --wait and --attach or --interactive");
   if (args.length > 1) throw new CliError("you cannot start and attach multiple containers at once");
   const { Id, Config, HostConfig } = await client.get<Inspected>(`/containers/${encodeName(args[0] ?? "")}/json`);
   const stopForwarding = Config.Tty ? () => {} : forwardSignals(client, Id, false);
@@ -61,11 +64,18 @@ async function run({ client }: Context, { values, args }: ParsedFlags<typeof fla
   return exitCode;
 }
 
-async function startAll(client: Client, names: readonly string[]): Promise<number> {
+async function startAll(
+  client: Client,
+  names: readonly string[],
+  { wait, timeout }: FlagValues<typeof flags>,
+): Promise<number> {
+  const start = wait
+    ? async (name: string) => (await import("../machines/start-machine.ts")).startAndWait(client, name, timeout)
+    : (name: string) => client.postEmpty(`/containers/${encodeName(name)}/start`);
   const failed: string[] = [];
   for (const name of names) {
     try {
-      await client.postEmpty(`/containers/${encodeName(name)}/start`);
+      await start(name);
       await printLine(name);
     } catch (error) {
       await printError(messageOf(error));

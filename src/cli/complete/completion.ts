@@ -147,6 +147,7 @@ function offerFlags(table: FlagTable, prefix: string): Completion {
 type Kind =
   | "CONTAINER"
   | "IMAGE"
+  | "MACHINE"
   | "NETWORK"
   | "VOLUME"
   | "OBJECT"
@@ -166,7 +167,7 @@ function argumentKind(usage: string, index: number): Kind | undefined {
   if (line.includes("CONTAINER:SRC_PATH")) return "CONTAINER:PATH";
   if (/^NAME\|ID/.test(name)) return "OBJECT";
   if (/^file\|/.test(name)) return "PATH";
-  const known = /^(CONTAINER|NETWORK|VOLUME|SHELL)(\.\.\.)?\]?$/.exec(name)?.[1];
+  const known = /^(CONTAINER|MACHINE|NETWORK|VOLUME|SHELL)(\.\.\.)?\]?$/.exec(name)?.[1];
   return known as Kind | undefined;
 }
 
@@ -237,15 +238,18 @@ const STATES = { nothing: [], running: ["running"], stopped: ["created", "exited
 
 /** Lists names that the daemon knows. Without a daemon there is nothing to offer and nobody to tell. */
 async function listNames(
-  kind: "CONTAINER" | "IMAGE" | "NETWORK" | "VOLUME",
+  kind: "CONTAINER" | "IMAGE" | "MACHINE" | "NETWORK" | "VOLUME",
   client: Client,
   state?: Command["offers"],
 ): Promise<string[]> {
   try {
     switch (kind) {
-      case "CONTAINER": {
-        const filters =
-          state && JSON.stringify({ status: Object.fromEntries(STATES[state].map((one) => [one, true])) });
+      case "CONTAINER":
+      case "MACHINE": {
+        const filters = JSON.stringify({
+          ...(state && { status: Object.fromEntries(STATES[state].map((one) => [one, true])) }),
+          ...(kind === "MACHINE" && { runtime: { machine: true } }),
+        });
         const query = encodeQuery({ all: "1", filters });
         const containers = await client.get<{ Names?: string[] | null }[]>(`/containers/json${query}`);
         return containers.flatMap(({ Names }) => (Names ?? []).slice(0, 1).map((name) => name.replace(/^\//, "")));

@@ -27,10 +27,15 @@ export function bodyFromFlags(command: string, flags: CreateFlagValues, parsed: 
 }
 
 /**
- * Creates the container, pulling its image first if it is missing, and prints the daemon's warnings.
+ * Creates the container, pulling its image first if it is missing (or making it by `fetch`), and prints the daemon's warnings.
  * Returns its ID. @throws ApiError, or Error for a bad image name or cidfile
  */
-export async function createContainer(client: Client, body: ContainerBody, flags: CreateFlagValues): Promise<string> {
+export async function createContainer(
+  client: Client,
+  body: ContainerBody,
+  flags: CreateFlagValues,
+  fetch?: () => Promise<void>,
+): Promise<string> {
   if (body.HostConfig.OomKillDisable && body.HostConfig.Memory === 0)
     await printError(
       "WARNING: Disabling the OOM killer on containers without setting a '-m/--memory' limit may be dangerous.",
@@ -40,7 +45,7 @@ export async function createContainer(client: Client, body: ContainerBody, flags
     await printError(`WARNING: Localhost DNS setting (--dns=${localDns}) may fail in containers.`);
   const cidFile = flags.cidfile === "" ? undefined : (await import("./cid-file.ts")).claimCidFile(flags.cidfile);
   try {
-    const id = await createOrPull(client, body, flags);
+    const id = await createOrPull(client, body, flags, fetch);
     cidFile?.write(id);
     return id;
   } catch (error) {
@@ -62,13 +67,19 @@ async function checkPlatform(text: string): Promise<void> {
   }
 }
 
-async function createOrPull(client: Client, body: ContainerBody, flags: CreateFlagValues): Promise<string> {
+async function createOrPull(
+  client: Client,
+  body: ContainerBody,
+  flags: CreateFlagValues,
+  fetch?: () => Promise<void>,
+): Promise<string> {
   const reference = parseUnlessId(body.Image);
   if (Object.values(body.NetworkingConfig.EndpointsConfig).some((endpoint) => "GwPriority" in endpoint))
     client.needVersion("1.48", "gw-priority");
   const query = { name: flags.name || undefined, platform: flags.platform || undefined };
   const create = () => client.postJson<{ Id: string; Warnings?: string[] | null }>("/containers/create", query, body);
   const pull = async () => {
+    if (fetch !== undefined) return fetch();
     // A full ID names no repository, so the daemon is the one to report the missing image.
     const wanted = reference ?? parseReference(body.Image);
     await (await import("../images/pull.ts")).pullForContainer(client, wanted, flags.platform, flags.quiet);

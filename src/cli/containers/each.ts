@@ -4,7 +4,7 @@ import { CliError } from "../exit.ts";
 import { printLine } from "../output.ts";
 
 /** Number of simultaneous requests when a command names many containers. */
-const PARALLEL = 50;
+export const PARALLEL = 50;
 
 /**
  * Does `work` for every name, several at a time, and prints the names that succeeded, if `shown`, in the order given.

@@ -10,7 +10,8 @@ const TOLD_TARGETS_MAX = 256;
 
 /** The state of a machine that runs; undefined for one that does not, and for other containers. */
 export function machineStateOf({ record, supervised, restarts }: Container): MachineState | undefined {
-  if (!isMachine(record.hostConfig) || record.status !== "running" || supervised === undefined) return undefined;
+  if (!isMachine(record.hostConfig) || record.status !== "running") return undefined;
+  if (supervised?.pid !== record.pid) return undefined; // of its last run: this one has just begun
   const state = parseMachineState(supervised.notified, executableOf(record.pid));
   return restarts.isCancelled ? { ...state, status: "stopping" } : state;
 }
@@ -59,11 +60,12 @@ export async function untilRunning(
   signal?: AbortSignal,
 ): Promise<number | undefined> {
   const { promise, resolve } = Promise.withResolvers<void>();
-  const isUp = () => container.isRunning && (machineStateOf(container)?.status ?? "running") === "running";
-  using _ = events.listen(({ type, id }) => {
-    if (type === "container" && id === container.id && isUp()) resolve();
+  const machine = isMachine(container.record.hostConfig);
+  const up = machine ? "machine_status: running" : "start";
+  using _ = events.listen(({ type, id, action }) => {
+    if (type === "container" && id === container.id && action === up) resolve();
   });
-  if (isUp()) return undefined;
+  if (machine ? machineStateOf(container)?.status === "running" : container.isRunning) return undefined;
   const ended = container.wait(container.isActive ? "not-running" : "next-exit", signal);
   return await Promise.race([promise.then(() => undefined), ended]);
 }

@@ -5,8 +5,9 @@ import type { EventBus } from "./events.ts";
 import type { PendingAttach } from "./process/attach.ts";
 import type { Exec } from "./process/exec.ts";
 import { Restarts } from "./process/restarts.ts";
+import type { ContainerRecord, ContainerStatus, RecordPatch } from "./state/record.ts";
 import { SerialQueue } from "./state/serial-queue.ts";
-import type { ContainerRecord, ContainerStatus } from "./state/store.ts";
+import type { Store } from "./state/store.ts";
 import type { VolumesInUse } from "./volumes/volumes-in-use.ts";
 
 export type ContainerState = ContainerStatus | "paused" | "restarting";
@@ -18,6 +19,12 @@ interface Waiter {
   condition: WaitCondition;
   resolve: (exitCode: number) => void;
 }
+
+/** The writer of containers' rows. */
+type ContainerRows = Pick<Store, "update" | "updateOrLater">;
+
+/** The rows of what runs as a container does and does not outlive this daemon: nothing is written down. */
+export const NO_ROWS: ContainerRows = { update: () => {}, updateOrLater: () => true };
 
 /** One container in memory: its row, and what only a living daemon knows of it. */
 export class Container {
@@ -41,13 +48,42 @@ export class Container {
   isBeingRestarted = false;
   readonly restarts = new Restarts();
   readonly #waiters = new Set<Waiter>();
-
   readonly #events: EventBus;
+  readonly #rows: ContainerRows;
 
-  constructor(record: ContainerRecord, events: EventBus) {
+  /** Makes a container of its row; `rows`: where that is. */
+  constructor(record: ContainerRecord, events: EventBus, rows: ContainerRows) {
     this.record = record;
     this.#events = events;
+    this.#rows = rows;
   }
+
+  // --- Change: the row, then memory, then the event. The container's queue is held. ---
+
+  /** Changes it. @throws LighterError, and then nothing has changed */
+  change(patch: RecordPatch, event?: string): void {
+    this.#rows.update(this.id, patch);
+    this.#changed(patch, event);
+  }
+
+  /** Changes it by what has happened, or ends something: on a full disk the row is written later. Returns false if it will be. */
+  changeOrLater(patch: RecordPatch, event?: string): boolean {
+    const isWritten = this.#rows.updateOrLater(this.id, patch);
+    this.#changed(patch, event);
+    return isWritten;
+  }
+
+  /** Changes memory alone, for what a later change has in its row, or what no row could be told. */
+  remember(patch: RecordPatch): void {
+    Object.assign(this.record, patch);
+  }
+
+  #changed(patch: RecordPatch, event: string | undefined): void {
+    this.remember(patch);
+    if (event !== undefined) this.publish(event);
+  }
+
+  // --- What it is ---
 
   /** Publishes an action, with what Docker tells of every container: its labels, the image as asked for, its name. */
   publish(action: string, more: Readonly<Record<string, string>> = {}): void {

@@ -43,7 +43,8 @@ import { wantsRestart } from "./process/restarts.ts";
 import { openStore } from "./recovery/open-store.ts";
 import { exitCodeOfStartError, hasStartedBefore, newRecord } from "./state/new-record.ts";
 import type { EnginePaths } from "./state/paths.ts";
-import type { ContainerRecord, Store } from "./state/store.ts";
+import type { ContainerRecord } from "./state/record.ts";
+import type { Store } from "./state/store.ts";
 import { sameMappings } from "./userns/id-mappings.ts";
 import { parseRemap, readAccountFiles, type UserNamespaceSetting, UserNamespaces } from "./userns/mod.ts";
 import { MountedVolumes } from "./volumes/mounted-volumes.ts";
@@ -160,7 +161,6 @@ export class Engine implements AsyncDisposable {
       unplug: (name) => options.networks.host.unplug(name),
       forwardWithin: (bridge, isOn) => options.networks.host.forwardWithin(bridge, isOn),
       routeLoopback: (bridge, isOn) => options.networks.host.routeLoopback(bridge, isOn),
-      store: this.store,
       events: this.events,
       containers: () => this.#containers.values(),
       hostsPath: (id) => this.paths.container(id).hosts,
@@ -281,16 +281,15 @@ export class Engine implements AsyncDisposable {
     const givenName = name === undefined || name === "" ? undefined : parseName(name);
     const id = randomId();
     const { warnings, secrets, ...plan } = await this.planner.planCreate(body, id, options);
-    const record = newRecord(plan, id, givenName ?? randomName((candidate) => this.#names.has(candidate)));
-    this.endpoints.check(record);
-    this.#requireFreeName(record.name);
-    record.idMappings = this.#userNamespaces.assign(record);
-    this.volumes.claim(record.mountPoints, (claimed) => {
-      record.mountPoints = claimed;
-      this.store.insert(record);
-    });
+    const planned = newRecord(plan, id, givenName ?? randomName((candidate) => this.#names.has(candidate)));
+    this.endpoints.check(planned);
+    this.#requireFreeName(planned.name);
+    const record = { ...planned, idMappings: this.#userNamespaces.assign(planned) };
+    const mountPoints = this.volumes.claim(record.mountPoints, (claimed) =>
+      this.store.insert({ ...record, mountPoints: claimed }),
+    );
     this.#userNamespaces.claim(record);
-    const container = new Container(record, this.events);
+    const container = new Container({ ...record, mountPoints }, this.events, this.store);
     this.#register(container);
     this.endpoints.namesChanged(container);
     if (secrets !== undefined) await this.#keepSecrets(container, secrets);
@@ -323,8 +322,8 @@ export class Engine implements AsyncDisposable {
   async explain(body: unknown, platform: string | undefined): Promise<string> {
     const id = randomId();
     const { warnings: _, secrets: __, ...plan } = await this.planner.planCreate(body, id, { platform });
-    const record = newRecord(plan, id, "explain");
-    record.idMappings = this.#userNamespaces.assign(record);
+    const planned = newRecord(plan, id, "explain");
+    const record = { ...planned, idMappings: this.#userNamespaces.assign(planned) };
     const request = await this.#startRequest(record, [], true);
     return await this.runtime.explain({ ...request, ...this.endpoints.preview(record) });
   }
@@ -370,7 +369,7 @@ export class Engine implements AsyncDisposable {
       await container.supervised?.gone; // its cgroup has our name
       await this.#clearRunDirectory(record.id);
     }
-    this.#assignIds(record);
+    this.#assignIds(container);
     using undo = new DisposableStack();
     await this.planner.prepareProfile(record);
     const volumes = undo.use(await this.planner.prepareMounts(record, !startedBefore));
@@ -382,20 +381,14 @@ export class Engine implements AsyncDisposable {
     writePoint("start process");
     const supervised = await startWithHooks(this.runtime, request, rootMountpointIn(this.paths.execRoot));
     writePoint("started process");
-    const running = {
-      pid: supervised.pid,
-      startedAt: formatNow(),
-      ...counts,
-      health: startingHealth(record.config, record.health),
-    };
+    const { networking } = record;
     try {
-      this.store.setRunning({ id: record.id, networking: record.networking, ...running });
+      container.change({ ...startOf(record), pid: supervised.pid, networking, ...counts });
     } catch (error) {
       await supervised.signal(SIGNALS.KILL!); // a process that no row tells of must not stay
       await supervised.gone;
       throw error;
     }
-    Object.assign(record, { ...running, status: "running", exitCode: 0, error: "", oomKilled: false } as const);
     container.ociConfig = new WeakRef(request.config);
     container.restarts.started();
     this.#publishMounts(record, "mount");
@@ -409,8 +402,9 @@ export class Engine implements AsyncDisposable {
   }
 
   /** Calls `use` with the ids of something that has no row. */
-  async withIds<T>(record: ContainerRecord, use: () => Promise<T>): Promise<T> {
-    record.idMappings = this.#userNamespaces.assign(record);
+  async withIds<T>(guest: Container, use: () => Promise<T>): Promise<T> {
+    const { record } = guest;
+    guest.remember({ idMappings: this.#userNamespaces.assign(record) });
     this.#userNamespaces.claim(record);
     try {
       return await use();
@@ -420,11 +414,11 @@ export class Engine implements AsyncDisposable {
   }
 
   /** Assigns ids. The daemon's setting, or a container that it shares with, may be another one since the last start. */
-  #assignIds(record: ContainerRecord): void {
+  #assignIds(container: Container): void {
+    const { record } = container;
     const idMappings = this.#userNamespaces.assign(record);
     if (sameMappings(idMappings, record.idMappings)) return;
-    this.store.setIdMappings(record.id, idMappings);
-    record.idMappings = idMappings;
+    container.change({ idMappings });
     this.#userNamespaces.claim(record);
   }
 
@@ -462,16 +456,19 @@ export class Engine implements AsyncDisposable {
   #startFailed(container: Container, error: unknown): void {
     const { record } = container;
     const wasWaiting = container.restarts.cancel();
-    record.exitCode = exitCodeOfStartError(error);
-    record.error = messageOf(error);
     const { networking } = record;
-    record.networking = Endpoints.cleared(networking);
+    const failed = {
+      exitCode: exitCodeOfStartError(error),
+      error: messageOf(error),
+      networking: Endpoints.cleared(networking),
+    };
     try {
       rmSync(this.paths.runDirectory(record.id), { recursive: true, force: true });
-      this.store.setStartFailed(record);
+      container.changeOrLater(failed);
       this.endpoints.end(container, networking, false);
       if (record.hostConfig.AutoRemove) this.#markRemoved(container, true);
     } catch (writeError) {
+      container.remember(failed);
       logFailure(`write down the failed start of container ${record.id}`, writeError); // the start's own error matters
     }
     if (wasWaiting) container.notifyExit();
@@ -507,10 +504,8 @@ export class Engine implements AsyncDisposable {
   /** Records an exit. The container's queue is held. */
   #exited(container: Container, exit: ExitRecord): void {
     const { record } = container;
-    const isTold = record.oomKilled; // by whoever watches the cgroup, when it happened
-    Object.assign(record, {
-      status: "exited",
-      pid: 0,
+    const isTold = container.isRunning && record.oomKilled; // by whoever watches the cgroup, when it happened
+    const end = {
       exitCode: exit.exitCode,
       oomKilled: exit.oomKilled,
       // Ours is when we heard of it; one that nobody wrote down, or that ended before, is the supervisor's.
@@ -518,11 +513,11 @@ export class Engine implements AsyncDisposable {
         ? record.startedAt
         : formatRfc3339(exit.startedAtNs),
       finishedAt: formatRfc3339(exit.finishedAtNs),
-    } satisfies Partial<ContainerRecord>);
+    };
     const machine = isMachine(record.hostConfig);
-    if (machine) record.machineEnd = endOfMachine(exit.signal, exit.notified, container.restarts.isCancelled);
+    const machineEnd = machine && endOfMachine(exit.signal, exit.notified, container.restarts.isCancelled);
     const ending = machine ? endingOf(exit.signal) : undefined;
-    this.#settle(container, exit.oomKilled && !isTold, ending);
+    this.#settle(container, { ...end, ...(machineEnd && { machineEnd }) }, exit.oomKilled && !isTold, ending);
   }
 
   /** Records that the supervisor was lost. The container's queue is held. */
@@ -533,46 +528,44 @@ export class Engine implements AsyncDisposable {
     } catch (error) {
       logFailure(`clean up after container ${record.id}`, error);
     }
-    Object.assign(record, {
-      status: "exited",
-      pid: 0,
+    const end = {
       exitCode: LOST_EXIT_CODE,
-      ...(isMachine(record.hostConfig) ? { machineEnd: "crash" } : {}),
+      ...(isMachine(record.hostConfig) ? { machineEnd: "crash" as const } : {}),
       error: `the container's supervisor was lost: ${why}`,
       finishedAt: formatNow(),
-    } satisfies Partial<ContainerRecord>);
-    this.#settle(container, false);
+    };
+    this.#settle(container, end, false);
   }
 
-  /** The process has ended and `record` says how: writes it down, tells those who wait, removes what was of the run. */
-  #settle(container: Container, tellOom: boolean, ending?: Ending): void {
+  /** The process has ended: writes down how, tells those who wait, removes what was of the run. */
+  #settle(container: Container, how: EndOfRun, tellOom: boolean, ending?: Ending): void {
     const { record } = container;
     container.ociConfig = undefined;
     this.execs.forgetUnstarted(container);
     container.volumes?.end(container.supervised?.gone ?? Promise.resolve());
-    record.paused = false;
-    const ranMs = msBetween(record.startedAt, record.finishedAt);
     const { networking } = record;
-    record.networking = Endpoints.cleared(networking);
     const isStopped = container.restarts.isCancelled || ending === "poweroff";
     const isReboot = ending === "reboot" && !isStopped;
-    if (ending === "poweroff") this.#stoppedFromInside(record);
-    const publishEnd = () => {
+    // A machine that was switched off from inside is stopped as if by a user: no policy starts it.
+    const manuallyStopped = record.manuallyStopped || ending === "poweroff";
+    const run = { ...record, ...how, manuallyStopped };
+    const again = isReboot || (!isStopped && wantsRestart(record.hostConfig.RestartPolicy, run));
+    // One write in place of two: an AutoRemove container is not to be seen any more once it has ended.
+    const isRemoved = Boolean(record.hostConfig.AutoRemove) && !container.isBeingRestarted && !isReboot;
+    const end = {
+      ...{ ...how, pid: 0, paused: false, manuallyStopped, networking: Endpoints.cleared(networking) },
+      restartCount: record.restartCount + (again && !isReboot ? 1 : 0),
+    };
+    const ranMs = msBetween(run.startedAt, run.finishedAt);
+    try {
+      const isWritten = container.changeOrLater({ ...end, ...(isRemoved ? REMOVED_WITH_VOLUMES : EXITED) });
       this.endpoints.end(container, networking, true, isReboot);
       if (tellOom) container.publish("oom");
       const execDuration = String(Math.trunc(ranMs / 1000));
       container.publish("die", { execDuration, exitCode: String(record.exitCode) });
       this.#publishMounts(record, "unmount");
-    };
-    const again = isReboot || (!isStopped && wantsRestart(record.hostConfig.RestartPolicy, record));
-    if (again && !isReboot) record.restartCount++;
-    try {
-      // One write in place of two: an AutoRemove container is not to be seen any more once it has ended.
-      if (record.hostConfig.AutoRemove && !container.isBeingRestarted && !isReboot)
-        this.#markRemoved(container, true, publishEnd);
+      if (isRemoved) this.#removed(container);
       else {
-        const isWritten = this.store.setExited(record);
-        publishEnd();
         this.#compressLog(container);
         // Else the exit record stays for the next daemon.
         if (isWritten) this.inBackground(`clear up after container ${record.id}`, this.#removeRunDirectory(container));
@@ -580,15 +573,10 @@ export class Engine implements AsyncDisposable {
     } catch (error) {
       // The exit record stays in the run directory for the next daemon.
       logFailure(`write down the end of container ${record.id}`, error);
+      if (record.status !== "removing") container.remember({ ...end, ...EXITED });
     }
     if (again) container.restarts.schedule(ranMs, () => this.#startAgain(container), isReboot);
     container.notifyExit();
-  }
-
-  /** Marks a machine that was switched off from inside, as if by a user: no policy starts it. */
-  #stoppedFromInside(record: ContainerRecord): void {
-    if (!record.manuallyStopped) this.store.setManuallyStopped(record.id);
-    record.manuallyStopped = true;
   }
 
   #publishMounts(record: ContainerRecord, action: "mount" | "unmount"): void {
@@ -632,13 +620,12 @@ export class Engine implements AsyncDisposable {
         throw new LighterError("invalid", "Renaming a container with the same name as its current name");
       if (record.status === "removing") throw markedForRemoval(record.id);
       inContext("Error when allocating new name", () => this.#requireFreeName(parseName(`/${name}`)));
-      this.store.rename(record.id, name);
-      const oldName = `/${record.name}`;
-      this.#names.delete(record.name);
+      const oldName = record.name;
+      container.change({ name });
+      this.#names.delete(oldName);
       this.#names.set(name, container);
-      record.name = name;
       this.endpoints.namesChanged(container);
-      container.publish("rename", { oldName });
+      container.publish("rename", { oldName: `/${oldName}` });
     });
   }
 
@@ -648,9 +635,7 @@ export class Engine implements AsyncDisposable {
       const { record } = container;
       const Links = withoutLink(record.hostConfig.Links ?? [], alias);
       if (Links === undefined) throw noSuchContainer(`${record.name}/${alias}`);
-      const hostConfig = { ...record.hostConfig, Links };
-      this.store.setHostConfig(record.id, hostConfig);
-      record.hostConfig = hostConfig;
+      container.change({ hostConfig: { ...record.hostConfig, Links } });
       this.endpoints.openLinks();
     });
   }
@@ -678,12 +663,14 @@ export class Engine implements AsyncDisposable {
   }
 
   /** Marks a container as removed. Its queue is held and it does not run. */
-  #markRemoved(container: Container, withVolumes: boolean, onWritten: () => void = () => {}): void {
+  #markRemoved(container: Container, removeVolumes: boolean): void {
+    container.changeOrLater({ status: "removing", pid: 0, removeVolumes });
+    this.#removed(container);
+  }
+
+  /** Goes on with the removal of a container whose row says that it is removed. */
+  #removed(container: Container): void {
     const { record } = container;
-    record.removeVolumes = withVolumes;
-    this.store.setRemoving(record);
-    onWritten();
-    record.status = "removing";
     this.#containers.delete(record.id);
     this.#names.delete(record.name);
     this.endpoints.forgetKept(record.id);
@@ -720,7 +707,7 @@ export class Engine implements AsyncDisposable {
   // --- Reconcile ---
 
   async #reconcile(): Promise<void> {
-    const containers = this.store.all().map((record) => new Container(record, this.events));
+    const containers = this.store.all().map((record) => new Container(record, this.events, this.store));
     this.networks.open();
     for (const { record } of containers) this.#userNamespaces.claim(record);
     this.volumes.open(containers.flatMap(({ record }) => volumesToKeep(record)));
@@ -768,26 +755,23 @@ export class Engine implements AsyncDisposable {
       // The last daemon died in the middle of a start, and the start with it.
       else {
         if (existsSync(this.paths.runDirectory(record.id))) await this.#cleanup(record);
-        this.#clearNetworking(record);
+        this.#clearNetworking(container);
         this.#compressLog(container);
       }
       return;
     }
     if ("exited" in found) {
       // Not running by the row: the last daemon died between the start and its write.
-      if (!container.isRunning) {
-        const health = startingHealth(record.config, record.health);
-        Object.assign(record, { status: "running", startedAt: formatNow(), paused: false, health } as const);
-      }
-      record.pid = found.pid;
+      const running = { ...(container.isRunning ? {} : startOf(record)), pid: found.pid };
+      container.remember(running);
       await this.endpoints.adopt(container);
-      this.store.setRunningStill(record);
+      container.changeOrLater({ ...running, networking: record.networking });
       this.#supervise(container, found, await this.#adoptVolumes(record, found));
       return;
     }
     // The record of a run that is written down already, or of one that is not.
     if (container.isRunning || record.finishedAt !== formatRfc3339(found.finishedAtNs)) this.#exited(container, found);
-    else this.#clearNetworking(record);
+    else this.#clearNetworking(container);
     // What was said while there was no daemon.
     this.#logForwarder.begin(container, this.paths.container(container.id));
     this.#compressLog(container);
@@ -799,12 +783,11 @@ export class Engine implements AsyncDisposable {
   }
 
   /** Clears the networks of a start that has failed. */
-  #clearNetworking(record: ContainerRecord): void {
-    const { networking } = record;
+  #clearNetworking(container: Container): void {
+    const { networking } = container.record;
     if (!networking.endpoints.some(({ state }) => state !== undefined)) return;
-    record.networking = Endpoints.cleared(networking);
-    this.store.clearNetworking(record.id, record.networking);
-    this.endpoints.end(record, networking, false);
+    container.changeOrLater({ networking: Endpoints.cleared(networking) });
+    this.endpoints.end(container, networking, false);
   }
 
   // --- Background ---
@@ -816,6 +799,19 @@ export class Engine implements AsyncDisposable {
       .finally(() => this.#background.delete(tracked));
     this.#background.add(tracked);
   }
+}
+
+/** What is known of a process that has ended. */
+type EndOfRun = Pick<ContainerRecord, "exitCode" | "finishedAt"> &
+  Partial<Pick<ContainerRecord, "oomKilled" | "startedAt" | "error" | "machineEnd">>;
+
+const EXITED = { status: "exited" } as const;
+const REMOVED_WITH_VOLUMES = { status: "removing", removeVolumes: true } as const;
+
+/** Returns the fields of a container whose process has just started, apart from what it is given. */
+function startOf({ config, health }: ContainerRecord) {
+  const ended = { exitCode: 0, error: "", oomKilled: false, paused: false };
+  return { ...ended, status: "running", startedAt: formatNow(), health: startingHealth(config, health) } as const;
 }
 
 /**

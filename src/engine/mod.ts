@@ -104,11 +104,17 @@ export {
   type NetworkRecord,
 } from "./networks/types.ts";
 export { attach, PendingAttach } from "./process/attach.ts";
-export { kill, resize, restart, type StopOptions, stop } from "./process/control.ts";
+export {
+  killContainer,
+  resizeContainer,
+  restartContainer,
+  type StopOptions,
+  stopContainer,
+} from "./process/control.ts";
 export type { Exec, ExecRequestOptions } from "./process/exec.ts";
 export { FRAME_HEADER_BYTES, FrameReader } from "./process/frame-reader.ts";
 export { machineEndOf, machineStateOf, untilRunning } from "./process/machine-state.ts";
-export { pause, unpause } from "./process/pause.ts";
+export { pauseContainer, unpauseContainer } from "./process/pause.ts";
 export { listProcesses } from "./process/top.ts";
 export { updateContainer } from "./process/update.ts";
 export { EnginePaths } from "./state/paths.ts";

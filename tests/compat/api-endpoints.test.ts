@@ -3,6 +3,7 @@ import { afterEach, beforeEach, expect, test } from "bun:test";
 import { LighterError } from "../../src/base/errors.ts";
 import { ApiServer } from "../support/api-server.ts";
 import { eventually } from "../support/eventually.ts";
+import { fillDisk } from "../support/full-disk.ts";
 
 let api: ApiServer;
 
@@ -316,6 +317,25 @@ test("a running container comes into a network and leaves it", async () => {
   const gone = await disconnect("back", id);
   expect([gone.status, gone.json.message]).toEqual([500, `container ${id} is not connected to network back`]);
   expect(events).toEqual(["connect front bridge", "connect back bridge", "disconnect back bridge"]);
+});
+
+test("on a full disk a network is left all the same, and none is joined", async () => {
+  await createNetwork("front", "10.77.0.0/24");
+  await createNetwork("back", "10.78.0.0/24");
+  const id = await api.run({ HostConfig: { NetworkMode: "front" } }, "web");
+  expect((await connect("back", id)).status).toBe(200);
+  {
+    using _full = fillDisk(api.engine.store);
+    expect((await disconnect("back", id)).status).toBe(200);
+    expect(Object.keys((await settingsOf(id)).Networks)).toEqual(["front"]);
+    const refused = await connect("back", id);
+    expect([refused.status, refused.json.message]).toEqual([500, "no space left on device"]);
+    expect(Object.keys((await settingsOf(id)).Networks)).toEqual(["front"]);
+  }
+  expect(api.runtime.interfaceChanges).toEqual(["connect eth1", "disconnect eth1"]);
+  // The address was given back, twice.
+  expect((await connect("back", id)).status).toBe(200);
+  expect((await settingsOf(id)).Networks.back.IPAddress).toBe("10.78.0.2");
 });
 
 test("published ports follow the default route", async () => {

@@ -1,7 +1,10 @@
 /** Restart policies, health checks, pausing and events, with a runtime whose processes the test plays. */
+import { Database } from "bun:sqlite";
 import { afterEach, beforeEach, expect, test } from "bun:test";
+import { join } from "node:path";
 import type { EngineEvent } from "../../src/engine/mod.ts";
 import { ApiServer } from "../support/api-server.ts";
+import { fillDisk } from "../support/full-disk.ts";
 
 let api: ApiServer;
 let seen: EngineEvent[];
@@ -119,6 +122,33 @@ test("what was waiting to be started again when the daemon died is started by th
   await api.engine.idle();
   expect((await api.inspect(id)).State.Status).toBe("running");
 });
+
+test("a process that runs, whatever its row says of an earlier run, is running as if it had just been started", async () => {
+  const id = await api.run();
+  const died = "UPDATE container SET status = 'exited', exit_code = 3, error = 'lost', oom_killed = 1";
+  await api.restart(() => changeRows(died));
+  const running = { Status: "running", ExitCode: 0, Error: "", OOMKilled: false };
+  expect((await api.inspect(id)).State).toMatchObject(running);
+  await api.restart();
+  expect((await api.inspect(id)).State).toMatchObject(running);
+});
+
+test("a container that was out of memory and runs on is so for the next daemon, too, whose end of it is not told twice", async () => {
+  const id = await api.run();
+  await api.restart(() => changeRows("UPDATE container SET oom_killed = 1"));
+  listen();
+  expect((await api.inspect(id)).State).toMatchObject({ Status: "running", OOMKilled: true });
+  api.runtime.process(id).exit(137, true);
+  await published("die");
+  expect(actions()).toEqual(["create", "start", "die"]);
+});
+
+/** Changes the rows while there is no daemon. */
+function changeRows(sql: string): void {
+  const db = new Database(join(api.directory, "data/lighter.db"));
+  db.run(sql);
+  db.close();
+}
 
 test("an end while there was no daemon counts as any other", async () => {
   const id = await api.run(policy("always"));
@@ -362,6 +392,16 @@ test("what cannot be updated says so in Docker's words, and changes nothing", as
     expect(answer.status).toBe(status);
     expect(answer.json.message).toMatch(message instanceof RegExp ? message : new RegExp(`^${escapeRegExp(message)}$`));
   }
+  expect((await api.inspect(id)).HostConfig).toEqual(before);
+});
+
+test("limits that the kernel refuses on a full disk are not kept", async () => {
+  const id = await api.run({ HostConfig: { CpuShares: 512 } });
+  const before = (await api.inspect(id)).HostConfig;
+  using _full = fillDisk(api.engine.store, 1);
+  // It has no cgroup: its process is the test's.
+  const answer = await api.request("POST", `/containers/${id}/update`, { CpuShares: 100 });
+  expect(answer.json.message).toStartWith("Cannot update container");
   expect((await api.inspect(id)).HostConfig).toEqual(before);
 });
 

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
-import { Container } from "../../engine/container.ts";
-import { EventBus } from "../../engine/events.ts";
-import type { ContainerRecord } from "../../engine/state/store.ts";
+import { containerInMemory } from "../../../tests/support/container-record.ts";
+import type { Container } from "../../engine/container.ts";
+import type { ContainerRecord } from "../../engine/state/record.ts";
 import type { Daemon } from "../daemon/daemon-state.ts";
 import { ContainerSummaries } from "./container-summary.ts";
 
@@ -31,7 +31,7 @@ function container(name: string, more: Partial<ContainerRecord> = {}): Container
     networking: { endpoints: [{ networkId: "", networkName: "front", wish: {} }], ports: [] },
     ...more,
   };
-  return new Container(record as ContainerRecord, new EventBus());
+  return containerInMemory(record as ContainerRecord);
 }
 
 const NEWEST = 51;

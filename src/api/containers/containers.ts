@@ -2,16 +2,16 @@
 import { LighterError } from "../../base/errors.ts";
 import {
   type Container,
-  kill as killContainer,
+  killContainer,
   listProcesses,
   parseUpdateBody,
-  pause as pauseContainer,
+  pauseContainer,
   readCreateBody,
-  resize as resizeContainer,
-  restart as restartContainer,
+  resizeContainer,
+  restartContainer,
   type StopOptions,
-  stop as stopContainer,
-  unpause as unpauseContainer,
+  stopContainer,
+  unpauseContainer,
   untilRunning,
   updateContainer,
   type WaitCondition,
@@ -135,13 +135,13 @@ export async function kill(call: AnswerCall): Promise<void> {
 
 /** POST /containers/{id}/pause */
 export async function pause(call: AnswerCall): Promise<void> {
-  await pauseContainer(call.daemon.engine, containerOf(call));
+  await pauseContainer(containerOf(call));
   sendEmpty(call.response, 204);
 }
 
 /** POST /containers/{id}/unpause */
 export async function unpause(call: AnswerCall): Promise<void> {
-  await unpauseContainer(call.daemon.engine, containerOf(call));
+  await unpauseContainer(containerOf(call));
   sendEmpty(call.response, 204);
 }
 
@@ -149,7 +149,7 @@ export async function unpause(call: AnswerCall): Promise<void> {
 export async function update(call: AnswerCall): Promise<void> {
   const body = parseUpdateBody(await readJsonBody(call.request));
   if (call.apiMinor < PIDS_UPDATE_SINCE) delete body.PidsLimit;
-  const warnings = await updateContainer(call.daemon.engine, containerOf(call), body, call.daemon.host);
+  const warnings = await updateContainer(containerOf(call), body, call.daemon.host);
   sendJson(call.response, 200, { Warnings: warnings.length === 0 ? null : warnings });
 }
 

@@ -9,7 +9,7 @@ import type { DockerHostConfig } from "../../spec/docker-api.ts";
 import type { Engine } from "../engine.ts";
 import { newRecord } from "../state/new-record.ts";
 import type { ContainerPaths } from "../state/paths.ts";
-import type { ContainerRecord } from "../state/store.ts";
+import type { ContainerRecord } from "../state/record.ts";
 
 /** A root file system that a step changes. */
 export interface StepRoot {

@@ -49,8 +49,7 @@ export function connectToNetwork(
     if (container.isRunning) await connectRunning(engine, container, endpoint, network);
     else {
       const networking = { ...record.networking, endpoints: [...record.networking.endpoints, endpoint] };
-      engine.store.setNetworking(record.id, networking);
-      record.networking = networking;
+      container.change({ networking });
     }
   });
 }
@@ -87,7 +86,7 @@ async function connectRunning(
   endpoint: EndpointRecord,
   network: NetworkRecord,
 ): Promise<void> {
-  const { endpoints, runtime, networks, store } = engine;
+  const { endpoints, runtime, networks } = engine;
   const { record } = container;
   const before = record.networking;
   const prepared = networks.prepare(network);
@@ -103,12 +102,8 @@ async function connectRunning(
   const ports = endpoints.movedPorts(record, active);
   undo.defer(() => endpoints.releasePorts(ports, before.ports));
   const after = { endpoints: [...before.endpoints, added.endpoint], ports };
-  undo.defer(() => {
-    record.networking = before;
-    store.setNetworking(record.id, before);
-  });
-  store.setNetworking(record.id, after);
-  record.networking = after; // from now on the network has a user and cannot be removed
+  container.change({ networking: after }); // from now on the network has a user and cannot be removed
+  undo.defer(() => void container.changeOrLater({ networking: before }));
   const planned = planOne(added, prepared, chooseGateways(active));
   if (planned !== undefined) {
     await runtime.connect({
@@ -164,8 +159,7 @@ export function disconnectFromNetwork(engine: Engine, container: Container, netw
     if (isRunning && endpoint.state !== undefined) await disconnectRunning(engine, container, endpoint);
     else {
       const networking = without(record.networking, endpoint);
-      engine.store.setNetworking(record.id, networking);
-      record.networking = networking;
+      container.change({ networking });
     }
     if (network !== undefined)
       engine.endpoints.publishEvent("disconnect", record.id, { ...endpoint, networkId: network.id });
@@ -225,15 +219,14 @@ function newGateways(before: readonly ActiveEndpoint[], after: readonly ActiveEn
 
 /** Takes an endpoint whose interface is gone out of the row and gives back everything it had. The container's queue is held. */
 async function forgetEndpoint(engine: Engine, container: Container, endpoint: EndpointRecord): Promise<void> {
-  const { endpoints, store } = engine;
+  const { endpoints } = engine;
   const { record } = container;
   const before = record.networking;
   const after = without(before, endpoint);
   attempt(`publish ports of container ${record.id}`, () => {
     after.ports = endpoints.movedPorts(record, endpoints.active(after));
   });
-  store.setNetworking(record.id, after);
-  record.networking = after;
+  container.changeOrLater({ networking: after });
   await attemptInTurns(`publish ports of container ${record.id}`, () =>
     endpoints.publishMoved(before.ports, after.ports),
   );

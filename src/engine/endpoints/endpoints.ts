@@ -25,7 +25,7 @@ import { bridgeNameOf, bridgeOptionsOf } from "../networks/bridge-options.ts";
 import type { PreparedNetwork } from "../networks/networks.ts";
 import { parentOptionsOf } from "../networks/parent-options.ts";
 import type { ContainerNetworking, EndpointRecord, EndpointState, NetworkRecord } from "../networks/types.ts";
-import type { ContainerRecord, Store } from "../state/store.ts";
+import type { ContainerRecord } from "../state/record.ts";
 import { attempt, attemptInTurns } from "./attempt.ts";
 import { changeHosts, planUpstream, usesResolver } from "./etc-files.ts";
 import { planInterface, wishedInterfaceName } from "./interface.ts";
@@ -65,19 +65,12 @@ interface EndpointsOptions {
   forwardWithin: (bridge: string, isOn: boolean) => void;
   /** Makes 127.0.0.1 of the host lead to containers of a bridge, or not. */
   routeLoopback: (bridge: string, isOn: boolean) => void;
-  store: Store;
   events: EventBus;
   containers: () => Iterable<Container>;
   /** Returns the path of a container's /etc/hosts. */
   hostsPath: (id: string) => string;
   /** Finds a container by name, id or the beginning of an id; undefined if there is none. */
   findContainer: (ref: string) => Container | undefined;
-}
-
-/** A container, or what is like one for networks. */
-export interface NetworkedProcess extends Pick<Container, "id" | "record"> {
-  /** True if it does not outlive this daemon: then nothing is written down. */
-  hasNoRow?: boolean;
 }
 
 /** The facts about a container's networks that its start needs. */
@@ -151,7 +144,7 @@ export class Endpoints implements Disposable {
    * Takes what the container is to have and writes it into its row, if that is more than a name. `started` or `end` must follow.
    * The container's queue is held. @throws LighterError, and then nothing is held
    */
-  async begin(container: NetworkedProcess): Promise<StartNetwork> {
+  async begin(container: Container): Promise<StartNetwork> {
     const { record } = container;
     const { networks } = this.options;
     const wishes = await inSlices(planPortsInSteps(record.config, record.hostConfig));
@@ -175,10 +168,13 @@ export class Endpoints implements Disposable {
       const interfaces = active.flatMap((one) => planOne(one, prepared.get(one)!, gateways) ?? []);
       const endpoints = [...active.map(({ endpoint }) => endpoint), ...this.#missing(record)];
       // Others have a turn while ports are reserved, and must see that the networks and addresses have a user.
-      if (areMany(wishes)) this.#write(container, { endpoints, ports: [] }, true);
+      if (areMany(wishes)) container.change({ networking: { endpoints, ports: [] } });
       const reserving = this.#reserve(record, wishes, gateways, targets);
       ports = areMany(wishes) ? await inSlices(reserving) : atOnce(reserving);
-      this.#write(container, { endpoints, ports }, interfaces.length > 0);
+      const networking = { endpoints, ports };
+      // A daemon that comes back has to know at once of whatever the kernel has. The rest is written with the start.
+      if (interfaces.length > 0) container.change({ networking });
+      else container.remember({ networking });
       if (areMany(ports)) await inSlices(this.#publish(ports));
       else atOnce(this.#publish(ports));
       this.openLinks();
@@ -187,14 +183,14 @@ export class Endpoints implements Disposable {
       return this.#startOf(container, interfaces);
     } catch (error) {
       const { networking } = record;
-      record.networking = withoutStates(networking);
+      container.remember({ networking: withoutStates(networking) });
       if (this.#held.has(record.id)) this.end(container, networking, false);
       else this.#giveBack({ endpoints: active.map(({ endpoint }) => endpoint), ports });
       throw error;
     }
   }
 
-  #startOf(container: NetworkedProcess, interfaces: readonly NetworkInterface[]): StartNetwork {
+  #startOf(container: Container, interfaces: readonly NetworkInterface[]): StartNetwork {
     const needsResolver = usesResolver(container.record);
     if (interfaces.length === 0 && !needsResolver) return {};
     return {
@@ -362,15 +358,7 @@ export class Endpoints implements Disposable {
     }
   }
 
-  /**
-   * Writes the row. `durably`: at once, since a daemon that comes back has to know. Otherwise the row is written with the start.
-   */
-  #write({ record, hasNoRow }: NetworkedProcess, networking: ContainerNetworking, durably: boolean): void {
-    if (durably && hasNoRow !== true) this.options.store.setNetworking(record.id, networking);
-    record.networking = networking;
-  }
-
-  async openResolver(container: NetworkedProcess, pid: number): Promise<void> {
+  async openResolver(container: Container, pid: number): Promise<void> {
     const held = this.#held.get(container.id);
     if (held === undefined || held.resolver !== undefined) return;
     held.resolver = await this.options.startResolver({
@@ -539,10 +527,10 @@ export class Endpoints implements Disposable {
 
   // --- A daemon that comes back ---
 
-  /** Takes over what a running container has from an earlier daemon. The container's queue is held. */
+  /** Takes over what a running container has from an earlier daemon, in memory. The container's queue is held. */
   async adopt(container: Container): Promise<void> {
     const { record } = container;
-    this.#dropMissing(record);
+    this.#dropMissing(container);
     for (const endpoint of record.networking.endpoints)
       if (endpoint.state !== undefined && endpoint.state.interfaceName !== "")
         attempt(`take up network ${endpoint.networkName} of container ${record.id}`, () =>
@@ -562,7 +550,8 @@ export class Endpoints implements Disposable {
   }
 
   /** Drops endpoints without an interface, which a `connect` or `disconnect` has left when a daemon died. */
-  #dropMissing(record: ContainerRecord): void {
+  #dropMissing(container: Container): void {
+    const { record } = container;
     const inside = new Set(interfacesOf(record.pid));
     const isThere = ({ state }: EndpointRecord) =>
       state === undefined ||
@@ -571,11 +560,12 @@ export class Endpoints implements Disposable {
       (state.hostInterface !== "" && this.options.hasLink(state.hostInterface)); // renamed inside the container
     const endpoints = record.networking.endpoints.filter(isThere);
     if (endpoints.length === record.networking.endpoints.length) return;
-    record.networking = { ...record.networking, endpoints };
+    container.remember({ networking: { ...record.networking, endpoints } });
     // The ports may lead to a dropped endpoint, or to where it had led them away from.
     attempt(`move ports of container ${record.id}`, () => {
-      const { ports } = record.networking;
-      if (ports.length > 0) record.networking.ports = this.movedPorts(record, this.active(record.networking));
+      if (record.networking.ports.length === 0) return;
+      const ports = this.movedPorts(record, this.active(record.networking));
+      container.remember({ networking: { endpoints, ports } });
     });
   }
 

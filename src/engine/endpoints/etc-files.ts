@@ -14,7 +14,7 @@ import {
   planContainerResolvConf,
 } from "../config/mod.ts";
 import type { EndpointState } from "../networks/types.ts";
-import type { ContainerRecord } from "../state/store.ts";
+import type { ContainerRecord } from "../state/record.ts";
 
 type HostsLine = [address: string, names: string];
 

@@ -1,13 +1,13 @@
 import { expect, test } from "bun:test";
-import { Container } from "../container.ts";
-import { EventBus } from "../events.ts";
+import { containerInMemory } from "../../../tests/support/container-record.ts";
+import type { Container } from "../container.ts";
 import { newRecord } from "../state/new-record.ts";
-import type { ContainerRecord } from "../state/store.ts";
+import type { ContainerRecord } from "../state/record.ts";
 import { linkHosts, linkNames, linksIn, linksOf, linkVariables, requireLinks, withoutLink } from "./links.ts";
 
 function container(name: string, given: Partial<ContainerRecord> = {}): Container {
   const plan = { config: {}, hostConfig: {}, image: "", imageId: "", mountPoints: [], endpoints: [] };
-  return new Container({ ...newRecord(plan, `id-${name}`, name), ...given }, new EventBus());
+  return containerInMemory({ ...newRecord(plan, `id-${name}`, name), ...given });
 }
 
 const state = {

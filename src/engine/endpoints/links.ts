@@ -6,7 +6,7 @@ import { LighterError } from "../../base/errors.ts";
 import type { ContainerLink } from "../../network/types.ts";
 import { DEFAULT_NETWORK, exposedPorts, parseLink } from "../config/mod.ts";
 import type { Container } from "../container.ts";
-import type { ContainerRecord } from "../state/store.ts";
+import type { ContainerRecord } from "../state/record.ts";
 
 export interface LinkedContainer {
   alias: string;

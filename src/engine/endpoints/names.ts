@@ -4,7 +4,7 @@ import type { NamedEndpoint } from "../../network/dns/mod.ts";
 import { isUserDefined, parseLink } from "../config/mod.ts";
 import type { Container } from "../container.ts";
 import type { EndpointRecord } from "../networks/types.ts";
-import type { ContainerRecord } from "../state/store.ts";
+import type { ContainerRecord } from "../state/record.ts";
 
 /** Returns a container's names in a network, as inspect shows them: name, aliases, short id, host name. */
 export function dnsNames({ id, name, config }: ContainerRecord, { wish }: EndpointRecord): string[] {

@@ -8,7 +8,7 @@ import type { Container } from "../container.ts";
 import type { Engine } from "../engine.ts";
 import { markedForRemoval } from "../errors.ts";
 import type { ContainerPaths } from "../state/paths.ts";
-import type { ContainerRecord } from "../state/store.ts";
+import type { ContainerRecord } from "../state/record.ts";
 import type { VolumesInUse } from "../volumes/volumes-in-use.ts";
 
 /**

@@ -17,7 +17,7 @@ import {
 } from "../../volume/mod.ts";
 import type { HostProbe, MountPoint } from "../config/mod.ts";
 import { planPatiently } from "../plan/patient-probe.ts";
-import type { ContainerRecord } from "../state/store.ts";
+import type { ContainerRecord } from "../state/record.ts";
 import { cannotMount, type MountedVolumes } from "../volumes/mounted-volumes.ts";
 import type { VolumesInUse } from "../volumes/volumes-in-use.ts";
 import { fillJob } from "./file-jobs.ts";

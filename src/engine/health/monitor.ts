@@ -57,20 +57,15 @@ class Watch {
 
   #record(result: HealthResult): void {
     const before = this.#health;
-    this.#write(withResult(before, this.#check, result, this.#sinceStartMs(result.start)));
-    const { status } = this.#health;
-    if (status !== before.status) this.#container.publish(`health_status: ${status}`);
-  }
-
-  #write(health: HealthRecord): void {
-    this.#engine.store.setHealth(this.#container.id, health);
-    this.#container.record.health = health;
+    const health = withResult(before, this.#check, result, this.#sinceStartMs(result.start));
+    const event = health.status === before.status ? undefined : `health_status: ${health.status}`;
+    this.#container.changeOrLater({ health }, event);
   }
 
   /** Ends the checks. The container's queue is held. */
   end(): void {
     this.stop();
-    this.#write(unwatchedHealth(this.#health));
+    this.#container.changeOrLater({ health: unwatchedHealth(this.#health) });
   }
 
   stop(): void {
@@ -112,11 +107,10 @@ export class HealthMonitor implements Disposable {
   }
 
   /** Ends the checks of a container that ended while there was no daemon. */
-  #endUnseen({ id, record }: Container): void {
-    if (record.health === undefined || record.health.status === "unhealthy") return;
-    const health = unwatchedHealth(record.health);
-    this.#engine.store.setHealth(id, health);
-    record.health = health;
+  #endUnseen(container: Container): void {
+    const { health } = container.record;
+    if (health === undefined || health.status === "unhealthy") return;
+    container.changeOrLater({ health: unwatchedHealth(health) });
   }
 
   /** Stops, and leaves everything as it is for the next engine. */

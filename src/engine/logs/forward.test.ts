@@ -4,12 +4,12 @@ import { appendFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { containerInMemory } from "../../../tests/support/container-record.ts";
 import { formatRfc3339 } from "../../base/time.ts";
 import { parseLogConfig } from "../config/log.ts";
-import { Container } from "../container.ts";
-import { EventBus } from "../events.ts";
+import type { Container } from "../container.ts";
 import { EnginePaths } from "../state/paths.ts";
-import type { ContainerRecord } from "../state/store.ts";
+import type { ContainerRecord } from "../state/record.ts";
 import { LogForwarder } from "./forward.ts";
 import { encodeJournal } from "./journald.ts";
 import { formatSyslog } from "./syslog.ts";
@@ -59,10 +59,7 @@ afterEach(async () => {
 function containerFor(address: string): Container {
   const hostConfig = { LogConfig: { Type: "syslog", Config: { "syslog-address": address, tag: "t" } } };
   const record = { id: "c", name: "n", image: "i", imageId: "sha256:0", status: "exited", startedAt: entry.time };
-  return new Container(
-    { ...record, config: {}, hostConfig, mountPoints: [] } as unknown as ContainerRecord,
-    new EventBus(),
-  );
+  return containerInMemory({ ...record, config: {}, hostConfig, mountPoints: [] } as unknown as ContainerRecord);
 }
 
 function line(text: string, ns: bigint): string {

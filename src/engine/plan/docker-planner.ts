@@ -49,7 +49,7 @@ import { type LinkedContainer, linkHosts, linksOf, linkVariables } from "../endp
 import { cannotJoinIpc, cannotJoinNetwork, cannotJoinPids, noSuchContainer } from "../errors.ts";
 import { prepareVolume } from "../files/volume-content.ts";
 import type { ContainerPaths, EnginePaths } from "../state/paths.ts";
-import type { ContainerRecord } from "../state/store.ts";
+import type { ContainerRecord } from "../state/record.ts";
 import { toHostId } from "../userns/id-mappings.ts";
 import type { MountedVolumes } from "../volumes/mounted-volumes.ts";
 import { hasHostMemory } from "../volumes/shared-memory.ts";

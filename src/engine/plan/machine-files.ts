@@ -7,7 +7,7 @@ import type { RootFile } from "../../runtime/types.ts";
 import { type NetworkFacts, planEtcFiles } from "../config/mod.ts";
 import { readHostEtcFiles } from "../endpoints/etc-files.ts";
 import type { ContainerPaths } from "../state/paths.ts";
-import type { ContainerRecord } from "../state/store.ts";
+import type { ContainerRecord } from "../state/record.ts";
 import { idTranslations } from "../userns/id-mappings.ts";
 
 const MACHINE_ID_MAX_BYTES = 64;

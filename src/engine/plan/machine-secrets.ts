@@ -5,7 +5,7 @@ import { type MachineSecrets, secretsNamedBy, takeSecrets } from "../../machine/
 import type { DockerContainerConfig, DockerHostConfig } from "../../spec/docker-api.ts";
 import { isMachine } from "../config/mod.ts";
 import type { ContainerPaths } from "../state/paths.ts";
-import type { ContainerRecord } from "../state/store.ts";
+import type { ContainerRecord } from "../state/record.ts";
 
 /** Takes the secrets out of a create request. @throws LighterError "invalid" for malformed ones, and for those of no machine */
 export function withoutMachineSecrets(

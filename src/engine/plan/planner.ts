@@ -8,7 +8,7 @@ import type { MountPoint } from "../config/mounts.ts";
 import type { Container } from "../container.ts";
 import type { EndpointRecord } from "../networks/types.ts";
 import type { ContainerPaths } from "../state/paths.ts";
-import type { ContainerRecord } from "../state/store.ts";
+import type { ContainerRecord } from "../state/record.ts";
 import type { MountedVolumes } from "../volumes/mounted-volumes.ts";
 import type { VolumesInUse } from "../volumes/volumes-in-use.ts";
 

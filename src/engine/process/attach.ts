@@ -6,7 +6,7 @@ import { tooManyAttached } from "../../runtime/mod.ts";
 import type { AttachPlan } from "../../runtime/types.ts";
 import type { Container } from "../container.ts";
 import { markedForRemoval } from "../errors.ts";
-import type { ContainerRecord } from "../state/store.ts";
+import type { ContainerRecord } from "../state/record.ts";
 
 /** A client's connection to a process. */
 export interface Attached {

@@ -13,7 +13,7 @@ import { thawPaused } from "./pause.ts";
 const STOP_TIMEOUT_SECONDS = 10;
 
 /** Sends a signal. SIGKILL also waits for the end, as Docker does. @throws LighterError "invalid", "conflict" */
-export async function kill(engine: Engine, container: Container, signal: string | undefined): Promise<void> {
+export async function killContainer(engine: Engine, container: Container, signal: string | undefined): Promise<void> {
   const number = parseSignalOr(signal, SIGNALS.KILL!);
   if (!container.isActive) throw notRunning(container.id);
   const { sent, ended } = await signalByHand(engine, container, number);
@@ -42,8 +42,7 @@ async function signalByHand(
   const stopSignal = StopSignal ? parseSignal(StopSignal) : signalOfInit(container);
   const isLast = stopSignal === undefined || number === stopSignal || number === SIGNALS.KILL;
   await container.queue.run(() => {
-    if (!container.record.manuallyStopped) engine.store.setManuallyStopped(container.id);
-    container.record.manuallyStopped = true;
+    if (!container.record.manuallyStopped) container.changeOrLater({ manuallyStopped: true });
     if (!isLast) return;
     container.restarts.isCancelled = true;
     if (container.restarts.cancel()) container.notifyExit();
@@ -54,7 +53,7 @@ async function signalByHand(
   container.publish("kill", { signal: String(number) });
   const signal = () => supervised.signal(number);
   const sent = (isShutdown && (await shutDownByCommand(engine.execs, container, signal))) || (await signal());
-  if (isLast) await thawPaused(engine, container); // only then the signal arrives
+  if (isLast) await thawPaused(container); // only then the signal arrives
   return { sent, ended };
 }
 
@@ -73,7 +72,7 @@ export interface StopOptions {
  * Sends the container's stop signal, then SIGKILL if it has not ended in time. Returns false if it does not run. Both default to
  * what the container was created with. @throws LighterError "invalid"
  */
-export async function stop(engine: Engine, container: Container, options: StopOptions): Promise<boolean> {
+export async function stopContainer(engine: Engine, container: Container, options: StopOptions): Promise<boolean> {
   const { config } = container.record;
   const named = options.signal || config.StopSignal || undefined;
   const signal = parseSignalOr(named, signalOfInit(container) ?? SIGNALS.TERM!);
@@ -86,11 +85,11 @@ export async function stop(engine: Engine, container: Container, options: StopOp
   return true;
 }
 
-/** Stops a container and starts it. @throws LighterError like `stop` and `Engine.start` */
-export async function restart(engine: Engine, container: Container, options: StopOptions): Promise<void> {
+/** Stops a container and starts it. @throws LighterError like `stopContainer` and `Engine.start` */
+export async function restartContainer(engine: Engine, container: Container, options: StopOptions): Promise<void> {
   container.isBeingRestarted = true;
   try {
-    await stop(engine, container, options);
+    await stopContainer(engine, container, options);
     await engine.start(container);
   } finally {
     container.isBeingRestarted = false;
@@ -99,7 +98,7 @@ export async function restart(engine: Engine, container: Container, options: Sto
 }
 
 /** Changes the size of the terminal. @throws LighterError "conflict" if it does not run */
-export async function resize(container: Container, rows: number, columns: number): Promise<void> {
+export async function resizeContainer(container: Container, rows: number, columns: number): Promise<void> {
   if (!container.isRunning || container.supervised === undefined) throw notRunning(container.id);
   await container.supervised.resize(rows, columns);
   container.publish("resize", { height: String(rows), width: String(columns) });

@@ -14,10 +14,11 @@ import { writePoint } from "../../base/write-point.ts";
 import { rootMountpointIn } from "../../runtime/run-files.ts";
 import type { AttachPlan, Runtime, StartRequest, Supervised } from "../../runtime/types.ts";
 import { cgroupsPathOf } from "../config/mod.ts";
-import { Endpoints, type NetworkedProcess } from "../endpoints/endpoints.ts";
+import { Container, NO_ROWS } from "../container.ts";
+import { Endpoints } from "../endpoints/endpoints.ts";
 import type { Engine } from "../engine.ts";
 import type { ContainerPaths, EnginePaths } from "../state/paths.ts";
-import type { ContainerRecord } from "../state/store.ts";
+import type { ContainerRecord } from "../state/record.ts";
 import { runPoststopHooks, startWithHooks } from "./hooks.ts";
 
 interface GuestRequest {
@@ -33,13 +34,13 @@ const GUEST_FILE = "guest.json";
 
 export class Guests {
   readonly #engine: Engine;
-  readonly #guests = new Map<string, NetworkedProcess>();
+  readonly #guests = new Map<string, Container>();
 
   constructor(engine: Engine) {
     this.#engine = engine;
   }
 
-  list(): NetworkedProcess[] {
+  list(): Container[] {
     return [...this.#guests.values()];
   }
 
@@ -49,10 +50,10 @@ export class Guests {
    */
   async run(request: GuestRequest, use: (process: Supervised) => Promise<void>): Promise<number> {
     const { record, paths, signal } = request;
-    const guest = { id: record.id, record, hasNoRow: true };
+    const guest = new Container(record, this.#engine.events, NO_ROWS);
     this.#guests.set(record.id, guest);
     try {
-      return await this.#engine.withIds(record, () => this.#run(guest, request, use));
+      return await this.#engine.withIds(guest, () => this.#run(guest, request, use));
     } finally {
       this.#guests.delete(record.id);
       await rm(paths.runDirectory, { recursive: true, force: true });
@@ -61,7 +62,7 @@ export class Guests {
   }
 
   async #run(
-    guest: NetworkedProcess,
+    guest: Container,
     { record, paths, attach, change = (plain) => plain, signal }: GuestRequest,
     use: (process: Supervised) => Promise<void>,
   ): Promise<number> {
@@ -82,7 +83,7 @@ export class Guests {
     } finally {
       await runPoststopHooks(runtime, record.id, paths.runDirectory);
       const { networking } = record;
-      record.networking = Endpoints.cleared(networking);
+      guest.change({ networking: Endpoints.cleared(networking) });
       endpoints.end(guest, networking, false);
     }
   }

@@ -36,10 +36,11 @@ export class OomMonitor implements Disposable {
     this.#host ??= detectCgroupHost();
     try {
       if (!mayRunOut(this.#host, path)) return;
-      const onOom = () => {
-        container.record.oomKilled = true;
-        container.publish("oom");
-      };
+      const onOom = () =>
+        this.#engine.inBackground(
+          `tell that container ${container.id} is out of memory`,
+          container.queue.run(() => this.#onOom(container, watch)),
+        );
       // The container may have run out of memory before we came to look.
       const watch = watchOom(this.#host, path, onOom, !container.record.oomKilled);
       this.#watches.set(container.id, watch);
@@ -48,6 +49,13 @@ export class OomMonitor implements Disposable {
       if (!["ENOENT", "ENODEV"].includes(errnoOf(error)))
         log.warn(`watch the memory of container ${container.id}: ${messageOf(error)}`);
     }
+  }
+
+  /** Tells that a container is out of memory, unless it has ended meanwhile and its end has told it. Its queue is held. */
+  #onOom(container: Container, watch: OomWatch): void {
+    if (this.#watches.get(container.id) !== watch) return;
+    if (container.record.oomKilled) container.publish("oom");
+    else container.changeOrLater({ oomKilled: true }, "oom");
   }
 
   #end(id: string): void {

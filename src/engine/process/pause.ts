@@ -12,45 +12,42 @@ import { freezeUnlessGone } from "../files/freeze.ts";
  * Pauses a container. The row is written first: a daemon that comes back freezes what should be frozen.
  * @throws LighterError "conflict" in the wrong state, else like `freezeCgroup`
  */
-export function pause(engine: Engine, container: Container): Promise<void> {
+export function pauseContainer(container: Container): Promise<void> {
   return container.queue.run(async () => {
     const { id, record } = container;
     if (container.restarts.isWaiting) throw containerRestarting(id);
     if (!container.isRunning) throw notRunning(id);
     if (record.paused) throw new LighterError("conflict", `Container ${id} is already paused`);
-    engine.store.setPaused(id, true);
+    container.changeOrLater({ paused: true });
     try {
       await freeze(container);
     } catch (error) {
-      engine.store.setPaused(id, false);
+      container.changeOrLater({ paused: false });
       throw error;
     }
-    record.paused = true;
     container.publish("pause");
   });
 }
 
 /** Resumes a container. @throws LighterError "internal" if it is not paused: Docker's status is 500 */
-export function unpause(engine: Engine, container: Container): Promise<void> {
+export function unpauseContainer(container: Container): Promise<void> {
   return container.queue.run(() => {
     if (!container.record.paused) throw new LighterError("internal", `Container ${container.id} is not paused`);
-    thaw(engine, container);
+    thaw(container);
   });
 }
 
 /** Thaws a paused container that was sent its last signal, so that it sees it. */
-export function thawPaused(engine: Engine, container: Container): Promise<void> {
+export function thawPaused(container: Container): Promise<void> {
   return container.queue.run(() => {
-    if (container.record.paused) thaw(engine, container);
+    if (container.record.paused) thaw(container);
   });
 }
 
 /** Thaws. The container's queue is held. */
-function thaw(engine: Engine, container: Container): void {
+function thaw(container: Container): void {
   thawCgroup(detectCgroupHost(), cgroupsPathOf(container.record));
-  engine.store.setPaused(container.id, false);
-  container.record.paused = false;
-  container.publish("unpause");
+  container.changeOrLater({ paused: false }, "unpause");
 }
 
 async function freeze(container: Container): Promise<void> {

@@ -6,7 +6,7 @@ import { type Ending, endingOf } from "../../machine/mod.ts";
 import { isMachine, peerReferences } from "../config/mod.ts";
 import type { Container } from "../container.ts";
 import type { Engine } from "../engine.ts";
-import type { ContainerRecord } from "../state/store.ts";
+import type { ContainerRecord } from "../state/record.ts";
 import { wantsStartAtBoot } from "./restarts.ts";
 
 /** The first of the exit codes of processes that a signal has ended. */

@@ -12,7 +12,6 @@ import type { DockerHostConfig } from "../../spec/docker-api.ts";
 import type { OciResources } from "../../spec/oci-runtime.ts";
 import { cgroupsPathOf, type HostFacts, mergeUpdate, planResources, prepareUpdate } from "../config/mod.ts";
 import type { Container } from "../container.ts";
-import type { Engine } from "../engine.ts";
 import { markedForRemoval } from "../errors.ts";
 import { hostProbe } from "../plan/host-facts.ts";
 
@@ -21,25 +20,18 @@ import { hostProbe } from "../plan/host-facts.ts";
  * The row is written before the cgroup, and put back if the kernel refuses.
  * @throws LighterError "invalid", "conflict" with Docker's texts, else like `planUpdate` and `applyReversibly`
  */
-export function updateContainer(
-  engine: Engine,
-  container: Container,
-  given: DockerHostConfig,
-  host: HostFacts,
-): Promise<string[]> {
+export function updateContainer(container: Container, given: DockerHostConfig, host: HostFacts): Promise<string[]> {
   const { changes, warnings } = prepareUpdate(given, host);
   return container.queue.run(() => {
     const { record, id } = container;
     if (record.status === "removing") throw markedForRemoval(id);
     const before = record.hostConfig;
     const after = inContext(id, () => mergeUpdate(before, changes));
-    engine.store.setHostConfig(id, after);
-    record.hostConfig = after;
+    container.change({ hostConfig: after });
     try {
       if (container.isRunning) inContext(id, () => applyLimits(container, planResources(changes, [], hostProbe)));
     } catch (error) {
-      engine.store.setHostConfig(id, before);
-      record.hostConfig = before;
+      container.changeOrLater({ hostConfig: before });
       throw error;
     }
     container.publish("update");

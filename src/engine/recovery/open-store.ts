@@ -8,7 +8,8 @@ import { shortId } from "../../base/ids.ts";
 import { log } from "../../base/log.ts";
 import { formatNow } from "../../base/time.ts";
 import type { EnginePaths } from "../state/paths.ts";
-import { type ContainerRecord, Store } from "../state/store.ts";
+import type { ContainerRecord } from "../state/record.ts";
+import { Store } from "../state/store.ts";
 import type { CopiedObjects } from "./copies.ts";
 
 const RECOVER_HINT =
@@ -161,13 +162,11 @@ function isRecord(copy: unknown, id: string): copy is ContainerRecord {
 
 /** Takes back a container; false: it has something in it that the database does not take. */
 function takeBackContainer(store: Store, record: ContainerRecord): boolean {
-  const { id, status } = record;
+  const { id } = record;
   const isTaken = store.all().some(({ name }) => name === record.name);
   const name = isTaken ? `${record.name}_${shortId(id)}` : record.name;
   const isTakenBack = attempt(`container ${id}`, () => {
     store.insert({ ...record, name, idMappings: record.idMappings ?? null });
-    if (status === "running") store.setRunning(record);
-    else if (status === "exited") store.setExited(record);
   });
   if (isTakenBack) log.warn(`container ${id} (${name}) is known again, by the copy beside its files`);
   else store.delete(id);

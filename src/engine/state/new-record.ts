@@ -2,7 +2,7 @@
 import { LighterError } from "../../base/errors.ts";
 import { formatNow, parseRfc3339, ZERO_TIME } from "../../base/time.ts";
 import type { CreatePlan } from "../plan/planner.ts";
-import type { ContainerRecord } from "./store.ts";
+import type { ContainerRecord } from "./record.ts";
 
 /** Makes the record of a container that has just been created. */
 export function newRecord(

@@ -5,7 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { containerRecord } from "../../../tests/support/container-record.ts";
 import { ZERO_TIME } from "../../base/time.ts";
-import { type ContainerRecord, Store } from "./store.ts";
+import type { ContainerRecord } from "./record.ts";
+import { Store } from "./store.ts";
 
 const directories: string[] = [];
 
@@ -32,8 +33,8 @@ test("a container's row survives closing and opening, oldest first", () => {
     using store = new Store(path);
     store.insert(record("b", "first"));
     store.insert(record("a", "second"));
-    store.setRunning({
-      id: "a",
+    store.update("a", {
+      status: "running",
       pid: 42,
       startedAt: "2026-01-02T03:04:06Z",
       restartCount: 1,
@@ -41,11 +42,11 @@ test("a container's row survives closing and opening, oldest first", () => {
       health,
       networking: { endpoints: [], ports: [] },
     });
-    store.setPaused("a", true);
-    store.setManuallyStopped("b");
-    store.setHostConfig("a", { Memory: 7 });
-    store.setExited({
-      ...record("b", "first"),
+    store.updateOrLater("a", { paused: true });
+    store.updateOrLater("b", { manuallyStopped: true });
+    store.update("a", { hostConfig: { Memory: 7 } });
+    store.updateOrLater("b", {
+      status: "exited",
       exitCode: 137,
       error: "lost",
       oomKilled: true,
@@ -81,7 +82,7 @@ test("a container's row survives closing and opening, oldest first", () => {
 test("a container that is being removed has freed its name", () => {
   using store = new Store(temporaryPath());
   store.insert(record("a", "web"));
-  store.setRemoving({ id: "a", removeVolumes: true });
+  store.updateOrLater("a", { status: "removing", removeVolumes: true });
   store.insert(record("b", "web"));
   expect(store.all().map(({ id, name, status, removeVolumes }) => [id, name, status, removeVolumes])).toEqual([
     ["a", "", "removing", true],
@@ -110,7 +111,7 @@ test("a database of the first schema is brought up to the present one", () => {
   {
     using store = new Store(path);
     store.insert(record("a", "old"));
-    store.setHostConfig("a", { NetworkMode: "default" });
+    store.update("a", { hostConfig: { NetworkMode: "default" } });
   }
   const db = new Database(path);
   const added = ["remove_volumes", "paused", "manually_stopped", "health", "id_mappings", "networking", "machine_end"];

@@ -2,7 +2,7 @@
 import { LighterError } from "../../base/errors.ts";
 import { peerReferences } from "../config/namespaces.ts";
 import { parseUsernsMode, validateInUserNamespace } from "../config/userns-mode.ts";
-import type { ContainerRecord } from "../state/store.ts";
+import type { ContainerRecord } from "../state/record.ts";
 import { type IdMappings, sameMappings } from "./id-mappings.ts";
 import { allocate, isWithin } from "./id-pool.ts";
 import { DEFAULT_COUNT, type UserNamespaceSetting } from "./remap.ts";

@@ -16,8 +16,8 @@ import {
 import { type FilesystemOfVolume, filesystemOf } from "../../volume/mod.ts";
 import type { MountPoint } from "../config/mod.ts";
 import type { EnginePaths } from "../state/paths.ts";
+import type { ContainerRecord } from "../state/record.ts";
 import { SerialQueue } from "../state/serial-queue.ts";
-import type { ContainerRecord } from "../state/store.ts";
 import { carriesMemory, SharedMemory } from "./shared-memory.ts";
 import { VolumesInUse } from "./volumes-in-use.ts";
 

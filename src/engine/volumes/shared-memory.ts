@@ -9,7 +9,7 @@ import type { OciMount } from "../../spec/oci-runtime.ts";
 import { parseIpcMode } from "../config/namespaces.ts";
 import type { Container } from "../container.ts";
 import { inContext, notRunning } from "../errors.ts";
-import type { ContainerRecord } from "../state/store.ts";
+import type { ContainerRecord } from "../state/record.ts";
 import { toHostId } from "../userns/id-mappings.ts";
 import type { VolumesInUse } from "./volumes-in-use.ts";
 

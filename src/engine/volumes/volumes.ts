@@ -143,10 +143,11 @@ export class Volumes {
 
   /**
    * Gives a new container the volumes of its mount points and makes the missing ones, in one transaction with what `insert`
-   * writes: a volume that nobody asked for by itself is never left over.
+   * writes: a volume that nobody asked for by itself is never left over. Returns the mount points with their volumes.
    * @throws LighterError
    */
-  claim(points: readonly MountPoint[], insert: (claimed: MountPoint[]) => void): void {
+  claim(points: readonly MountPoint[], insert: (claimed: MountPoint[]) => void): MountPoint[] {
+    let claimed: MountPoint[] = [];
     const made: VolumeRecord[] = [];
     const claimOne = (point: MountPoint): MountPoint => {
       if (point.volume === undefined) return point;
@@ -157,12 +158,16 @@ export class Volumes {
       return { ...point, volume: { ...volume, ...(record.options === null ? {} : { options: record.options }) } };
     };
     try {
-      this.#options.table.together(() => insert(points.map(claimOne)));
+      this.#options.table.together(() => {
+        claimed = points.map(claimOne);
+        insert(claimed);
+      });
     } catch (error) {
       for (const { name } of made) this.#records.delete(name);
       throw error;
     }
     for (const record of made) this.#inserted(record);
+    return claimed;
   }
 
   /**

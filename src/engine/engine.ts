@@ -696,7 +696,8 @@ export class Engine implements AsyncDisposable {
     await this.#logForwarder.finish(container);
     await this.#logCompressor.finish(container);
     writePoint("remove run directory");
-    await this.#clearRunDirectory(container.id);
+    // In the queue: the end of the run may be removing it at this moment, and must not find half of it gone.
+    await container.queue.run(() => this.#clearRunDirectory(container.id));
     writePoint("remove directory");
     await this.#trash.discard(this.paths.container(container.id).directory);
     this.#removeVolumes(container.record);

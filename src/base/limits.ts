@@ -37,6 +37,26 @@ export const API_BODY_MAX_DEPTH = 1000;
  */
 export const API_BODY_MAX_VALUES = 512 * 1024;
 
+/** One message of gRPC. What clients send in one piece (a build's definition, its Dockerfile) is far below that. */
+export const GRPC_MESSAGE_MAX_BYTES = 16 * 1024 * 1024;
+/** Values in one protobuf message, each of which takes memory of its own. */
+export const PROTOBUF_MAX_VALUES = 256 * 1024;
+/** Files of a context that BuildKit's client sends, which tells of all before it sends the first: 300 bytes each. */
+export const CONTEXT_MAX_ENTRIES = 1_000_000;
+/** Builds that clients of BuildKit's API may have at once, and how long the progress of an ended one can be read. */
+export const BUILD_JOBS_MAX = 1000;
+export const BUILD_JOB_KEEP_MS = 10_000;
+/** How long a build whose progress is asked for may take to begin. */
+export const BUILD_JOB_WAIT_MS = 30_000;
+/** How long a build waits for the session of its client. BuildKit's number. */
+export const SESSION_WAIT_MS = 5000;
+/** How often a session's client is asked whether it is there, and how long it may take to answer. BuildKit's numbers. */
+export const SESSION_HEALTH_MS = { intervalMs: 5000, timeoutMs: 30_000 };
+/** Headers of one call: a build context's ignored paths are sent as such. Go's number. */
+export const GRPC_HEADERS_MAX_BYTES = 1024 * 1024;
+/** Calls at the same time on one connection. */
+export const GRPC_MAX_STREAMS = 250;
+
 /** One special tar header (PAX records, GNU long name): names are under 4 KiB, xattrs under 64 KiB each. */
 export const TAR_SPECIAL_MAX_BYTES = 1024 * 1024;
 /** Regions of one sparse file in a tar; each costs two numbers in memory. */

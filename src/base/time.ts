@@ -5,7 +5,7 @@ import { parseDurationIf } from "./duration.ts";
 /** Go's zero time: "never". */
 export const ZERO_TIME = "0001-01-01T00:00:00Z";
 
-const NS_PER_SECOND = 1_000_000_000n;
+export const NS_PER_SECOND = 1_000_000_000n;
 export const NS_PER_MS = 1_000_000n;
 
 /** The real time in nanoseconds since 1970. Its clock counts milliseconds. */

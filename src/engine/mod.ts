@@ -39,7 +39,7 @@ export type {
   RegistryConfig,
   RemoveRecord,
 } from "../image/mod.ts";
-export { connectionError, ImageStore, parseMirror, pullImage, pushImage, saveImages } from "../image/mod.ts";
+export { connectionError, ImageStore, parseMirror, pullImage, pushImage, saveImages, TarReader } from "../image/mod.ts";
 export { takeOwnedLock } from "../linux/process/owned-lock.ts";
 export { sendDatagram } from "../linux/sys/datagram.ts";
 export { lockExclusiveWithin } from "../linux/sys/flock.ts";
@@ -47,6 +47,7 @@ export { createMemfd, duplicateFd } from "../linux/sys/memfd.ts";
 export { releaseTextPages, residentBytes } from "../linux/sys/text-pages.ts";
 export { idleSocketFd } from "../linux/sys/unix-socket.ts";
 export { features as runtimeFeatures } from "../runtime/features.ts";
+export { receiveTree } from "./build/receive-tree.ts";
 export { StepFailed } from "./build/step-failed.ts";
 export { DEFAULT_CDI_DIRECTORIES } from "./cdi/registry.ts";
 export {

@@ -47,8 +47,8 @@ export { type ImageLayers, ImageStore, type LoadedImage, type RemoveRecord } fro
 export { decompress, decompressStream, looksLikeArchive, peek } from "./tar/compression.ts";
 export { type ExtractOptions, LiveExtractor } from "./tar/extract-live.ts";
 export type { IdTranslations } from "./tar/id-translation.ts";
-export { TAR_BLOCK_BYTES, TarReader } from "./tar/tar-reader.ts";
-export { encodeTar } from "./tar/tar-writer.ts";
+export { TAR_BLOCK_BYTES, type TarEntry, TarReader } from "./tar/tar-reader.ts";
+export { encodeTar, encodeTarHeader, TAR_END, tarPaddingBytes } from "./tar/tar-writer.ts";
 export { type TreeTarOptions, writeFileTar, writeTreeTar } from "./tar/tree-tar.ts";
 export { copyDirectoryFromLayers } from "./tree/copy-directory.ts";
 export { type Change, listChanges } from "./tree/layer-changes.ts";

@@ -9,12 +9,16 @@ import { compilePattern } from "../base/linear-pattern.ts";
 type Match = (path: string) => boolean;
 
 interface Pattern {
+  /** Its text, cleaned. */
+  text: string;
   /** A pattern with "!" before it takes back what others have excluded. */
   isException: boolean;
   matches: Match;
 }
 
 export interface IgnoreRules {
+  /** The patterns in the form in which BuildKit's API sends them. */
+  patterns: readonly string[];
   hasExceptions: boolean;
   /** Whether the path, relative to the context, or a directory above it, is left out. The last pattern that matches wins. */
   excludes: Match;
@@ -34,6 +38,7 @@ export function compileIgnorePatterns(written: readonly string[]): IgnoreRules {
 
 function rulesOf(patterns: readonly Pattern[]): IgnoreRules {
   return {
+    patterns: patterns.map(({ isException, text }) => (isException ? `!${text}` : text)),
     hasExceptions: patterns.some(({ isException }) => isException),
     excludes: (path) => {
       const paths = withParents(path);
@@ -61,7 +66,7 @@ function parsePattern(text: string, dropped = /^$/): Pattern[] {
     .normalize(path)
     .replace(/(.)\/$/, "$1")
     .replace(dropped, "");
-  return [{ isException, matches: compile(cleaned) }];
+  return [{ text: cleaned, isException, matches: compile(cleaned) }];
 }
 
 function invalid(message: string): LighterError {

@@ -19,6 +19,8 @@ export interface AuthConfig {
 }
 
 export const DOCKER_HUB = "docker.io";
+/** Where docker.io is served. */
+export const DOCKER_HUB_HOST = "registry-1.docker.io";
 /** The key for docker.io in the credentials of Docker's clients and at `login`. */
 const DOCKER_HUB_AUTH_KEY = "https://index.docker.io/v1/";
 
@@ -33,7 +35,7 @@ export function authKeyOfDomain(domain: string): string {
  */
 export function domainOfServerAddress(address: string): string {
   const host = address.replace(/^https?:\/\//, "").replace(/\/.*/s, "");
-  return ["", "index.docker.io", "registry-1.docker.io"].includes(host) ? DOCKER_HUB : host;
+  return ["", "index.docker.io", DOCKER_HUB_HOST].includes(host) ? DOCKER_HUB : host;
 }
 
 const AUTH_FIELDS = {

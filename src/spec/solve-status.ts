@@ -66,4 +66,6 @@ export interface BuildFailure {
   vertex?: string;
   /** The lines of the Dockerfile that it is about, with their neighbours. */
   excerpt?: string;
+  /** Their numbers, from 1 on. */
+  ranges?: readonly { start: number; end: number }[];
 }

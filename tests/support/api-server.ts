@@ -3,6 +3,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import type { Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Jobs } from "../../src/api/buildkit/jobs.ts";
+import { Sessions } from "../../src/api/buildkit/sessions.ts";
 import { DEFAULT_SETTINGS } from "../../src/api/daemon/daemon-state.ts";
 import { Router } from "../../src/api/http/router.ts";
 import { routes } from "../../src/api/http/routes.ts";
@@ -47,7 +49,12 @@ export class ApiServer extends ApiClient implements AsyncDisposable {
     this.#opened = await openEngine({ dataRoot, execRoot, runtime: this.runtime, hostNetwork: this.network });
     for (const trash of this.#opened.trashes) trash.begin();
     this.#server = createServer(
-      { ...this.#opened, settings: DEFAULT_SETTINGS, metrics: new Metrics() },
+      {
+        ...this.#opened,
+        settings: DEFAULT_SETTINGS,
+        metrics: new Metrics(),
+        buildkit: { jobs: new Jobs(), sessions: new Sessions() },
+      },
       new Router(routes),
       this.#headTimeoutMs === undefined ? {} : { headTimeoutMs: this.#headTimeoutMs },
     );

@@ -1,7 +1,7 @@
 /** Docker's classic POST /build, and the cache of builds. */
 import type { IncomingMessage } from "node:http";
 import { LighterError } from "../../base/errors.ts";
-import { type PullEvent, pullImage, StepFailed } from "../../engine/mod.ts";
+import { type PullEvent, StepFailed } from "../../engine/mod.ts";
 import type { DockerHostConfig } from "../../spec/docker-api.ts";
 import { parseGoJson } from "../../spec/go-json.ts";
 import { familiarReference, formatReference, parseReference, withDefaultTag } from "../../spec/image-reference.ts";
@@ -11,8 +11,8 @@ import { BUILD_FAILURE_ID, BUILD_RESULT_ID, SOLVE_STATUS_ID, SOLVE_STATUS_TYPE }
 import { sendJson } from "../http/protocol.ts";
 import type { Query } from "../http/query.ts";
 import type { AnswerCall } from "../http/router.ts";
-import { publishTransfer } from "../images/image-events.ts";
 import { failureOf, ProgressStream } from "../streams/progress-stream.ts";
+import { fetchImage } from "./fetch-image.ts";
 
 /** POST /build */
 export async function build(call: AnswerCall): Promise<void> {
@@ -32,13 +32,19 @@ export async function build(call: AnswerCall): Promise<void> {
   };
   const quiet = query.boolean("q");
   const hasStatus = request.headers.accept === SOLVE_STATUS_TYPE;
+  const transfer = {
+    isPull: query.boolean("pull"),
+    credentialsFor: (domain: string) => credentialsFor(request, domain),
+    signal: stream.signal,
+  };
   const listeners = {
     say: (text: string) => (quiet || hasStatus ? undefined : stream.send({ stream: text })),
     onStatus: (aux: object) => (hasStatus ? stream.send({ id: SOLVE_STATUS_ID, aux }) : undefined),
     wantsWarnings: hasStatus,
     hasStepImages: !hasStatus,
     onFailure: (aux: object) => (hasStatus ? stream.send({ id: BUILD_FAILURE_ID, aux }) : undefined),
-    fetchImage: (name: string, onEvent: (event: PullEvent) => void) => ensureImage(call, stream, name, onEvent),
+    fetchImage: (name: string, onEvent: (event: PullEvent) => void) =>
+      fetchImage(daemon, name, { ...transfer, onEvent }),
   };
   const work = async () => {
     try {
@@ -123,26 +129,6 @@ function hostConfigOf(query: Query): DockerHostConfig {
       ? {}
       : { Ulimits: parseGoJson(Buffer.from(list)) as NonNullable<DockerHostConfig["Ulimits"]> }),
   };
-}
-
-/** Pulls the image if it is missing, or if the request wants the newest. */
-async function ensureImage(
-  { daemon, query, request }: AnswerCall,
-  stream: ProgressStream,
-  name: string,
-  onEvent: (event: PullEvent) => void,
-): Promise<void> {
-  const reference = withDefaultTag(parseReference(name));
-  const isThere = daemon.images.isThere(name);
-  if (isThere && !query.boolean("pull")) return;
-  const { signal } = stream;
-  const client = await daemon.registries.open(reference, {
-    credentials: credentialsFor(request, reference.domain),
-    signal,
-    timing: { attempts: daemon.settings.downloadAttempts },
-  });
-  await pullImage(daemon.images, reference, { client, signal, onEvent });
-  publishTransfer(daemon, "pull", reference);
 }
 
 /**

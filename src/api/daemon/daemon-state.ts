@@ -1,5 +1,7 @@
 /** What the daemon's handlers share: the engine, its settings, the registries. */
 import { type NetworkSettings, type OpenedEngine, RUNTIME_NAME, type RuntimeTable } from "../../engine/mod.ts";
+import type { Jobs } from "../buildkit/jobs.ts";
+import type { Sessions } from "../buildkit/sessions.ts";
 import type { ReloadableOptions } from "../config/options.ts";
 import type { Metrics } from "../system/request-timings.ts";
 
@@ -25,6 +27,8 @@ interface DaemonSettings extends ReloadableOptions {
 export interface Daemon extends OpenedEngine {
   settings: DaemonSettings;
   readonly metrics: Metrics;
+  /** The builds of BuildKit's clients, and their sessions. */
+  readonly buildkit: { readonly jobs: Jobs; readonly sessions: Sessions };
 }
 
 /** The number of removed objects whose files are not deleted yet, or cannot be. */

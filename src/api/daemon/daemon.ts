@@ -13,6 +13,8 @@ import {
   renewLockedFiles,
   takeOwnedLock,
 } from "../../engine/mod.ts";
+import { Jobs } from "../buildkit/jobs.ts";
+import { Sessions } from "../buildkit/sessions.ts";
 import { type DaemonOptions, parseDaemonOptions } from "../config/options.ts";
 import { describeSettings } from "../config/values.ts";
 import { describeOpenDoor, listen, listenForMetrics } from "../http/listen.ts";
@@ -102,7 +104,12 @@ async function serve(options: DaemonOptions, args: readonly string[]): Promise<v
     ownNames: options.hosts.flatMap((host) => (host.kind === "tcp" ? [host.hostname] : [])),
     openDoors: options.hosts.flatMap((host) => describeOpenDoor(host, options.tls) ?? []),
   };
-  const daemon: Daemon = { ...opened, settings, metrics: new Metrics() };
+  const daemon: Daemon = {
+    ...opened,
+    settings,
+    metrics: new Metrics(),
+    buildkit: { jobs: new Jobs(), sessions: new Sessions() },
+  };
   applyReloadable(daemon, options);
   const touch = whenIdle(DAEMON_IDLE_MS, createRest());
   const serveConnection = createAcceptor(daemon, new Router(routes), { onRequest: touch });

@@ -1,5 +1,6 @@
 /** Finds the route of each request. */
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
 import { LighterError } from "../../base/errors.ts";
 import type { RawBody } from "../../engine/mod.ts";
 import type { Daemon } from "../daemon/daemon-state.ts";
@@ -28,6 +29,12 @@ export interface StreamCall extends Call {
   client: ClientStream;
 }
 
+/** A connection that leaves HTTP/1.1 by the request's Upgrade header. Nothing has been answered yet. */
+export interface UpgradeCall extends Call {
+  request: IncomingMessage;
+  socket: Socket;
+}
+
 /** Takes a request's body directly from its connection. Resolves with the whole answer. */
 export type Upload = (body: RawBody) => Promise<{ contentType: string; text: string }>;
 
@@ -39,11 +46,18 @@ interface RouteBase {
   path: string;
 }
 
-/** A route with its handler: `answer` gets the usual request and response; `stream` takes the connection over. */
+/**
+ * A route with its handler: `answer` gets the usual request and response; `stream` takes the connection over. `upgrade`, beside
+ * `answer`, gets the connections of requests with an Upgrade header.
+ */
 export type Route = RouteBase &
   (
-    | { answer: (call: AnswerCall) => Promise<void> | void; stream?: never }
-    | { stream: (call: StreamCall) => Promise<void> | void; answer?: never }
+    | {
+        answer: (call: AnswerCall) => Promise<void> | void;
+        upgrade?: (call: UpgradeCall) => Promise<void> | void;
+        stream?: never;
+      }
+    | { stream: (call: StreamCall) => Promise<void> | void; answer?: never; upgrade?: never }
   );
 
 interface CompiledRoute {

@@ -1,5 +1,6 @@
 /** The table of all routes of the API. */
 import { build, pruneBuildCache } from "../build/build.ts";
+import { grpc, refuseWithoutUpgrade, session } from "../buildkit/grpc.ts";
 import { pathStat, readArchive, uploadArchive, writeArchive } from "../containers/archive.ts";
 import { attach } from "../containers/attach.ts";
 import { listContainers } from "../containers/container-list.ts";
@@ -148,8 +149,8 @@ export const routes: readonly Route[] = [
   { method: "POST", path: "/build", answer: build },
   { method: "POST", path: "/build/cancel", answer: refuse("building images is not supported yet") },
   { method: "POST", path: "/build/prune", answer: pruneBuildCache },
-  { method: "POST", path: "/session", answer: refuse("building images is not supported yet, and so are sessions") },
-  { method: "POST", path: "/grpc", answer: refuse("building images is not supported yet, and so is gRPC") },
+  { method: "POST", path: "/session", answer: refuseWithoutUpgrade, upgrade: session },
+  { method: "POST", path: "/grpc", answer: refuseWithoutUpgrade, upgrade: grpc },
 
   { method: "POST", path: "/swarm/init", answer: refuse("swarm mode is not supported") },
   { method: "POST", path: "/swarm/join", answer: refuse("swarm mode is not supported") },

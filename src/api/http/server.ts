@@ -9,7 +9,7 @@ import { type ClientStream, HijackedClient, PlainClient } from "../streams/clien
 import { takeUpload } from "../streams/upload.ts";
 import { isWebSocket, WebSocketClient } from "../streams/websocket.ts";
 import { refusalOf } from "./doorkeeper.ts";
-import { formatRawAnswer, sendError, sendJson } from "./protocol.ts";
+import { formatRawAnswer, formatRawError, sendError, sendJson } from "./protocol.ts";
 import type { Match, Router } from "./router.ts";
 import { asUpgrade, isIncomplete, rewriteRequests } from "./stream-request.ts";
 
@@ -110,8 +110,10 @@ function createHttp(daemon: Daemon, router: Router): Server {
   const http = createHttpServer({
     maxHeaderSize: API_HEAD_MAX_BYTES,
     // Other upgrades (such as "h2c" of a client that probes) are ignored, as RFC 9110 allows.
-    shouldUpgradeCallback: (request: IncomingMessage) =>
-      findRoute(router, request.method ?? "", request.url ?? "")?.route.stream !== undefined,
+    shouldUpgradeCallback: (request: IncomingMessage) => {
+      const route = findRoute(router, request.method ?? "", request.url ?? "")?.route;
+      return route?.stream !== undefined || route?.upgrade !== undefined;
+    },
   } as Parameters<typeof createHttpServer>[0] & object);
   http.requestTimeout = 0; // uploading an image may take any time
   http.timeout = 0;
@@ -124,6 +126,8 @@ function createHttp(daemon: Daemon, router: Router): Server {
   http.on("upgrade", (request, socket, head) => {
     headHasCome(socket as Socket);
     rewritings.get(socket as Socket)?.();
+    const upgraded = findRoute(router, request.method ?? "", request.url ?? "");
+    if (upgraded?.route.upgrade !== undefined) return void upgrade(daemon, upgraded, request, socket as Socket, head);
     const isUpgrade = !withoutUpgrade.has(socket as Socket);
     const client = isWebSocket(request)
       ? new WebSocketClient(request, socket as Socket, head)
@@ -181,6 +185,26 @@ async function stream(daemon: Daemon, router: Router, request: IncomingMessage, 
     if (match?.route.stream !== undefined) await match.route.stream({ ...match.call, daemon, client });
   } catch (error) {
     client.fail(error);
+  }
+}
+
+/** Hands over the connection of a request with an Upgrade header that a route of its own serves. */
+async function upgrade(
+  daemon: Daemon,
+  { route, call }: Match,
+  request: IncomingMessage,
+  socket: Socket,
+  head: Buffer,
+): Promise<void> {
+  log.debug(`Calling ${request.method} ${pathOf(request)}`);
+  socket.on("error", () => socket.destroy()); // the client has gone
+  try {
+    const refusal = refusalOf(request, daemon.settings.ownNames);
+    if (refusal !== undefined) throw refusal;
+    if (head.length > 0) socket.unshift(head);
+    await route.upgrade?.({ ...call, daemon, request, socket });
+  } catch (error) {
+    socket.end(formatRawError(error, "json"));
   }
 }
 

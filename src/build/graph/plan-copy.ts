@@ -3,7 +3,7 @@
  * Sources: Dockerfile reference, "ADD" and "COPY"; moby/buildkit dockerfile2llb (which source is what, and the errors).
  */
 import { posix } from "node:path";
-import { parseModeChange } from "../../base/file-mode.ts";
+import { parseModeChange } from "../../spec/file-mode.ts";
 import type { Add, Copy } from "../dockerfile/types.ts";
 import type { CopyAction, CopyOp, Vertex } from "./llb.ts";
 import { invalid } from "./refuse.ts";

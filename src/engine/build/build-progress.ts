@@ -101,7 +101,7 @@ export class BuildProgress implements SolveWatcher {
     const excerpt = formatExcerpt(filename, dockerfile.split("\n"), ranges);
     return {
       ...(this.#failed === undefined ? {} : { vertex: digestOfVertex(this.#failed) }),
-      ...(excerpt === "" ? {} : { excerpt }),
+      ...(excerpt === "" ? {} : { excerpt, ranges }),
     };
   }
 

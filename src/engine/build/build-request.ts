@@ -6,7 +6,10 @@ import type { BuildFailure, SolveStatus } from "../../spec/solve-status.ts";
 import type { ContextRequest } from "./build-sources.ts";
 
 export interface BuildRequest extends ContextRequest, Omit<PlanOptions, "resolveImage" | "platform"> {
+  /** The path of the Dockerfile. */
   dockerfile: string;
+  /** Reads the Dockerfile where it is not in the context. Then the context is asked for later, if it is needed at all. */
+  readDockerfile?: () => Promise<Buffer>;
   tags: readonly string[];
   noCache: boolean;
   /** The limits and other settings of steps' containers. */

@@ -73,11 +73,14 @@ export class Builder implements Disposable {
     const definition = { text: "", vertex: "" };
     using held = new DisposableStack();
     try {
-      await progress.task("[internal] load build context", (task) =>
-        sources.receive({ ...request, context: counted(request.context, task) }),
-      );
-      Object.assign(definition, await this.#readDockerfile(sources.contextPath, request.dockerfile, progress));
+      const receive = () =>
+        progress.task("[internal] load build context", (task) =>
+          sources.receive({ ...request, context: counted(request.context, task) }),
+        );
+      if (request.readDockerfile === undefined) await receive();
+      Object.assign(definition, await this.#readDockerfile(sources.contextPath, request, progress));
       const plan = await this.#plan(definition.text, request, progress);
+      if (request.readDockerfile !== undefined && usesContext(plan)) await receive();
       progress.announce(stepNames(plan));
       if (request.wantsWarnings)
         progress.warn(checkBuilt(this.#roots.images, definition.text, request, definition.vertex));
@@ -109,10 +112,11 @@ export class Builder implements Disposable {
     }
   }
 
-  async #readDockerfile(contextPath: string, path: string, progress: BuildProgress) {
+  async #readDockerfile(contextPath: string, request: BuildRequest, progress: BuildProgress) {
+    const { dockerfile: path } = request;
     const name = `[internal] load build definition from ${shownName(path)}`;
     return await progress.task(name, async ({ part, digest: vertex }) => {
-      const text = readDockerfile(contextPath, path);
+      const text = (await request.readDockerfile?.())?.toString() ?? readDockerfile(contextPath, path);
       part("transferring dockerfile:", { current: text.length, completed: true });
       return { text, vertex };
     });
@@ -128,6 +132,12 @@ export class Builder implements Disposable {
     };
     return await planBuild(dockerfile, { ...request, platform: { os, architecture }, resolveImage });
   }
+}
+
+/** Tells whether a step copies from the context. */
+function usesContext({ stages }: BuildPlan): boolean {
+  const inputs = stages.flatMap(({ steps }) => steps.flatMap(({ vertex }) => vertex?.inputs ?? []));
+  return inputs.some(({ op }) => op.kind === "local");
 }
 
 /** The time between two counts of what is being transferred. */

@@ -2,7 +2,6 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { LighterError } from "../../base/errors.ts";
-import { parseModeChange } from "../../base/file-mode.ts";
 import type { CopyAction, CopyOp } from "../../build/mod.ts";
 import {
   ContentHash,
@@ -20,9 +19,8 @@ import {
 } from "../../image/mod.ts";
 import { bytePath } from "../../linux/sys/fs.ts";
 import { compileIgnorePatterns } from "../../spec/docker-ignore.ts";
+import { parseModeChange } from "../../spec/file-mode.ts";
 import type { CopyArgument, CopyInputs } from "./build-jobs.ts";
-
-const ROOT = { uid: 0, gid: 0 };
 
 /** Computes the digest of all that is copied: if it is the same, the copy is. */
 export function hashSources(inputs: CopyInputs, beat: () => void): string {
@@ -52,7 +50,12 @@ export async function copySources(argument: CopyArgument, beat: () => void): Pro
       const stagingPath = join(workPath, `unpacked-${count++}`);
       if (action.unpack && (await isArchive(source.found))) {
         mkdirSync(stagingPath, { mode: 0o755 });
-        const options = { destination, owner: owner ?? ROOT, stagingPath, layerPaths: { upper, lower: below } };
+        const options = {
+          destination,
+          owner: owner ?? { uid: 0, gid: 0 },
+          stagingPath,
+          layerPaths: { upper, lower: below },
+        };
         await unpackSource(target, source.found, options, beat);
         continue;
       }
@@ -64,7 +67,7 @@ export async function copySources(argument: CopyArgument, beat: () => void): Pro
 
 export function makeDirectoryIn(path: string, layers: readonly string[], upper: string): null {
   using target = new LayerTarget(upper, layers);
-  target.directory(bytePath(path), ROOT);
+  target.directory(bytePath(path), { uid: 0, gid: 0 });
   return null;
 }
 

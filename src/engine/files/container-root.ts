@@ -65,7 +65,7 @@ async function openRunningRoot({ record, isRunning, supervised }: Container): Pr
 }
 
 /** Mounts the root file system of what does not run, and calls `use` with its fd. */
-export async function withMountedRoot<T>(
+async function withMountedRoot<T>(
   engine: Engine,
   record: ContainerRecord,
   paths: ContainerPaths,

@@ -35,7 +35,7 @@ import { attributesOf, type LayerTarget, type Owner, type TargetDirectory } from
 import type { Source } from "./sources.ts";
 import { type Selection, type WalkEntry, walk } from "./walk.ts";
 
-export interface CopyOptions extends Selection {
+interface CopyOptions extends Selection {
   /** The owner of all that is copied; undefined: as in the source. */
   owner?: Owner | undefined;
   /** The mode that replaces one. */

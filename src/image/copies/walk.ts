@@ -20,7 +20,7 @@ export interface WalkEntry {
 }
 
 /** Is told of entries in the order of names, of a directory before what is in it. */
-export interface Visitor {
+interface Visitor {
   /** `isImplied`: no pattern chose it, but something in it. */
   directory(entry: WalkEntry, isImplied: boolean): void;
   leaf(entry: WalkEntry): void;

@@ -5,7 +5,7 @@
 import { lookup } from "node:dns/promises";
 import { BlockList, isIP } from "node:net";
 import { LighterError } from "../../base/errors.ts";
-import { DOCKER_HUB } from "../../spec/registry-auth.ts";
+import { DOCKER_HUB, DOCKER_HUB_HOST } from "../../spec/registry-auth.ts";
 import { DEFAULT_CERTIFICATES_PATH, readCertificates } from "./certificates.ts";
 import { isLoopback, type TlsOptions } from "./transport.ts";
 
@@ -30,8 +30,6 @@ export interface EndpointConfig {
   /** The addresses in order of preference: HTTPS, then HTTP if that is allowed. */
   readonly addresses: readonly EndpointAddress[];
 }
-
-const DOCKER_HUB_HOST = "registry-1.docker.io";
 
 /**
  * The endpoints: mirrors first, then the registry itself.

@@ -2,9 +2,9 @@
  * Modes of files as `chmod` takes them: octal, or "u=rwX,go+r". Without a umask: "+x" is for everybody.
  * Sources: chmod(1); POSIX.1 chmod, "Extended Description".
  */
-import { LighterError } from "./errors.ts";
+import { LighterError } from "../base/errors.ts";
 
-export type ModeChange = (mode: number, isDirectory: boolean) => number;
+type ModeChange = (mode: number, isDirectory: boolean) => number;
 
 const MODE_MAX = 0o7777;
 const WHO: Readonly<Record<string, number>> = { u: 0o4700, g: 0o2070, o: 0o1007, a: 0o7777 };

@@ -1,0 +1,93 @@
+/** The options of the front end "dockerfile.v0". Source: moby/buildkit frontend/dockerui/config.go. */
+import { LighterError } from "../../base/errors.ts";
+import type { DockerHostConfig } from "../../spec/docker-api.ts";
+import { HOST_PLATFORM, parsePlatform } from "../../spec/platform.ts";
+
+type Options = ReadonlyMap<string, string>;
+
+/** What the options ask of a build, apart from its files. */
+interface FrontendOptions {
+  filename: string;
+  target: string;
+  buildArgs: Map<string, string>;
+  labels: Record<string, string>;
+  network: "default" | "host" | "none";
+  noCache: boolean;
+  /** Whether images are to be pulled even if they are there. */
+  pull: boolean;
+  hostConfig: DockerHostConfig;
+}
+
+/** Options that change nothing here: clients send them always, or they are advice. */
+const IGNORED =
+  /^(hostname|requestid|source|cmdline|context(dir|key)?|dockerfilekey|cache-(imports|from)|frontend\.caps)$/;
+
+/** @throws LighterError "not-supported" for an option that this daemon does not know, "invalid" for a malformed one */
+export function parseFrontendOptions(options: Options): FrontendOptions {
+  for (const [key, value] of options) refuseUnknown(key, value);
+  return {
+    filename: options.get("filename") || "Dockerfile",
+    target: options.get("target") ?? "",
+    buildArgs: withPrefix(options, "build-arg:"),
+    labels: Object.fromEntries(withPrefix(options, "label:")),
+    network: networkOf(options.get("force-network-mode")),
+    noCache: options.has("no-cache"),
+    pull: options.get("image-resolve-mode") === "pull",
+    hostConfig: hostConfigOf(options),
+  };
+}
+
+const KNOWN =
+  /^(filename|target|build-arg:.+|label:.+|force-network-mode|no-cache|image-resolve-mode|add-hosts|shm-size|ulimit|cgroup-parent)$/;
+
+function refuseUnknown(key: string, value: string): void {
+  if (KNOWN.test(key) || IGNORED.test(key)) return;
+  if (key === "platform" && isHosts(value)) return;
+  if (key === "multi-platform" && value === "false") return;
+  throw new LighterError("not-supported", `building with ${key}=${value} is not supported yet`);
+}
+
+function isHosts(platform: string): boolean {
+  if (platform.includes(",")) return false;
+  const { os, architecture } = parsePlatform(platform);
+  return os === HOST_PLATFORM.os && architecture === HOST_PLATFORM.architecture;
+}
+
+function withPrefix(options: Options, prefix: string): Map<string, string> {
+  const own = [...options].filter(([key]) => key.startsWith(prefix));
+  return new Map(own.map(([key, value]) => [key.slice(prefix.length), value]));
+}
+
+function networkOf(mode = ""): FrontendOptions["network"] {
+  if (mode === "host" || mode === "none") return mode;
+  if (mode === "" || mode === "default" || mode === "sandbox") return "default";
+  throw new LighterError("invalid", `invalid network mode "${mode}"`);
+}
+
+function hostConfigOf(options: Options): DockerHostConfig {
+  const shmSize = options.get("shm-size");
+  return {
+    ExtraHosts: listOf(options, "add-hosts").map((each) => each.replace("=", ":")),
+    Ulimits: listOf(options, "ulimit").map(parseUlimit),
+    CgroupParent: options.get("cgroup-parent") ?? "",
+    ShmSize: shmSize === undefined ? 0 : wholeNumber(shmSize, "shm-size"),
+  };
+}
+
+function listOf(options: Options, key: string): string[] {
+  return (options.get(key) ?? "").split(",").filter((each) => each !== "");
+}
+
+/** "nofile=1024:2048" */
+function parseUlimit(text: string): { Name: string; Soft: number; Hard: number } {
+  const [, Name, soft, hard] = /^(\w+)=(-?\d+)(?::(-?\d+))?$/.exec(text) ?? [];
+  if (Name === undefined || soft === undefined) throw new LighterError("invalid", `invalid ulimit "${text}"`);
+  return { Name, Soft: Number(soft), Hard: Number(hard ?? soft) };
+}
+
+function wholeNumber(text: string, name: string): number {
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value))
+    throw new LighterError("invalid", `invalid ${name} "${text}"`);
+  return value;
+}

@@ -1,0 +1,45 @@
+/** POST /grpc and POST /session: BuildKit's API, on connections that leave HTTP/1.1. */
+import type { Duplex } from "node:stream";
+import { LighterError } from "../../base/errors.ts";
+import { GrpcClient } from "../../grpc/client.ts";
+import { serveGrpc } from "../../grpc/server.ts";
+import { formatHead } from "../http/protocol.ts";
+import type { UpgradeCall } from "../http/router.ts";
+import { bridgeMethods } from "./bridge.ts";
+import { controlMethods } from "./control.ts";
+
+/** Answers a request that has no Upgrade header. */
+export function refuseWithoutUpgrade(): never {
+  throw new LighterError("invalid", "no upgrade proto in request");
+}
+
+/** POST /grpc: the daemon serves. @throws LighterError "invalid" unless the client wants h2c */
+export async function grpc(call: UpgradeCall): Promise<void> {
+  await serveGrpc(acceptHttp2(call), new Map([...controlMethods(call.daemon), ...bridgeMethods(call.daemon)]));
+}
+
+/** POST /session: the client serves. @throws LighterError "invalid" unless the client wants h2c, and for an id in use */
+export async function session(call: UpgradeCall): Promise<void> {
+  const { daemon, request } = call;
+  checkProtocol(call);
+  const header = (name: string) => [request.headers[`x-docker-expose-session-${name}`] ?? []].flat();
+  const [id = ""] = header("uuid");
+  if (id === "") throw new LighterError("invalid", "the session has no id");
+  if (daemon.buildkit.sessions.has(id)) throw new LighterError("invalid", `session ${id} already exists`);
+  const methods = header("grpc-method").flatMap((list) => list.split(/,\s*/));
+  await daemon.buildkit.sessions.carry(id, await GrpcClient.connect(acceptHttp2(call)), methods);
+}
+
+function checkProtocol({ request: { headers } }: UpgradeCall): void {
+  const protocol = headers.upgrade ?? "";
+  if (protocol.toLowerCase() !== "h2c") throw new LighterError("invalid", `protocol ${protocol} not supported`);
+}
+
+/** Answers that the connection speaks HTTP/2 from now on. */
+function acceptHttp2(call: UpgradeCall): Duplex {
+  checkProtocol(call);
+  const { socket } = call;
+  socket.once("end", () => socket.destroy()); // the server's sockets may be half open
+  socket.write(formatHead(101, "Switching Protocols", { Connection: "Upgrade", Upgrade: "h2c" }));
+  return socket;
+}

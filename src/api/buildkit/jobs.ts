@@ -1,0 +1,91 @@
+/** Jobs: each is one build of a client, whose calls (Solve, Status, those of the gateway) name it and come in any order. */
+import { LighterError } from "../../base/errors.ts";
+import { BUILD_JOB_KEEP_MS, BUILD_JOB_WAIT_MS, BUILD_JOBS_MAX } from "../../base/limits.ts";
+import type { BuildStatus } from "../../spec/buildkit.ts";
+
+/** What the client asks for by Solve. */
+interface JobRequest {
+  sessionId: string;
+  /** The names of the image. */
+  tags: readonly string[];
+}
+
+/** What the client hands back at the end of its part: the result to export, or why there is none. */
+interface Returned {
+  /** The id of the result; undefined if there is nothing to export. */
+  ref: string | undefined;
+}
+
+export class Job {
+  /** What is to be built, known once Solve has come. */
+  readonly request = Promise.withResolvers<JobRequest>();
+  readonly returned = Promise.withResolvers<Returned>();
+  readonly #abort = new AbortController();
+  readonly #events: BuildStatus[] = [];
+  #changed = Promise.withResolvers<void>();
+  #isEnded = false;
+
+  constructor() {
+    this.request.promise.catch(() => {}); // a job that ends may have nobody who waits
+    this.returned.promise.catch(() => {}); // the same
+  }
+
+  /** Aborts when the build is over, or nobody wants it any more. */
+  get signal(): AbortSignal {
+    return this.#abort.signal;
+  }
+
+  publish(event: BuildStatus): void {
+    if (this.#isEnded) return;
+    this.#events.push(event);
+    this.#changed.resolve();
+    this.#changed = Promise.withResolvers();
+  }
+
+  end(): void {
+    this.#isEnded = true;
+    this.#changed.resolve();
+    const over = new LighterError("conflict", "the build has ended");
+    this.request.reject(over);
+    this.returned.reject(over);
+    this.#abort.abort(over);
+  }
+
+  /** Yields all that has happened, and what happens until the build ends. */
+  async *events(signal: AbortSignal): AsyncGenerator<BuildStatus> {
+    const aborted = new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+    for (let at = 0; !signal.aborted; ) {
+      if (at < this.#events.length) yield this.#events[at++]!;
+      else if (this.#isEnded) return;
+      else await Promise.race([this.#changed.promise, aborted]);
+    }
+  }
+}
+
+/** The jobs of all clients. One is made by whichever call comes first, and kept for a while after its end. */
+export class Jobs {
+  readonly #jobs = new Map<string, Job>();
+
+  /** @throws LighterError "unavailable" if there are too many */
+  get(ref: string): Job {
+    const known = this.#jobs.get(ref);
+    if (known !== undefined) return known;
+    if (ref === "") throw new LighterError("invalid", "the call names no build");
+    if (this.#jobs.size >= BUILD_JOBS_MAX)
+      throw new LighterError("unavailable", `there are ${BUILD_JOBS_MAX} builds already`);
+    const job = new Job();
+    this.#jobs.set(ref, job);
+    const timer = setTimeout(() => this.end(ref), BUILD_JOB_WAIT_MS).unref();
+    job.request.promise.then(
+      () => clearTimeout(timer),
+      () => clearTimeout(timer),
+    );
+    return job;
+  }
+
+  /** Ends the job. Its progress can be read for a little longer. */
+  end(ref: string): void {
+    this.#jobs.get(ref)?.end();
+    setTimeout(() => this.#jobs.delete(ref), BUILD_JOB_KEEP_MS).unref();
+  }
+}

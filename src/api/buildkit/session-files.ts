@@ -1,0 +1,114 @@
+/** What a client's session serves to its build: directories, what it was given on standard input, and credentials. */
+import { LighterError } from "../../base/errors.ts";
+import { receiveTree, TarReader } from "../../engine/mod.ts";
+import { credentialsRequestType, credentialsType, pieceType } from "../../spec/buildkit.ts";
+import { type AuthConfig, DOCKER_HUB, DOCKER_HUB_HOST } from "../../spec/registry-auth.ts";
+import type { Session } from "./sessions.ts";
+
+const CREDENTIALS = "/moby.filesync.v1.Auth/Credentials";
+const PULL = "/moby.upload.v1.Upload/Pull";
+const DIFF_COPY = "/moby.filesync.v1.FileSync/DiffCopy";
+
+interface TreeOptions {
+  /** Only these paths, and what links in them point to. */
+  followPaths?: readonly string[];
+  /** Patterns of what is left out. */
+  exclude?: readonly string[];
+  signal: AbortSignal;
+}
+
+/** Yields the tar of a directory that the client serves under a name. */
+export async function* treeOf(
+  session: Session,
+  name: string,
+  { followPaths = [], exclude = [], signal }: TreeOptions,
+): AsyncGenerator<Uint8Array> {
+  const requests = new Outbox();
+  const metadata = {
+    "dir-name": [name],
+    ...listed("followpaths", followPaths),
+    ...listed("exclude-patterns", exclude),
+  };
+  try {
+    yield* receiveTree(session.call(DIFF_COPY, requests, { metadata, signal }), (packet) => requests.send(packet));
+  } finally {
+    requests.close();
+  }
+}
+
+/** Texts that are not ASCII are escaped, and a second key says so. */
+function listed(key: string, values: readonly string[]): Record<string, readonly string[]> {
+  if (values.length === 0) return {};
+  if (values.every((value) => /^[\x20-\x7e]*$/.test(value))) return { [key]: values };
+  return { [key]: values.map(encodeURIComponent), [`${key}-encoded`]: ["1"] };
+}
+
+/** Reads files of a directory that the client serves, as far as they exist. */
+export async function readFiles(
+  session: Session,
+  name: string,
+  options: TreeOptions & { maxBytes: number },
+): Promise<Map<string, Buffer>> {
+  const files = new Map<string, Buffer>();
+  let [path, chunks, length] = ["", [] as Uint8Array[], 0];
+  const reader = new TarReader({
+    entry: (entry) => {
+      path = Buffer.from(entry.path, "latin1").toString();
+      chunks = [];
+    },
+    data: (bytes) => {
+      length += bytes.length;
+      if (length > options.maxBytes)
+        throw new LighterError("invalid", `"${path}" is larger than ${options.maxBytes} bytes`);
+      chunks.push(new Uint8Array(bytes));
+    },
+    endEntry: () => files.set(path, Buffer.concat(chunks)),
+  });
+  for await (const chunk of treeOf(session, name, options)) reader.push(chunk);
+  reader.end();
+  return files;
+}
+
+/** Yields what the client has got from its standard input: a tar. */
+export async function* uploadOf(session: Session, path: string, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+  const metadata = { urlhost: "buildkit-session", urlpath: path };
+  for await (const piece of session.call(PULL, [new Uint8Array()], { metadata, signal }))
+    yield pieceType.decode(piece).data;
+}
+
+/** Asks the client for its credentials for a registry. A client that has none is nobody. */
+export async function credentialsFor(session: Session, domain: string, signal: AbortSignal): Promise<AuthConfig> {
+  if (!session.has(CREDENTIALS)) return {};
+  const host = domain === DOCKER_HUB ? DOCKER_HUB_HOST : domain;
+  const answer = await session.unary(CREDENTIALS, credentialsRequestType.encode({ host }), { signal });
+  const { username, secret } = credentialsType.decode(answer);
+  if (secret === "") return {};
+  return username === "" ? { identitytoken: secret } : { username, password: secret };
+}
+
+/** Messages to send, as they come. */
+class Outbox implements AsyncIterable<Uint8Array> {
+  readonly #waiting: Uint8Array[] = [];
+  #changed = Promise.withResolvers<void>();
+  #isClosed = false;
+
+  send(message: Uint8Array): void {
+    this.#waiting.push(message);
+    this.#changed.resolve();
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#changed.resolve();
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array> {
+    while (true) {
+      yield* this.#waiting.splice(0);
+      if (this.#waiting.length > 0) continue;
+      if (this.#isClosed) return;
+      this.#changed = Promise.withResolvers();
+      await this.#changed.promise;
+    }
+  }
+}

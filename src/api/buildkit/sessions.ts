@@ -1,0 +1,90 @@
+/** Sessions: connections on which clients of BuildKit's API serve files, secrets and credentials to the builds they ask for. */
+import { setTimeout as sleep } from "node:timers/promises";
+import { LighterError } from "../../base/errors.ts";
+import { SESSION_HEALTH_MS, SESSION_WAIT_MS } from "../../base/limits.ts";
+import type { GrpcClient } from "../../grpc/client.ts";
+
+const HEALTH = "/grpc.health.v1.Health/Check";
+
+export class Session {
+  readonly #client: GrpcClient;
+  readonly #methods: ReadonlySet<string>;
+
+  constructor(client: GrpcClient, methods: Iterable<string>) {
+    this.#client = client;
+    this.#methods = new Set(methods);
+  }
+
+  /** Tells whether the client serves the method "/package.Service/Method". */
+  has(method: string): boolean {
+    return this.#methods.has(method);
+  }
+
+  call(...call: Parameters<GrpcClient["call"]>): ReturnType<GrpcClient["call"]> {
+    return this.#client.call(...call);
+  }
+
+  unary(...call: Parameters<GrpcClient["unary"]>): ReturnType<GrpcClient["unary"]> {
+    return this.#client.unary(...call);
+  }
+}
+
+/** The sessions of all clients, by the id that each has chosen. */
+export class Sessions {
+  readonly #sessions = new Map<string, Session>();
+  /** Builds that were told of a session before it came. */
+  readonly #waiting = new Map<string, Set<(session: Session) => void>>();
+
+  has(id: string): boolean {
+    return this.#sessions.has(id);
+  }
+
+  /** Serves a session until its client goes away, or does not answer any more. */
+  async carry(id: string, client: GrpcClient, methods: readonly string[]): Promise<void> {
+    const session = new Session(client, methods);
+    this.#sessions.set(id, session);
+    for (const take of this.#waiting.get(id) ?? []) take(session);
+    try {
+      const hasHealth = session.has(HEALTH);
+      await Promise.race([client.closed, hasHealth ? untilIll(client) : new Promise<never>(() => {})]);
+    } finally {
+      client[Symbol.dispose]();
+      this.#sessions.delete(id);
+    }
+  }
+
+  /** Resolves with the session, which may come a little later than the build that needs it. @throws LighterError "not-found" */
+  async find(id: string, signal: AbortSignal): Promise<Session> {
+    const session = this.#sessions.get(id);
+    if (session !== undefined) return session;
+    const { promise, resolve } = Promise.withResolvers<Session>();
+    const waiting = this.#waiting.get(id) ?? new Set();
+    this.#waiting.set(id, waiting.add(resolve));
+    const stop = new AbortController();
+    const timeout = sleep(SESSION_WAIT_MS, undefined, { signal: AbortSignal.any([signal, stop.signal]) }).then(() => {
+      throw new LighterError("not-found", `no active session for ${id}: context deadline exceeded`);
+    });
+    try {
+      return await Promise.race([promise, timeout]);
+    } finally {
+      stop.abort();
+      timeout.catch(() => {}); // it was aborted
+      waiting.delete(resolve);
+      if (waiting.size === 0) this.#waiting.delete(id);
+    }
+  }
+}
+
+/** Resolves when the client has not answered twice. */
+async function untilIll(client: GrpcClient): Promise<void> {
+  const { intervalMs, timeoutMs } = SESSION_HEALTH_MS;
+  for (let failures = 0; failures < 2; ) {
+    await sleep(intervalMs, undefined, { ref: false });
+    try {
+      await client.unary(HEALTH, new Uint8Array(), { signal: AbortSignal.timeout(timeoutMs) });
+      failures = 0;
+    } catch {
+      failures++;
+    }
+  }
+}

@@ -1,0 +1,176 @@
+/** Receives a directory by fsutil's protocol, by which BuildKit's clients send contexts, as a tar. */
+import { LighterError } from "../../base/errors.ts";
+import { CONTEXT_MAX_ENTRIES } from "../../base/limits.ts";
+import { encodeTarHeader, TAR_END, type TarEntry, tarPaddingBytes } from "../../image/mod.ts";
+import type { BytePath } from "../../linux/sys/fs.ts";
+import { type FileStat, PACKET_KINDS, packetType } from "../../spec/buildkit.ts";
+
+/** Bytes of files that are requested before their turn. They may have to be kept until then. */
+const AHEAD_MAX_BYTES = 8 * 1024 * 1024;
+const AHEAD_MAX_FILES = 256;
+
+/** The type bits of Go's os.FileMode. */
+const GO_MODES: readonly [bit: number, type: TarEntry["type"]][] = [
+  [2 ** 31, "directory"],
+  [2 ** 27, "symlink"],
+  [2 ** 25, "fifo"],
+  [2 ** 21, "char"], // with the bit of devices, too
+  [2 ** 26, "block"],
+];
+const SECOND_NS = 1_000_000_000n;
+const [GO_SETUID, GO_SETGID, GO_STICKY, GO_SOCKET] = [2 ** 23, 2 ** 22, 2 ** 20, 2 ** 24];
+
+/**
+ * Yields the tar of what the peer sends. `packets` come from it, `send` sends to it: files are requested one after another, as they
+ * are needed.
+ * @throws LighterError "invalid" if the peer breaks the protocol, or says that it failed
+ */
+export async function* receiveTree(
+  packets: AsyncIterable<Uint8Array>,
+  send: (packet: Uint8Array) => void,
+): AsyncGenerator<Uint8Array> {
+  const tree = new ReceivedTree(send);
+  for await (const bytes of packets) {
+    const packet = packetType.decode(bytes);
+    if (packet.kind === PACKET_KINDS.error)
+      throw new LighterError("invalid", `the client could not send its files: ${Buffer.from(packet.data)}`);
+    if (packet.kind === PACKET_KINDS.end) break;
+    if (packet.kind === PACKET_KINDS.stat) tree.addStat(packet.stat);
+    else if (packet.kind === PACKET_KINDS.data) tree.addData(packet.id, packet.data);
+    yield* tree.takeTar();
+  }
+  if (!tree.isComplete) throw new LighterError("invalid", "the client has not sent all of its files");
+  yield TAR_END;
+}
+
+/** A file whose bytes were requested. */
+interface Transfer {
+  /** Bytes that have arrived and are not part of the tar yet. */
+  chunks: Uint8Array[];
+  missing: number;
+  isEnded: boolean;
+}
+
+class ReceivedTree {
+  readonly #send: (packet: Uint8Array) => void;
+  /** The entries that are not in the tar yet, by their number; undefined: it could not be in a tar. */
+  readonly #entries = new Map<number, TarEntry | undefined>();
+  readonly #transfers = new Map<number, Transfer>();
+  #count = 0;
+  /** The number of the next entry of the tar, and whether its header is in the tar. */
+  #next = 0;
+  #isHeaderOut = false;
+  #requestedUpTo = 0;
+  #aheadBytes = 0;
+  #hasAllStats = false;
+  isComplete = false;
+
+  constructor(send: (packet: Uint8Array) => void) {
+    this.#send = send;
+  }
+
+  /** Without a stat: there are no more. */
+  addStat(stat: FileStat | undefined): void {
+    if (this.#hasAllStats) throw new LighterError("invalid", "the client sends a file after the last one");
+    if (stat === undefined) this.#hasAllStats = true;
+    else if (this.#count === CONTEXT_MAX_ENTRIES)
+      throw new LighterError("invalid", `the build context has more than ${CONTEXT_MAX_ENTRIES} files`);
+    else this.#entries.set(this.#count++, entryOf(stat));
+  }
+
+  addData(id: number, data: Uint8Array): void {
+    const transfer = this.#transfers.get(id);
+    if (transfer === undefined || transfer.isEnded)
+      throw new LighterError("invalid", "the client sends a file that was not requested");
+    if (data.length > transfer.missing) throw this.#changed(id);
+    transfer.missing -= data.length;
+    if (data.length > 0) transfer.chunks.push(data);
+    else if (transfer.missing > 0) throw this.#changed(id);
+    else transfer.isEnded = true;
+  }
+
+  #changed(id: number): LighterError {
+    const path = Buffer.from(this.#entries.get(id)?.path ?? "", "latin1");
+    return new LighterError("invalid", `"${path}" has changed while it was sent`);
+  }
+
+  /** Yields the part of the tar that has arrived. */
+  *takeTar(): Generator<Uint8Array> {
+    this.#request();
+    while (this.#next < this.#count) {
+      const entry = this.#entries.get(this.#next);
+      const transfer = this.#transfers.get(this.#next);
+      if (entry !== undefined && !this.#isHeaderOut) yield encodeTarHeader(entry);
+      this.#isHeaderOut = true;
+      yield* transfer?.chunks.splice(0) ?? [];
+      if (transfer?.isEnded === false) return;
+      if (entry !== undefined && entry.size > 0) yield new Uint8Array(tarPaddingBytes(entry.size));
+      this.#entries.delete(this.#next);
+      this.#transfers.delete(this.#next);
+      this.#aheadBytes -= transfer === undefined ? 0 : entry!.size;
+      this.#next++;
+      this.#isHeaderOut = false;
+      this.#request();
+    }
+    if (!this.#hasAllStats || this.isComplete) return;
+    this.isComplete = true;
+    this.#send(packetType.encode({ kind: PACKET_KINDS.end }));
+  }
+
+  #request(): void {
+    this.#requestedUpTo = Math.max(this.#requestedUpTo, this.#next);
+    for (; this.#requestedUpTo < this.#count; this.#requestedUpTo++) {
+      const id = this.#requestedUpTo;
+      const size = this.#entries.get(id)?.size ?? 0;
+      if (size === 0) continue;
+      const isFirst = this.#transfers.size === 0;
+      const fits = this.#aheadBytes + size <= AHEAD_MAX_BYTES && this.#transfers.size < AHEAD_MAX_FILES;
+      if (!isFirst && !fits) return;
+      this.#aheadBytes += size;
+      this.#transfers.set(id, { chunks: [], missing: size, isEnded: false });
+      this.#send(packetType.encode({ kind: PACKET_KINDS.request, id }));
+    }
+  }
+}
+
+/** The tar's entry of a file; undefined for sockets, which no tar has. @throws LighterError "invalid" */
+function entryOf(stat: FileStat): TarEntry | undefined {
+  const { mode, size, mtimeNs } = stat;
+  const nanoseconds = ((mtimeNs % SECOND_NS) + SECOND_NS) % SECOND_NS;
+  if (hasBit(mode, GO_SOCKET)) return undefined;
+  const [path, linkPath] = [latin1(stat.path), latin1(stat.linkPath)];
+  if (path === "" || path.includes("\0") || linkPath.includes("\0"))
+    throw new LighterError("invalid", "the client sends a file without a usable path");
+  if (size < 0n || size > BigInt(Number.MAX_SAFE_INTEGER))
+    throw new LighterError("invalid", `the client sends a file of ${size} bytes`);
+  const special = GO_MODES.find(([bit]) => hasBit(mode, bit))?.[1];
+  const type = special ?? (linkPath === "" ? "file" : "hardlink");
+  return {
+    type,
+    path: (type === "directory" ? `${path}/` : path) as BytePath,
+    linkPath: linkPath as BytePath,
+    mode: permissionsOf(mode),
+    uid: stat.uid,
+    gid: stat.gid,
+    size: type === "file" ? Number(size) : 0,
+    mtimeSeconds: Number((mtimeNs - nanoseconds) / SECOND_NS),
+    mtimeNanoseconds: Number(nanoseconds),
+    deviceMajor: Number(stat.deviceMajor),
+    deviceMinor: Number(stat.deviceMinor),
+    xattrs: [...stat.xattrs].map(([name, value]) => ({ name, value })),
+  };
+}
+
+function permissionsOf(mode: number): number {
+  const special = [GO_SETUID, GO_SETGID, GO_STICKY].map((bit, at) => (hasBit(mode, bit) ? 0o4000 >> at : 0));
+  return (mode % 0o1000) + special.reduce((sum, bit) => sum + bit, 0);
+}
+
+/** Numbers above 2^31, of which JavaScript's bit operators lose the sign. */
+function hasBit(mode: number, bit: number): boolean {
+  return Math.floor(mode / bit) % 2 === 1;
+}
+
+function latin1(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString("latin1");
+}

@@ -1,0 +1,85 @@
+/** How a gRPC call ends: its status, and the form of an error in trailers. Source: grpc/doc/PROTOCOL-HTTP2.md, google/rpc/code.proto. */
+import { type ErrorCode, LighterError, messageOf } from "../base/errors.ts";
+import { statusType } from "../spec/buildkit.ts";
+import type { MessageOf } from "../spec/protobuf.ts";
+
+export const [OK, CANCELLED, UNKNOWN, DEADLINE_EXCEEDED, NOT_FOUND, UNIMPLEMENTED, UNAVAILABLE] = [
+  0, 1, 2, 4, 5, 12, 14,
+];
+
+/** The code of each kind of failure. */
+const CODES: Readonly<Partial<Record<ErrorCode, number>>> = {
+  invalid: 3,
+  "timed-out": DEADLINE_EXCEEDED,
+  "not-found": NOT_FOUND,
+  forbidden: 7,
+  conflict: 9,
+  "not-supported": UNIMPLEMENTED,
+  internal: 13,
+  unavailable: UNAVAILABLE,
+  unauthorized: 16,
+};
+
+export type Status = MessageOf<typeof statusType>;
+
+/** A call that ended with another status than OK. */
+export class GrpcError extends Error {
+  override readonly name = "GrpcError";
+  constructor(readonly status: Status) {
+    super(status.message);
+  }
+}
+
+/** The status of anything thrown. */
+export function statusOf(error: unknown): Status {
+  if (error instanceof GrpcError) return error.status;
+  const code = error instanceof LighterError ? (CODES[error.code] ?? UNKNOWN) : UNKNOWN;
+  return { code, message: messageOf(error), details: [] };
+}
+
+export function formatTrailers(status: Status): Record<string, string> {
+  if (status.code === OK) return { "grpc-status": "0" };
+  return {
+    "grpc-status": String(status.code),
+    "grpc-message": percentEncode(status.message),
+    ...(status.details.length === 0 ? {} : { "grpc-status-details-bin": base64(statusType.encode(status)) }),
+  };
+}
+
+/** The status that the peer's trailers tell. A call without one has not been answered by gRPC. */
+export function parseTrailers(trailers: Readonly<Record<string, unknown>>): Status {
+  const code = trailers["grpc-status"];
+  if (typeof code !== "string" || !/^\d{1,3}$/.test(code))
+    return { code: UNKNOWN, message: "the peer's answer has no grpc-status", details: [] };
+  const message = typeof trailers["grpc-message"] === "string" ? percentDecode(trailers["grpc-message"]) : "";
+  const plain: Status = { code: Number(code), message, details: [] };
+  const details = trailers["grpc-status-details-bin"];
+  if (typeof details !== "string") return plain;
+  try {
+    return { ...plain, details: statusType.decode(Buffer.from(details, "base64")).details };
+  } catch {
+    return plain; // details are for people
+  }
+}
+
+/** All bytes that are not printable ASCII, and "%", become %XX. */
+function percentEncode(text: string): string {
+  return [...Buffer.from(text)]
+    .map((byte) =>
+      byte < 0x20 || byte > 0x7e || byte === 0x25
+        ? `%${byte.toString(16).toUpperCase().padStart(2, "0")}`
+        : String.fromCharCode(byte),
+    )
+    .join("");
+}
+
+function percentDecode(text: string): string {
+  return Buffer.from(
+    text.replace(/%([0-9a-f]{2})/gi, (_all, hex: string) => String.fromCharCode(Number.parseInt(hex, 16))),
+    "latin1",
+  ).toString();
+}
+
+function base64(value: Uint8Array): string {
+  return Buffer.from(value).toString("base64").replace(/=+$/, "");
+}

@@ -1,0 +1,168 @@
+/** Messages of BuildKit's API. Source: moby/buildkit api/services/control/control.proto, api/types/worker.proto (field numbers). */
+import {
+  boolean,
+  byteStrings,
+  bytes,
+  bytesMap,
+  type DraftOf,
+  int64,
+  integer,
+  type MessageOf,
+  MessageType,
+  message,
+  messageMap,
+  messages,
+  string,
+  stringMap,
+  strings,
+} from "./protobuf.ts";
+
+export const emptyType = new MessageType({});
+
+/** google.protobuf.Any, google.rpc.Status */
+const anyType = new MessageType({ typeUrl: string(1), value: bytes(2) });
+export const statusType = new MessageType({ code: integer(1), message: string(2), details: messages(3, anyType) });
+
+/** A graph of operations (LLB), each one marshalled. The last has only an input: what the graph is for. */
+export const definitionType = new MessageType({ operations: byteStrings(1), metadata: bytesMap(2) });
+
+const platformType = new MessageType({ architecture: string(1), os: string(2), variant: string(3) });
+const versionType = new MessageType({ package: string(1), version: string(2), revision: string(3) });
+
+const workerType = new MessageType({
+  id: string(1),
+  labels: stringMap(2),
+  platforms: messages(3, platformType),
+  buildkitVersion: message(5, versionType),
+});
+export const listWorkersAnswerType = new MessageType({ workers: messages(1, workerType) });
+export const infoAnswerType = new MessageType({ buildkitVersion: message(1, versionType) });
+
+/** A piece of a stream. Source: moby/buildkit session/upload/upload.proto, session/filesync/filesync.proto. */
+export const pieceType = new MessageType({ data: bytes(1) });
+
+/** A file of fsutil's protocol. Its mode is that of Go's os.FileMode. */
+const statType = new MessageType({
+  /** Not UTF-8 always, as names of files are. */
+  path: bytes(1),
+  mode: integer(2),
+  uid: integer(3),
+  gid: integer(4),
+  size: int64(5),
+  mtimeNs: int64(6),
+  linkPath: bytes(7),
+  deviceMajor: int64(8),
+  deviceMinor: int64(9),
+  xattrs: bytesMap(10),
+});
+export type FileStat = MessageOf<typeof statType>;
+
+/** A packet of fsutil's protocol, by which directories are sent. Source: tonistiigi/fsutil types/wire.proto. */
+export const packetType = new MessageType({
+  kind: integer(1),
+  stat: message(2, statType),
+  id: integer(3),
+  data: bytes(4),
+});
+export const PACKET_KINDS = { stat: 0, request: 1, data: 2, end: 3, error: 4 };
+
+// --- Control ---
+
+const timestampType = new MessageType({ seconds: int64(1), nanos: integer(2) });
+const attributesType = new MessageType({ type: string(1), attributes: stringMap(2) });
+
+export const solveType = new MessageType({
+  ref: string(1),
+  definition: message(2, definitionType),
+  exporterDeprecated: string(3),
+  exporterAttributesDeprecated: stringMap(4),
+  session: string(5),
+  frontend: string(6),
+  frontendAttributes: stringMap(7),
+  entitlements: strings(9),
+  exporters: messages(13, attributesType),
+});
+export type SolveRequest = MessageOf<typeof solveType>;
+export const solveAnswerType = new MessageType({ exporterResponse: stringMap(1) });
+
+export const statusRequestType = new MessageType({ ref: string(1) });
+
+const vertexType = new MessageType({
+  digest: string(1),
+  inputs: strings(2),
+  name: string(3),
+  cached: boolean(4),
+  started: message(5, timestampType),
+  completed: message(6, timestampType),
+  error: string(7),
+});
+const vertexStatusType = new MessageType({
+  id: string(1),
+  vertex: string(2),
+  name: string(3),
+  current: int64(4),
+  total: int64(5),
+  timestamp: message(6, timestampType),
+  started: message(7, timestampType),
+  completed: message(8, timestampType),
+});
+const vertexLogType = new MessageType({
+  vertex: string(1),
+  timestamp: message(2, timestampType),
+  stream: integer(3),
+  message: bytes(4),
+});
+const positionType = new MessageType({ line: integer(1), character: integer(2) });
+const rangeType = new MessageType({ start: message(1, positionType), end: message(2, positionType) });
+const sourceInfoType = new MessageType({ filename: string(1), data: bytes(2) });
+const vertexWarningType = new MessageType({
+  vertex: string(1),
+  level: integer(2),
+  short: bytes(3),
+  detail: byteStrings(4),
+  url: string(5),
+  info: message(6, sourceInfoType),
+  ranges: messages(7, rangeType),
+});
+/** What a build's progress tells next. */
+export const buildStatusType = new MessageType({
+  vertexes: messages(1, vertexType),
+  statuses: messages(2, vertexStatusType),
+  logs: messages(3, vertexLogType),
+  warnings: messages(4, vertexWarningType),
+});
+export type BuildStatus = DraftOf<typeof buildStatusType>;
+
+// --- LLBBridge ---
+
+const capabilityType = new MessageType({ id: string(1), enabled: boolean(2) });
+export const pongType = new MessageType({
+  frontendCapabilities: messages(1, capabilityType),
+  llbCapabilities: messages(2, capabilityType),
+  workers: messages(3, workerType),
+});
+
+export const bridgeSolveType = new MessageType({
+  definition: message(1, definitionType),
+  frontend: string(2),
+  frontendOptions: stringMap(3),
+  evaluate: boolean(14),
+});
+
+/** A result that the daemon keeps for the client. */
+const refType = new MessageType({ id: string(1), definition: message(2, definitionType) });
+const refMapType = new MessageType({ refs: messageMap(1, refType) });
+const resultType = new MessageType({
+  ref: message(3, refType),
+  refs: message(4, refMapType),
+  metadata: bytesMap(10),
+});
+export type Result = MessageOf<typeof resultType>;
+export const bridgeSolveAnswerType = new MessageType({ result: message(3, resultType) });
+export const returnType = new MessageType({ result: message(1, resultType), error: message(2, statusType) });
+
+// --- Session ---
+
+/** Source: moby/buildkit session/auth/auth.proto. */
+export const credentialsRequestType = new MessageType({ host: string(1) });
+export const credentialsType = new MessageType({ username: string(1), secret: string(2) });

@@ -1,0 +1,219 @@
+/** The stock `docker buildx`, and clients of BuildKit's API that misbehave, against our daemon with real containers. */
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { connect, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { gzipSync } from "node:zlib";
+import { messageOf } from "../../src/base/errors.ts";
+import { GrpcClient } from "../../src/grpc/client.ts";
+import { emptyType, listWorkersAnswerType, solveType, statusRequestType } from "../../src/spec/buildkit.ts";
+import { TestDaemon } from "../support/daemon.ts";
+import { until } from "../support/eventually.ts";
+import { dockerArchive } from "../support/image-archive.ts";
+import { rawTar } from "../support/image-tar.ts";
+import { missing } from "../support/missing.ts";
+import { isRoot } from "../support/stage.ts";
+import { testIf } from "../support/test-if.ts";
+
+const BUSYBOX = "/bin/busybox";
+const hasBuildx = spawnSync("docker", ["buildx", "version"]).status === 0;
+const whyNot = isRoot
+  ? (missing("docker", "busybox") ?? (hasBuildx ? undefined : "needs docker-buildx"))
+  : "needs root";
+const stock = testIf(whyNot === undefined, whyNot ?? "");
+
+let daemon: TestDaemon;
+let directory: string;
+
+beforeAll(async () => {
+  daemon = await TestDaemon.start();
+  directory = mkdtempSync(join(tmpdir(), "lighter-buildkit-"));
+  if (whyNot !== undefined) return;
+  const programs = ["sh", "cat", "ls", "sleep", "touch"];
+  const layer = rawTar(
+    { name: "bin/busybox", mode: 0o755, content: readFileSync(BUSYBOX) },
+    ...programs.map((name) => ({ name: `bin/${name}`, type: "2", linkName: "busybox" })),
+  );
+  const config = { Cmd: ["/bin/sh"], Env: ["PATH=/bin"] };
+  const archive = dockerArchive({ layers: [layer], tags: ["tools:1"], config });
+  await daemon.request("POST", "/images/load", archive, { "Content-Type": "application/x-tar" });
+});
+
+afterAll(async () => {
+  rmSync(directory, { recursive: true, force: true });
+  await daemon[Symbol.asyncDispose]();
+});
+
+/** Makes a context of its own. */
+function contextOf(files: Record<string, string>): string {
+  const context = mkdtempSync(join(directory, "context-"));
+  for (const [name, content] of Object.entries(files)) {
+    mkdirSync(dirname(join(context, name)), { recursive: true });
+    writeFileSync(join(context, name), content);
+  }
+  return context;
+}
+
+function spawnBuildx(args: readonly string[], stdin?: Uint8Array) {
+  const env = { ...process.env, DOCKER_HOST: `unix://${daemon.socketPath}`, DOCKER_CONFIG: join(directory, "config") };
+  return Bun.spawn(["docker", "buildx", ...args], { env, stdin: stdin ?? "ignore", stdout: "pipe", stderr: "pipe" });
+}
+
+async function buildx(args: readonly string[], stdin?: Uint8Array) {
+  const child = spawnBuildx(args, stdin);
+  const [code, stdout, stderr] = await Promise.all([
+    child.exited,
+    new Response(child.stdout).text(),
+    new Response(child.stderr).text(),
+  ]);
+  return { code, stdout, stderr };
+}
+
+const build = (context: string, ...args: string[]) => buildx(["build", "--progress=plain", ...args, context]);
+
+async function outputOf(image: string, ...command: string[]): Promise<string> {
+  const env = { ...process.env, DOCKER_HOST: `unix://${daemon.socketPath}` };
+  const child = Bun.spawn(["docker", "run", "--rm", image, ...command], { env, stdout: "pipe", stderr: "inherit" });
+  return await new Response(child.stdout).text();
+}
+
+stock("buildx lists this daemon as a builder, with its platform", async () => {
+  expect((await buildx(["ls"])).stdout).toMatch(/default\s+running\s+v0\.\d+\.\d+\s+linux\/\w+/);
+  expect((await buildx(["inspect"])).stdout).toMatch(/^Status:\s+running$/m);
+});
+
+stock("a build sends its context without what is ignored, shows each step, and tags the image", async () => {
+  const dockerfile = "FROM tools:1\nARG WHO=nobody\nCOPY . /d/\nRUN ls -a /d && echo $WHO > /who\n";
+  const files = {
+    Dockerfile: dockerfile,
+    ".dockerignore": "ignored\nsub/*\n!sub/kept\n",
+    ignored: "",
+    "sub/kept": "k",
+    "sub/lost": "l",
+  }; // prettier-ignore
+  const context = contextOf({ ...files, "ä b": "ä\n", large: "x".repeat(300_000) });
+  symlinkSync("sub/kept", join(context, "link"));
+  const args = ["-t", "bk:1", "-t", "bk:2", "--build-arg", "WHO=me", "--label", "a=b"];
+  const built = await build(context, ...args);
+  expect(built).toMatchObject({ code: 0 });
+  expect(built.stderr).toContain("[internal] load build definition from Dockerfile");
+  expect(built.stderr).toContain("[internal] load metadata for docker.io/library/tools:1");
+  expect(built.stderr).toContain("[1/3] FROM docker.io/library/tools:1");
+  expect(built.stderr).toMatch(/#\d+ \[2\/3\] COPY \. \/d\/\n#\d+ DONE/);
+  expect(built.stderr).toMatch(/#\d+ \d+\.\d+ large\n/);
+  expect(built.stderr).not.toContain("ignored\n");
+  expect(built.stderr).toContain("naming to docker.io/library/bk:2 done");
+  expect(await outputOf("bk:1", "cat", "/d/link", "/d/ä b", "/who")).toBe("kä\nme\n");
+  expect(await outputOf("bk:2", "ls", "/d/sub")).toBe("kept\n");
+  const { json } = await daemon.request("GET", "/images/bk:1/json");
+  expect(json.Config.Labels).toEqual({ a: "b" });
+
+  const again = await build(context, ...args);
+  expect(again.stderr).toMatch(/#\d+ \[3\/3\] RUN ls[^\n]*\n#\d+ CACHED/);
+});
+
+stock("a Dockerfile, or a whole context, comes from standard input", async () => {
+  const dockerfile = Buffer.from("FROM tools:1\nCOPY a /a\n");
+  const context = contextOf({ a: "from the directory\n" });
+  expect(await buildx(["build", "-t", "stdin:1", "-f", "-", context], dockerfile)).toMatchObject({ code: 0 });
+  expect(await outputOf("stdin:1", "cat", "/a")).toBe("from the directory\n");
+  const tar = gzipSync(rawTar({ name: "Dockerfile", content: dockerfile }, { name: "a", content: "from a tar\n" }));
+  expect(await buildx(["build", "-t", "stdin:2", "-"], tar)).toMatchObject({ code: 0 });
+  expect(await outputOf("stdin:2", "cat", "/a")).toBe("from a tar\n");
+});
+
+stock("a context that no step copies from is not asked for", async () => {
+  const built = await build(contextOf({ Dockerfile: "FROM tools:1\nRUN echo nothing copied\n" }));
+  expect(built).toMatchObject({ code: 0 });
+  expect(built.stderr).not.toContain("load build context");
+});
+
+stock("failures have the Dockerfile's lines, and the client's exit code", async () => {
+  const broken = await build(contextOf({ Dockerfile: "FROM tools:1\nRUNN true\n" }));
+  expect(broken.code).toBe(1);
+  expect(broken.stderr).toContain("Dockerfile:2\n");
+  expect(broken.stderr).toContain(
+    "ERROR: failed to solve: dockerfile parse error on line 2: unknown instruction: RUNN (did you mean RUN?)",
+  );
+  const failed = await build(contextOf({ Dockerfile: "FROM tools:1\nRUN echo why >&2; exit 3\n" }));
+  expect(failed.code).toBe(1);
+  expect(failed.stderr).toContain(">>> RUN echo why >&2; exit 3\n");
+  expect(failed.stderr).toContain(
+    'ERROR: failed to solve: process "/bin/sh -c echo why >&2; exit 3" did not complete successfully: exit code: 3',
+  );
+  const absent = await build(contextOf({}));
+  expect(absent.stderr).toContain("failed to read dockerfile: open Dockerfile: no such file or directory");
+  const refused = await build(contextOf({ Dockerfile: "FROM tools:1\n" }), "--platform", "linux/s390x");
+  expect(refused.stderr).toContain("building with platform=linux/s390x is not supported yet");
+});
+
+stock("a client that is killed ends its build, and what it started", async () => {
+  const child = spawnBuildx(["build", contextOf({ Dockerfile: "FROM tools:1\nRUN sleep 1001\n" })]);
+  const isRunning = () => spawnSync("pgrep", ["-f", "sleep 1001$"]).status === 0;
+  await until(isRunning, "the step runs");
+  child.kill("SIGKILL");
+  await until(() => !isRunning(), "the step has ended");
+});
+
+/** Opens a connection of a client that leaves HTTP/1.1. */
+async function upgrade(path: string, headers: Record<string, string> = {}): Promise<{ head: string; socket: Socket }> {
+  const socket = connect(daemon.socketPath);
+  const lines = Object.entries({ Host: "d", Connection: "Upgrade", Upgrade: "h2c", ...headers });
+  socket.write(`POST ${path} HTTP/1.1\r\n${lines.map(([name, value]) => `${name}: ${value}\r\n`).join("")}\r\n`);
+  let head = "";
+  while (!/^HTTP\/1.1 101 .*\r\n\r\n|\r\n\r\n.+/s.test(head)) {
+    const [chunk] = await once(socket, "data");
+    head += chunk.toString("latin1");
+  }
+  return { head, socket };
+}
+
+test("connections that want something else than HTTP/2 are refused", async () => {
+  for (const path of ["/grpc", "/v1.45/session"]) {
+    expect(await daemon.request("POST", path)).toMatchObject({
+      status: 400,
+      json: { message: "no upgrade proto in request" },
+    });
+    const { head, socket } = await upgrade(path, { Upgrade: "tcp" });
+    expect(head).toContain("400 Bad Request");
+    expect(head).toContain('{"message":"protocol tcp not supported"}');
+    socket.destroy();
+  }
+});
+
+test("a session needs an id of its own, and ends with its connection", async () => {
+  const uuid = "X-Docker-Expose-Session-Uuid";
+  expect((await upgrade("/session")).head).toContain("the session has no id");
+  const { head, socket } = await upgrade("/session", { [uuid]: "one" });
+  expect(head).toStartWith("HTTP/1.1 101 Switching Protocols\r\n");
+  const second = await upgrade("/session", { [uuid]: "one" });
+  expect(second.head).toContain('{"message":"session one already exists"}');
+  socket.destroy();
+  await until(async () => (await upgrade("/session", { [uuid]: "one" })).head.includes(" 101 "), "the id is free");
+});
+
+/** The text of the failure. Bun's `rejects` would wait for it in a loop that never serves the connection. */
+const failure = (call: Promise<unknown>) => call.then(() => "", messageOf);
+
+test("builds that nobody can finish: no session, no Solve, a client that goes away", async () => {
+  const { socket } = await upgrade("/grpc");
+  using client = await GrpcClient.connect(socket);
+  const call = (method: string, request: Uint8Array) => client.unary(`/moby.buildkit.v1.Control/${method}`, request);
+  const { workers } = listWorkersAnswerType.decode(await call("ListWorkers", emptyType.encode({})));
+  expect(workers).toHaveLength(1);
+  expect(await failure(call("Solve", solveType.encode({ ref: "" })))).toContain("the call names no build");
+  expect(await failure(call("Solve", solveType.encode({ ref: "a", frontend: "x" })))).toContain("not supported yet");
+
+  const aborter = new AbortController();
+  const status = client.call("/moby.buildkit.v1.Control/Status", [statusRequestType.encode({ ref: "b" })]);
+  const ended = Array.fromAsync(status);
+  const solving = client.unary("/moby.buildkit.v1.Control/Solve", solveType.encode({ ref: "b", session: "none" }), {
+    signal: aborter.signal,
+  });
+  aborter.abort(new Error("gone"));
+  expect(await failure(solving)).toBe("gone");
+  expect(await ended).toEqual([]);
+});

@@ -252,6 +252,9 @@ export const DAEMON_GC_GROWTH_BYTES = 8 * 1024 * 1024;
 export const DAEMON_SHRINK_BYTES = 14 * 1024 * 1024;
 /** How long unfinished downloads, and layers without an image, are kept after a failed pull, for a retry to use. */
 export const UNFINISHED_PULL_MAX_AGE_MS = 7 * 24 * 60 * 60 * 1000;
+/** Builds that are remembered, and how much of the output of each, in base64; what comes later is not kept. */
+export const BUILDS_MAX = 50;
+export const BUILD_LOG_MAX_BYTES = 1024 * 1024;
 /** Instructions of a Dockerfile, as `commit --change` takes them. Real ones are under 16 KiB. */
 export const DOCKERFILE_MAX_CHARS = 256 * 1024;
 /**

@@ -17,6 +17,7 @@ export const COMMANDS = {
   logout,
   search,
   image: { summary: "Manage images", load: () => import("./commands/image.ts") },
+  builder: { summary: "Manage the cache of builds", load: () => import("./commands/builder.ts") },
   context: {
     summary: "Look at Docker's contexts, which --context chooses from",
     load: () => import("./commands/context.ts"),

@@ -4,7 +4,6 @@ const CONTEXTS = "Lighter reads Docker's contexts and leaves them alone: Docker'
 const SWARM = "Lighter has no swarm mode: it runs the containers of one machine";
 
 export const ELSEWHERE: Readonly<Record<string, string>> = {
-  builder: NO_BUILDX,
   buildx: NO_BUILDX,
   compose:
     'Lighter has no compose of its own: Docker\'s works with it, as in "DOCKER_HOST=unix:///run/lighter/lighter.sock docker compose up"',

@@ -7,6 +7,7 @@ import { FileWorkers, type Trash } from "../files/mod.ts";
 import { ImageStore, installHello, type RegistryConfig } from "../image/mod.ts";
 import { createRuntime, preload, type Runtime } from "../runtime/mod.ts";
 import { Builder } from "./build/builder.ts";
+import { DEFAULT_GC, type GcSettings } from "./build/gc-policy.ts";
 import { CdiRegistry } from "./cdi/registry.ts";
 import type { ContainerDefaults, HostFacts, RuntimeTable } from "./config/mod.ts";
 import { Engine } from "./engine.ts";
@@ -47,6 +48,10 @@ export { createMemfd, duplicateFd } from "../linux/sys/memfd.ts";
 export { releaseTextPages, residentBytes } from "../linux/sys/text-pages.ts";
 export { idleSocketFd } from "../linux/sys/unix-socket.ts";
 export { features as runtimeFeatures } from "../runtime/features.ts";
+export type { PastBuild } from "./build/build-history.ts";
+export { compileCacheFilters } from "./build/cache-filters.ts";
+export { type CacheRecord, NO_RULES, type PruneRules } from "./build/cache-prune.ts";
+export { DEFAULT_GC, type GcSettings } from "./build/gc-policy.ts";
 export { receiveTree } from "./build/receive-tree.ts";
 export { StepFailed } from "./build/step-failed.ts";
 export { DEFAULT_CDI_DIRECTORIES } from "./cdi/registry.ts";
@@ -137,6 +142,8 @@ interface OpenEngineOptions {
   runtimes?: RuntimeTable;
   /** The directories with specs of devices. */
   cdiDirectories?: readonly string[];
+  /** What the cache of builds keeps. */
+  buildGc?: GcSettings;
   /** Another runtime than the launcher's, for tests. */
   runtime?: Runtime;
   networkSettings?: NetworkSettings;
@@ -203,7 +210,7 @@ export async function openEngine(options: OpenEngineOptions): Promise<OpenedEngi
   engine.use(new OomMonitor(engine));
   engine.use(new Copies(engine));
   startAtBoot(engine);
-  const builder = new Builder(engine, images);
+  const builder = new Builder(engine, images, options.buildGc ?? DEFAULT_GC);
   engine.use(builder);
   await builder.recover();
   const trashes = [images.trash, builder.trash, ...engine.trashes];

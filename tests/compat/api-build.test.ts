@@ -562,16 +562,35 @@ real("what cannot be built is refused by name", async () => {
   expect(await messages("FROM tools:1\n", "dockerfile=Other")).toBe("Cannot locate specified Dockerfile: Other");
 });
 
-real("the cache is counted, and pruned", async () => {
-  await build(contextOf("FROM tools:1\nRUN echo for the cache > /x"));
-  const { json: usage } = await daemon.request("GET", "/system/df");
-  expect(usage.BuildCache.map(({ Description }: { Description: string }) => Description)).toContain(
-    "RUN echo for the cache > /x",
-  );
-  const { json } = await daemon.request("POST", "/build/prune");
-  expect(json.CachesDeleted).not.toBeNull();
-  expect((await daemon.request("GET", "/system/df")).json.BuildCache).toEqual([]);
-  expect((await build(contextOf("FROM tools:1\nRUN echo for the cache > /x"))).said).not.toContain("Using cache");
+real("the cache is counted, and pruned by Docker's rules", async () => {
+  const dockerfile = "FROM tools:1\nRUN echo for the cache > /x\nRUN echo more > /y";
+  const { id } = await build(contextOf(dockerfile));
+  const records = async () => (await daemon.request("GET", "/system/df")).json.BuildCache;
+  const find = async (text: string) =>
+    (await records()).find(({ Description }: { Description: string }) => Description === text);
+  const first = await find("RUN echo for the cache > /x");
+  const second = await find("RUN echo more > /y");
+  expect(first).toMatchObject({ Type: "regular", InUse: false, Shared: true, UsageCount: 1 });
+  expect(first.Size).toBeGreaterThan(0);
+  expect(second.Parents).toEqual([first.ID]);
+  const prune = async (query: string) => (await daemon.request("POST", `/build/prune?${query}`)).json;
+  const filters = (value: object) => `filters=${encodeURIComponent(JSON.stringify(value))}`;
+  // An image has the same files.
+  expect((await prune(filters({ id: [first.ID] }))).CachesDeleted).toBeNull();
+  await daemon.request("DELETE", `/images/${id}`);
+  expect(await find("RUN echo for the cache > /x")).toMatchObject({ Shared: false });
+  // The second step was made of the first.
+  expect((await prune(filters({ id: [first.ID] }))).CachesDeleted).toBeNull();
+  expect((await prune(filters({ until: ["1h"] }))).CachesDeleted).toBeNull();
+  expect((await prune(`keep-storage=${2 ** 40}`)).CachesDeleted).toBeNull();
+  expect(await prune(filters({ id: [second.ID] }))).toEqual({
+    CachesDeleted: [second.ID],
+    SpaceReclaimed: second.Size,
+  });
+  expect((await prune(filters({ until: ["yesterday"] }))).message).toContain("expects a duration");
+  expect((await prune("all=1")).CachesDeleted).toContain(first.ID);
+  expect(await records()).toEqual([]);
+  expect((await build(contextOf(dockerfile))).said).not.toContain("Using cache");
 });
 
 /** The ids of the steps that run, or are about to. */
@@ -650,7 +669,7 @@ stock(
 );
 
 real("each step has an image, which goes with the image that was made of it", async () => {
-  const { id, said } = await build(contextOf("FROM tools:1\nENV A=b\nRUN echo > /one\nCMD true"), "t=chain:1");
+  const { id, said } = await build(contextOf("FROM tools:1\nENV CHAIN=b\nRUN echo > /one\nCMD true"), "t=chain:1");
   const parents: string[] = [];
   const { json: base } = await daemon.request("GET", "/images/tools:1/json");
   for (let at = id; at !== ""; at = (await daemon.request("GET", `/images/${at}/json`)).json.Parent) parents.push(at);
@@ -668,7 +687,7 @@ real("each step has an image, which goes with the image that was made of it", as
   expect(removed.filter(({ Deleted = "" }) => parents.includes(Deleted))).toEqual(
     parents.slice(0, 3).map((Deleted) => ({ Deleted })),
   );
-  expect((await build(contextOf("FROM tools:1\nENV A=b\nRUN echo > /one\nCMD true"), "t=chain:1")).id).toBe(id);
+  expect((await build(contextOf("FROM tools:1\nENV CHAIN=b\nRUN echo > /one\nCMD true"), "t=chain:1")).id).toBe(id);
   await daemon.request("DELETE", "/images/chain:1");
 });
 

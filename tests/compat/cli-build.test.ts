@@ -246,3 +246,48 @@ buildTest("warnings are errors where the Dockerfile says so", async () => {
   expect(code).toBe(1);
   expect(stderr).toEndWith("ERROR: failed to solve: lint violation found for rules: JSONArgsRecommended\n");
 });
+
+buildTest("the cache and the last builds are listed, and the cache is pruned", async () => {
+  const good = directory({ Dockerfile: "FROM tools:1\nRUN echo in-the-history > /x; cat /x\n" });
+  const bad = directory({ Dockerfile: "FROM tools:1\nRUN echo last words; exit 9\n" });
+  await lighter(["build", "-t", "history:1", good]);
+  await lighter(["build", bad]);
+  const { stdout: table } = await lighter(["builder", "history"]);
+  const [heading, ...rows] = table.trim().split("\n");
+  expect(heading).toMatch(/^BUILD ID +NAME +STATUS +STEPS +CREATED +DURATION +IMAGE$/);
+  expect(rows[0]).toMatch(/^\w{12} +Dockerfile +Error +1 \(0 cached\) +\S.* ago +\d+\.\ds/);
+  expect(rows[1]).toMatch(/^\w{12} +history:1 +Completed +1 \(0 cached\) /);
+  const [badId, goodId] = (await lighter(["builder", "history", "-q"])).stdout.split("\n");
+  expect(steady((await lighter(["builder", "history", badId!])).stdout)).toEndWith(
+    `Dockerfile:2\n--------------------\n   1 |     FROM tools:1\n   2 | >>> RUN echo last words; exit 9\n   3 |     \n--------------------
+ERROR: failed to solve: process "/bin/sh -c echo last words; exit 9" did not complete successfully: exit code: 9\n`,
+  );
+  expect((await lighter(["builder", "history", goodId!])).stdout).toMatch(/^#\d+ \d\.\d{3} in-the-history$/m);
+  expect((await lighter(["builder", "history", "none"])).stderr).toContain("No such build: none");
+
+  const description = "description=RUN echo in-the-history > /x; cat /x";
+  const details = await lighter(["builder", "du", "-v", "--filter", description]);
+  const [, id = ""] = /^ID: +(\w+)$/m.exec(details.stdout) ?? [];
+  expect(details.stdout).toMatch(/^Shared: +true$/m);
+  expect(details.stdout).toMatch(/^Usage count: +1$/m);
+  const totals = /^Total: +(\S+)$/m.exec((await lighter(["builder", "du"])).stdout);
+  expect(totals?.[1]).toMatch(/B$/);
+  const kept = await lighter(["builder", "prune", "-f", "--filter", description]);
+  expect(kept.stdout).toBe("Total reclaimed space: 0B\n");
+  const pruned = await lighter(["builder", "prune", "-f", "-a", "--filter", description]);
+  expect(pruned.stdout).toMatch(new RegExp(`^Deleted build cache objects:\n${id}\n\nTotal reclaimed space: \\S+B\n$`));
+});
+
+buildTest("a build is cancelled by the id that its client has given it", async () => {
+  const context = rawTar({ name: "Dockerfile", content: "FROM tools:1\nRUN echo in-$((1 + 1)); sleep 100000\n" });
+  const type = { "Content-Type": "application/x-tar" };
+  const building = daemon.request("POST", "/build?buildid=mine", context, type);
+  const isCancelled = building.then(() => true);
+  // The build may not have begun yet.
+  await until(async () => {
+    await daemon.request("POST", "/build/cancel?id=mine");
+    return await Promise.race([isCancelled, new Promise<boolean>((resolve) => setTimeout(resolve, 50, false))]);
+  }, "the build is cancelled");
+  expect((await building).text).toContain("context canceled");
+  expect((await daemon.request("POST", "/build/cancel")).json.message).toBe("build ID not provided");
+});

@@ -9,9 +9,7 @@ import { describeIf } from "../support/test-if.ts";
 import { lighterCommand, runProgram } from "./cli-support.ts";
 
 /** Commands of Docker's whose subjects we do not have: swarms, plugins, contexts, builds with buildx, content trust. */
-const OTHER_COMMANDS = new Set(
-  "build builder checkpoint config node plugin secret service stack swarm trust".split(" "),
-);
+const OTHER_COMMANDS = new Set("build checkpoint config node plugin secret service stack swarm trust".split(" "));
 const OTHER_SUBCOMMANDS = new Set(
   "image build,volume update,context create,context export,context import,context rm,context update,context use,manifest annotate,manifest create,manifest push,manifest rm".split(
     ",",

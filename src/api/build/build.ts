@@ -8,7 +8,6 @@ import { familiarReference, formatReference, parseReference, withDefaultTag } fr
 import { HOST_PLATFORM, parsePlatform } from "../../spec/platform.ts";
 import { authKeyOfDomain, parseAuthConfig } from "../../spec/registry-auth.ts";
 import { BUILD_FAILURE_ID, BUILD_RESULT_ID, SOLVE_STATUS_ID, SOLVE_STATUS_TYPE } from "../../spec/solve-status.ts";
-import { sendJson } from "../http/protocol.ts";
 import type { Query } from "../http/query.ts";
 import type { AnswerCall } from "../http/router.ts";
 import { failureOf, ProgressStream } from "../streams/progress-stream.ts";
@@ -23,6 +22,7 @@ export async function build(call: AnswerCall): Promise<void> {
   const options = {
     dockerfile: query.text("dockerfile") || "Dockerfile",
     remote: query.text("remote") || undefined,
+    id: query.text("buildid"),
     target: query.text("target") ?? "",
     buildArgs: new Map(Object.entries(mapOf(query, "buildargs"))),
     labels: mapOf(query, "labels"),
@@ -146,10 +146,4 @@ function credentialsFor({ headers }: IncomingMessage, domain: string) {
     if (error instanceof LighterError) return {};
     throw error;
   }
-}
-
-/** POST /build/prune */
-export async function pruneBuildCache({ daemon, response }: AnswerCall): Promise<void> {
-  const { ids, bytes } = await daemon.builder.pruneCache();
-  sendJson(response, 200, { CachesDeleted: ids.length === 0 ? null : ids, SpaceReclaimed: bytes });
 }

@@ -34,6 +34,13 @@ test("an empty file and no flags are the defaults", () => {
 
 test("an empty cdi-spec-dir means no directory", () => {
   expect(parse('{"cdi-spec-dirs": [""]}').cdiDirectories).toEqual([]);
+  expect(parse("{}").buildGc).toEqual({ enabled: true, reservedBytes: undefined, policy: undefined });
+  const builder =
+    '{"gc": {"enabled": false, "defaultKeepStorage": "20GB", "policy": [{"keepStorage": "1kb", "filter": ["unused-for=1h"]}]}}';
+  for (const { buildGc } of [parse(`{"builder": ${builder}}`), parse("{}", "--builder", builder)]) {
+    expect(buildGc).toMatchObject({ enabled: false, reservedBytes: 20 * 2 ** 30 });
+    expect(buildGc.policy).toMatchObject([{ all: false, reservedBytes: 1024, unusedForMs: 3_600_000 }]);
+  }
   expect(parse("{}").cdiDirectories).toEqual(["/etc/cdi", "/var/run/cdi"]);
 });
 
@@ -198,6 +205,9 @@ test("what cannot be meant or done is refused by name", () => {
     ["{}", ["--default-address-pool=base=10.0.0.0/8"], "not of the form base=CIDR,size=BITS"],
     ["{}", ["--default-network-opt=bridge"], "not of the form NAME=VALUE"],
     ["{}", ["--userland-proxy-path=/x"], "userland-proxy-path: /x is not supported: there is no proxy program"],
+    ['{"builder": {"gc": {"policy": [{"all": 1}]}}}', [], "builder.gc.policy[0].all is not a boolean"],
+    ['{"builder": {"gc": {"defaultKeepStorage": "x"}}}', [], "builder.gc.defaultKeepStorage: invalid size: 'x'"],
+    ['{"builder": {"gc": {"policy": [{"filter": ["until=x"]}]}}}', [], `"until" filter expects a duration`],
     ['{"runtimes": {"x": {"path": 5}}}', [], 'runtimes["x"].path is not a string'],
     ['{"runtimes": {"lighter": {"path": "/x"}}}', [], "runtimes: runtime name 'lighter' is reserved"],
     ['{"runtimes": {"runc": {"path": "/x"}}}', [], "runtimes: runtime name 'runc' is reserved"],

@@ -13,6 +13,8 @@ import {
   checkContainerDefaults,
   checkRuntime,
   DEFAULT_CDI_DIRECTORIES,
+  DEFAULT_GC,
+  type GcSettings,
   type NetworkSettings,
   parseMirror,
   type RegistryConfig,
@@ -66,6 +68,8 @@ export interface DaemonOptions extends ReloadableOptions {
   runtimes: RuntimeTable;
   /** Directories with CDI specifications of devices. */
   cdiDirectories: readonly string[];
+  /** What the cache of builds keeps. */
+  buildGc: GcSettings;
 }
 
 const DEFAULT_UPLOADS = 5;
@@ -101,6 +105,7 @@ export function parseDaemonOptions(
     usernsRemap: values["userns-remap"] ?? "",
     networks: parseNetworkSettings(values),
     runtimes: values.runtimes ?? {},
+    buildGc: values.builder ?? DEFAULT_GC,
     cdiDirectories: (values["cdi-spec-dirs"] ?? DEFAULT_CDI_DIRECTORIES).filter((path) => path !== ""),
     ...parseReloadable(values),
   };

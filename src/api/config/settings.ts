@@ -3,7 +3,8 @@
  * Source: dockerd(8) of versions 26 to 28, and dockerd 26's messages for wrong values.
  */
 
-import type { RuntimeEntry } from "../../engine/mod.ts";
+import type { GcSettings, RuntimeEntry } from "../../engine/mod.ts";
+import { builder } from "./builder-kinds.ts";
 import { bytes, flag, type Kind, number, pairs, switches, text, texts, type Ulimit, ulimits, unread } from "./kinds.ts";
 import { type AddressPoolValue, addressPools, networkOptions } from "./network-kinds.ts";
 import { runtimes } from "./runtime-kinds.ts";
@@ -43,6 +44,7 @@ export interface Values {
   "default-runtime"?: string;
   runtimes?: Record<string, RuntimeEntry>;
   "cdi-spec-dirs"?: string[];
+  builder?: GcSettings;
   "no-new-privileges"?: boolean;
   "seccomp-profile"?: string;
   "cgroup-parent"?: string;
@@ -150,6 +152,7 @@ export const SETTINGS: { readonly [K in keyof Required<Values>]: Setting<Require
     flag: "add-runtime",
     help: "NVIDIA's means the GPUs that CDI specs tell of; others are listed, and not used",
   },
+  builder: { kind: builder, help: 'what the cache of builds keeps: {"gc": {…}}' },
   "cdi-spec-dirs": {
     kind: texts("PATH"),
     flag: "cdi-spec-dir",
@@ -226,7 +229,6 @@ export const REFUSED: Readonly<Record<string, Refused>> = {
   "allow-nondistributable-artifacts": refused(aValue, "such layers are pulled and not pushed"),
   "api-cors-header": refused(aValue, "a web page must not reach the API"),
   "authorization-plugins": refused(aValue, "there are no plugins", [], "authorization-plugin"),
-  builder: refused(aValue, "building is not available yet"),
   containerd: refused(aValue, NO_CONTAINERD),
   "containerd-namespace": refused(aValue, NO_CONTAINERD),
   "containerd-plugin-namespace": refused(aValue, NO_CONTAINERD, [], "containerd-plugins-namespace"),

@@ -84,13 +84,14 @@ async function serve(options: DaemonOptions, args: readonly string[]): Promise<v
   // One client's operation that fails in an unforeseen way must not end the others'.
   process.on("uncaughtException", (error) => logBug(error));
   process.on("unhandledRejection", (error) => logBug(error));
-  const { dataRoot, execRoot, registry, defaults, networks, usernsRemap, pidPath, runtimes, cdiDirectories } = options;
+  const { dataRoot, execRoot, registry, defaults, networks, usernsRemap, pidPath, runtimes, cdiDirectories, buildGc } =
+    options;
   mkdirSync(execRoot, { recursive: true, mode: 0o711 });
   const takesOver = await lockExecRoot(execRoot, dataRoot);
   if (takesOver && pidPath !== undefined) rmSync(pidPath, { force: true });
   if (pidPath !== undefined) await takePidFile(pidPath);
   const opened = await openEngine({
-    ...{ dataRoot, execRoot, registry, defaults, usernsRemap, runtimes, cdiDirectories },
+    ...{ dataRoot, execRoot, registry, defaults, usernsRemap, runtimes, cdiDirectories, buildGc },
     networkSettings: networks,
     recover: options.given.recover,
   });

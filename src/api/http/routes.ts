@@ -1,5 +1,8 @@
 /** The table of all routes of the API. */
-import { build, pruneBuildCache } from "../build/build.ts";
+
+import { build } from "../build/build.ts";
+import { listBuildCache, pruneBuildCache } from "../build/cache.ts";
+import { cancelBuild, listBuilds, showBuild } from "../build/past-builds.ts";
 import { grpc, refuseWithoutUpgrade, session } from "../buildkit/grpc.ts";
 import { pathStat, readArchive, uploadArchive, writeArchive } from "../containers/archive.ts";
 import { attach } from "../containers/attach.ts";
@@ -147,7 +150,7 @@ export const routes: readonly Route[] = [
   { method: "DELETE", path: "/plugins/{name...}", answer: inspectPlugin },
 
   { method: "POST", path: "/build", answer: build },
-  { method: "POST", path: "/build/cancel", answer: refuse("building images is not supported yet") },
+  { method: "POST", path: "/build/cancel", answer: cancelBuild },
   { method: "POST", path: "/build/prune", answer: pruneBuildCache },
   { method: "POST", path: "/session", answer: refuseWithoutUpgrade, upgrade: session },
   { method: "POST", path: "/grpc", answer: refuseWithoutUpgrade, upgrade: grpc },
@@ -160,6 +163,9 @@ export const routes: readonly Route[] = [
   { method: "GET", path: "/lighter/manifests/{name...}", answer: inspectManifest },
   { method: "POST", path: "/lighter/exec/{id}/kill", answer: killExec },
   { method: "POST", path: "/lighter/exec/{id}/attach", stream: attachExec },
+  { method: "GET", path: "/lighter/builds", answer: listBuilds },
+  { method: "GET", path: "/lighter/builds/cache", answer: listBuildCache },
+  { method: "GET", path: "/lighter/builds/{id}", answer: showBuild },
   { method: "POST", path: "/lighter/dockerfile", answer: answerDockerfile },
   { method: "POST", path: "/lighter/explain", answer: explain },
   { method: "POST", path: "/lighter/run", stream: run },

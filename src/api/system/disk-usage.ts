@@ -1,5 +1,6 @@
 /** Answers `docker system df`. */
 import { LighterError } from "../../base/errors.ts";
+import { describeRecord } from "../build/cache.ts";
 import { ContainerSummaries } from "../containers/container-summary.ts";
 import { type Daemon, pendingRemovalCount } from "../daemon/daemon-state.ts";
 import { sendJson } from "../http/protocol.ts";
@@ -24,7 +25,7 @@ export async function diskUsage({ daemon, query, apiMinor, response }: AnswerCal
     ...images,
     Containers: wants("container") ? await describeContainers(daemon, apiMinor) : null,
     Volumes: wants("volume") ? await describeVolumes(daemon) : null,
-    BuildCache: wants("build-cache") ? daemon.builder.listCache() : null,
+    BuildCache: wants("build-cache") ? daemon.builder.household.list().map(describeRecord) : null,
     ...(apiMinor < TYPES_SINCE_MINOR ? { BuilderSize: 0 } : {}),
     ...(asked.length === 0 ? pendingRemovals(daemon) : {}),
   });

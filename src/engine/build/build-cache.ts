@@ -4,22 +4,10 @@ import { chmodSync, rmSync } from "node:fs";
 import { errnoOf, messageOf } from "../../base/errors.ts";
 import { log } from "../../base/log.ts";
 import { applyMigrations } from "../../base/migrations.ts";
-import { formatRfc3339 } from "../../base/time.ts";
 import type { StepCache } from "../../build/mod.ts";
-import type { ImageStore } from "../../image/mod.ts";
-
-/** A step, as Docker's API lists it. */
-interface BuildCacheRecord {
-  ID: string;
-  Type: "regular";
-  Description: string;
-  InUse: boolean;
-  Shared: boolean;
-  Size: number;
-  CreatedAt: string;
-  LastUsedAt: string;
-  UsageCount: number;
-}
+import type { ImageStore, SnapshotLayer } from "../../image/mod.ts";
+import { BuildHistory } from "./build-history.ts";
+import type { CacheRecord } from "./cache-prune.ts";
 
 interface Row {
   key: string;
@@ -56,7 +44,18 @@ const MIGRATIONS: readonly string[] = [
      last_used_ms INTEGER NOT NULL,
      usage_count INTEGER NOT NULL
    ) STRICT;`,
-  `CREATE TABLE moment (key TEXT PRIMARY KEY, created TEXT NOT NULL, last_used_ms INTEGER NOT NULL) STRICT;`,
+  `CREATE TABLE build (
+     id TEXT PRIMARY KEY,
+     name TEXT NOT NULL,
+     started_ms INTEGER NOT NULL,
+     ended_ms INTEGER NOT NULL,
+     image TEXT NOT NULL,
+     error TEXT NOT NULL,
+     steps INTEGER NOT NULL,
+     cached_steps INTEGER NOT NULL,
+     log BLOB NOT NULL
+   ) STRICT;
+   CREATE TABLE moment (key TEXT PRIMARY KEY, created TEXT NOT NULL, last_used_ms INTEGER NOT NULL) STRICT;`,
 ];
 
 /** How long the time of an outcome is remembered that no build has had. */
@@ -91,10 +90,12 @@ function openAt(path: string): Database {
 export class BuildCache implements StepCache, Disposable {
   readonly #db: Database;
   readonly #images: ImageStore;
+  readonly history: BuildHistory;
 
   constructor(path: string, images: ImageStore) {
     this.#images = images;
     this.#db = openDatabase(path);
+    this.history = new BuildHistory(this.#db);
   }
 
   [Symbol.dispose](): void {
@@ -128,35 +129,47 @@ export class BuildCache implements StepCache, Disposable {
     this.#db.query("INSERT OR REPLACE INTO moment VALUES (?, ?, ?)").run(key, created, Date.now());
   }
 
-  /** The bytes of the files that the step has made. */
-  #sizeOf({ snapshot, base }: Row): number {
+  /** The layers that the step has added. */
+  #ownLayers({ snapshot, base }: Row): readonly SnapshotLayer[] {
     const { snapshots } = this.#images;
-    if (!snapshots.has(snapshot) || (base !== "" && !snapshots.has(base))) return 0;
-    const own = snapshots.layersOf(snapshot).slice(snapshots.layersOf(base).length);
-    return own.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+    if (base !== "" && !snapshots.has(base)) return [];
+    return snapshots.layersOf(snapshot).slice(snapshots.layersOf(base).length);
   }
 
-  list(isInUse: boolean): BuildCacheRecord[] {
-    return this.#rows().map((row) => ({
-      ID: row.key.slice("sha256:".length, "sha256:".length + 25),
-      Type: "regular",
-      Description: row.description,
-      InUse: isInUse,
-      Shared: false,
-      Size: this.#sizeOf(row),
-      CreatedAt: formatRfc3339(BigInt(row.created_ms) * 1_000_000n),
-      LastUsedAt: formatRfc3339(BigInt(row.last_used_ms) * 1_000_000n),
-      UsageCount: row.usage_count,
-    }));
+  /** The steps, oldest first. */
+  records(): CacheRecord[] {
+    const { snapshots } = this.#images;
+    const inImages = this.#images.layersOfImages();
+    const rows = this.#rows().filter(({ snapshot }) => snapshots.has(snapshot));
+    const ids = new Map(rows.map(({ key, snapshot }) => [snapshot, idOfKey(key)]));
+    return rows.map((row) => {
+      const own = this.#ownLayers(row);
+      const parent = row.base === row.snapshot ? undefined : ids.get(row.base);
+      return {
+        id: idOfKey(row.key),
+        type: "regular",
+        description: row.description,
+        parents: parent === undefined ? [] : [parent],
+        sizeBytes: own.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+        isInUse: snapshots.isHeld(row.snapshot),
+        isShared: own.length > 0 && own.every(({ packed }) => packed !== undefined && inImages.has(packed.record)),
+        createdMs: row.created_ms,
+        lastUsedMs: row.last_used_ms,
+        usageCount: row.usage_count,
+      };
+    });
   }
 
   #rows(): Row[] {
     return this.#db.query("SELECT * FROM step ORDER BY created_ms").all() as Row[];
   }
 
-  clear(): void {
-    this.#db.run("DELETE FROM step");
-    this.#db.run("DELETE FROM moment");
+  /** Forgets steps. What nothing else needs goes with `tidy`. */
+  forget(ids: ReadonlySet<string>): void {
+    const remove = this.#db.query("DELETE FROM step WHERE key = ?");
+    this.#db.transaction(() => {
+      for (const { key } of this.#rows()) if (ids.has(idOfKey(key))) remove.run(key);
+    })();
   }
 
   /** Removes the snapshots that no step has and no build holds, and forgets the steps whose snapshot is gone. */
@@ -169,4 +182,11 @@ export class BuildCache implements StepCache, Disposable {
       else this.#db.query("DELETE FROM step WHERE key = ?").run(key);
     await this.#images.removeSnapshots(snapshots.ids().filter((id) => !kept.has(id)));
   }
+}
+
+const ID_DIGITS = 25;
+
+/** The id by which a step is listed. */
+function idOfKey(key: string): string {
+  return key.slice("sha256:".length, "sha256:".length + ID_DIGITS);
 }

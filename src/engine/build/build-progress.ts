@@ -1,6 +1,5 @@
 /** Tells how a build proceeds: of the steps of its graph, and of what it does beside them. */
 
-import { messageOf } from "../../base/errors.ts";
 import { randomId } from "../../base/ids.ts";
 import { formatNow } from "../../base/time.ts";
 import {
@@ -12,7 +11,7 @@ import {
   type Vertex,
 } from "../../build/mod.ts";
 import type { BuildFailure, SolveStatus, SolveVertex, VertexStatus, VertexWarning } from "../../spec/solve-status.ts";
-import { StepFailed } from "./step-failed.ts";
+import { failureText } from "./step-failed.ts";
 
 /** One thing that a build does beside the steps: it reads the Dockerfile, or exports an image. */
 export interface BuildTask {
@@ -120,9 +119,4 @@ export class BuildProgress implements SolveWatcher {
 /** The context is there before the first step, and an empty root file system takes no work. */
 function isSilent({ op }: Vertex): boolean {
   return op.kind === "local" || (op.kind === "image" && op.reference === "scratch");
-}
-
-/** The failure in BuildKit's words. */
-function failureText(error: unknown): string {
-  return error instanceof StepFailed ? error.processText : messageOf(error);
 }

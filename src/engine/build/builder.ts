@@ -7,12 +7,15 @@ import { Trash } from "../../files/mod.ts";
 import type { ImageStore, PullEvent } from "../../image/mod.ts";
 import type { Engine } from "../engine.ts";
 import { BuildCache } from "./build-cache.ts";
+import type { BuildHistory } from "./build-history.ts";
 import { BuildProgress, type BuildTask } from "./build-progress.ts";
 import type { BuildRequest } from "./build-request.ts";
 import { BuildSources } from "./build-sources.ts";
 import { checkBuilt } from "./build-warnings.ts";
+import { CacheHousehold } from "./cache-household.ts";
 import { CopySteps } from "./copy-step.ts";
 import { followPlan } from "./follow-plan.ts";
+import type { GcSettings } from "./gc-policy.ts";
 import { ImageChain } from "./image-chain.ts";
 import { readDockerfile, shownName } from "./read-dockerfile.ts";
 import { StepOutput } from "./step-output.ts";
@@ -25,11 +28,14 @@ export class Builder implements Disposable {
   readonly #solver: Solver;
   /** The contexts of running builds, and those of ended ones, which are being deleted. */
   readonly trash: Trash;
-  #active = 0;
+  readonly household: CacheHousehold;
+  /** The running builds that have an id of their client's. */
+  readonly #running = new Map<string, AbortController>();
 
-  constructor(engine: Engine, images: ImageStore) {
+  constructor(engine: Engine, images: ImageStore, gc: GcSettings) {
     this.trash = new Trash(join(engine.paths.dataRoot, "contexts"), engine.workers);
     this.#cache = new BuildCache(join(engine.paths.dataRoot, "build.db"), images);
+    this.household = new CacheHousehold(this.#cache, engine.paths.dataRoot, gc);
     this.#roots = new StepRoots(engine, images);
     this.#solver = new Solver(this.#cache);
   }
@@ -48,23 +54,46 @@ export class Builder implements Disposable {
     }
   }
 
-  /** Lists the steps, as in Docker's `system df`. */
-  listCache(): ReturnType<BuildCache["list"]> {
-    return this.#cache.list(this.#active > 0);
+  get history(): BuildHistory {
+    return this.#cache.history;
   }
 
-  /** Forgets all steps, unless a build is at work. */
-  async pruneCache(): Promise<{ ids: string[]; bytes: number }> {
-    if (this.#active > 0) return { ids: [], bytes: 0 };
-    const records = this.listCache();
-    this.#cache.clear();
-    await this.#cache.tidy();
-    return { ids: records.map(({ ID }) => ID), bytes: records.reduce((sum, { Size }) => sum + Size, 0) };
+  /** Cancels the build that its client calls so, if it runs. */
+  cancel(id: string): void {
+    this.#running.get(id)?.abort(new LighterError("conflict", "context canceled"));
   }
 
   /** Builds an image. Resolves with its id. @throws LighterError; `StepFailed` */
   async build(request: BuildRequest): Promise<string> {
-    this.#active++;
+    const { id, dockerfile, tags } = request;
+    const record = this.history.begin(tags[0] ?? dockerfile);
+    const canceller = new AbortController();
+    if (id !== undefined) this.#running.set(id, canceller);
+    try {
+      const image = await this.#build({
+        ...request,
+        signal: AbortSignal.any([request.signal, canceller.signal]),
+        onStatus: (status) => {
+          record.hear(status);
+          request.onStatus(status);
+        },
+        onFailure: (failure) => {
+          record.fail(failure);
+          request.onFailure(failure);
+        },
+      });
+      record.end({ image });
+      return image;
+    } catch (error) {
+      record.end({ error });
+      throw error;
+    } finally {
+      if (id !== undefined) this.#running.delete(id);
+      void this.household.collect();
+    }
+  }
+
+  async #build(request: BuildRequest): Promise<string> {
     const aborter = new AbortController();
     const signal = AbortSignal.any([request.signal, aborter.signal]);
     const sources = new BuildSources(this.#roots, this.trash, signal);
@@ -108,7 +137,6 @@ export class Builder implements Disposable {
       aborter.abort(new LighterError("conflict", "the build has ended"));
       await Promise.allSettled(steps);
       sources[Symbol.dispose]();
-      this.#active--;
     }
   }
 

@@ -1,5 +1,5 @@
 /** The failure of a command in the Dockerfile. */
-import { LighterError } from "../../base/errors.ts";
+import { LighterError, messageOf } from "../../base/errors.ts";
 
 /** Carries what the classic builder says, and what BuildKit says. */
 export class StepFailed extends LighterError {
@@ -14,4 +14,9 @@ export class StepFailed extends LighterError {
   get processText(): string {
     return `process "${this.command}" did not complete successfully: exit code: ${this.exitCode}`;
   }
+}
+
+/** The failure of a build in BuildKit's words. */
+export function failureText(error: unknown): string {
+  return error instanceof StepFailed ? error.processText : messageOf(error);
 }

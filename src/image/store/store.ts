@@ -520,6 +520,11 @@ export class ImageStore implements AsyncDisposable {
     };
   }
 
+  /** The layers that images have. */
+  layersOfImages(): Set<LayerRecord> {
+    return new Set(this.#index.values().flatMap(({ layers }) => layers));
+  }
+
   /** The path above the directories of all layers. */
   get layersPath(): string {
     return this.#layers.path;

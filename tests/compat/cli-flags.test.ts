@@ -8,8 +8,11 @@ import { missing } from "../support/missing.ts";
 import { describeIf } from "../support/test-if.ts";
 import { lighterCommand, runProgram } from "./cli-support.ts";
 
-/** Commands of Docker's whose subjects we do not have: swarms, plugins, contexts, builds with buildx, content trust. */
-const OTHER_COMMANDS = new Set("build checkpoint config node plugin secret service stack swarm trust".split(" "));
+/**
+ * Commands of Docker's whose subjects we do not have: swarms, plugins, contexts, content trust; and `builder`, which is buildx where
+ * that is installed.
+ */
+const OTHER_COMMANDS = new Set("builder checkpoint config node plugin secret service stack swarm trust".split(" "));
 const OTHER_SUBCOMMANDS = new Set(
   "image build,volume update,context create,context export,context import,context rm,context update,context use,manifest annotate,manifest create,manifest push,manifest rm".split(
     ",",
@@ -91,7 +94,8 @@ describeIf(whyNot)("commands and flags", async () => {
     const different: unknown[] = [];
     for (const [words, table] of ours) {
       const help = dockerHelp(words.split(" "));
-      if (!help.includes(`Usage:  docker ${words}`)) continue; // a command of our own
+      // A command of our own, or with buildx one of another name.
+      if (!new RegExp(`^Usage:  docker ${words}(?: |$)`, "m").test(help)) continue;
       for (const { name, short, type } of listedFlags(help)) {
         if (OTHER_FLAGS[words.replace(/^container /, "")]?.includes(name)) continue;
         const flag = table[name];

@@ -11,7 +11,7 @@ export interface BuildRequest extends ContextRequest, Omit<PlanOptions, "resolve
   /** Reads the Dockerfile where it is not in the context. Then the context is asked for later, if it is needed at all. */
   readDockerfile?: () => Promise<Buffer>;
   /** What the client calls the build, so that it may cancel it. */
-  id: string | undefined;
+  id?: string | undefined;
   tags: readonly string[];
   noCache: boolean;
   /** The limits and other settings of steps' containers. */

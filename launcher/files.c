@@ -228,6 +228,21 @@ int op_inherit_mode(struct program *p, const struct op *op)
 		       0;
 }
 
+/* arg = { fs, key, fd } */
+int op_fd_parameter(struct program *p, const struct op *op)
+{
+	char number[12];
+	int fd = p->slots[op->arg[2]], rc;
+
+	if (fd < 0)
+		return -EBADF;
+	rc = numbered_path(number, sizeof(number), "", fd, "");
+	if (rc == 0 && syscall(__NR_fsconfig, p->slots[op->arg[0]], FSCONFIG_SET_STRING,
+			       text(p, op, 1), number, 0) < 0)
+		rc = -errno;
+	return rc;
+}
+
 int op_check_cwd(struct program *p, const struct op *op)
 {
 	char path[PATH_BYTES];

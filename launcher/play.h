@@ -8,6 +8,7 @@ extern struct stage {
 	int sync_fd; /* leads to the other side; -1 until the clone */
 	pid_t child; /* 0 until the clone; set in the child, too */
 	int in_child;
+	const struct op *view; /* tells which view the supervisor serves; NULL for none */
 	int released; /* in the child: the launcher has gone, as it said it would */
 	/* filled when a receive in the launcher finds that the child failed */
 	struct failure child_failure;

@@ -38,6 +38,8 @@ op_player op_await_readers_gone;
 op_player op_await_start;
 op_player op_write_process;
 op_player op_await_exit;
+op_player op_fd_parameter;
+op_player op_serve_view;
 
 static op_player *const op_players[OP_KIND_COUNT] = {
 	[OP_CALL] = op_call,
@@ -74,6 +76,8 @@ static op_player *const op_players[OP_KIND_COUNT] = {
 	[OP_AWAIT_START] = op_await_start,
 	[OP_WRITE_PROCESS] = op_write_process,
 	[OP_AWAIT_EXIT] = op_await_exit,
+	[OP_FD_PARAMETER] = op_fd_parameter,
+	[OP_SERVE_VIEW] = op_serve_view,
 };
 
 #endif

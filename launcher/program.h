@@ -129,6 +129,8 @@ enum op_kind {
 	OP_AWAIT_START,
 	OP_WRITE_PROCESS,
 	OP_AWAIT_EXIT,
+	OP_FD_PARAMETER,
+	OP_SERVE_VIEW,
 	OP_KIND_COUNT,
 };
 
@@ -181,6 +183,8 @@ static const struct shape op_shapes[OP_KIND_COUNT] = {
 	[OP_AWAIT_START] = { "ncn", { 0, 0x3u } },
 	[OP_WRITE_PROCESS] = { "ssttt", { 0 } },
 	[OP_AWAIT_EXIT] = { "nn", { 0 } },
+	[OP_FD_PARAMETER] = { "sts", { 0 } },
+	[OP_SERVE_VIEW] = { "sttttt", { 0 } },
 };
 
 static const struct shape call_shapes[] = {

@@ -28,6 +28,7 @@
 #include <unistd.h>
 
 #include "files.h"
+#include "fuse.h"
 #include "notify.h"
 #include "sync.h"
 
@@ -1338,6 +1339,7 @@ enum {
 	POLL_STREAM1,
 	POLL_STDIN,
 	POLL_NOTIFY,
+	POLL_VIEW,
 	POLL_CLIENTS
 };
 
@@ -1361,7 +1363,7 @@ static void poll_once(int signal_fd)
 {
 	/* two for each client: its connection, and where its output goes */
 	static struct pollfd fds[POLL_CLIENTS + 2 * MAX_CLIENTS];
-	int polled_clients = client_count;
+	int polled_clients = client_count, timeout_ms = is_untold() ? NOTICE_MS : -1;
 
 	fds[POLL_LISTEN] = (struct pollfd){ LISTEN_FD, POLLIN, 0 };
 	fds[POLL_SIGNAL] = (struct pollfd){ signal_fd, POLLIN, 0 };
@@ -1371,6 +1373,7 @@ static void poll_once(int signal_fd)
 			(struct pollfd){ streams[s].length == 0 ? streams[s].fd : -1, POLLIN, 0 };
 	fds[POLL_STDIN] = (struct pollfd){ input_length > 0 ? stdin_fd : -1, POLLOUT, 0 };
 	fds[POLL_NOTIFY] = (struct pollfd){ notify_fd, POLLIN, 0 };
+	fds[POLL_VIEW] = (struct pollfd){ fuse_poll(&timeout_ms), POLLIN, 0 };
 	for (int i = 0; i < polled_clients; i++) {
 		/* A closed socket is always ready: it waits for its turn unpolled. */
 		int waits = clients[i].gone && (input_length > 0 || terminal_due);
@@ -1380,9 +1383,10 @@ static void poll_once(int signal_fd)
 						wants_input(&clients[i]) ? POLLIN : 0, 0 };
 		of_client[1] = poll_output(&clients[i]);
 	}
-	if (poll(fds, (nfds_t)(POLL_CLIENTS + 2 * polled_clients),
-		 is_untold() ? NOTICE_MS : -1) < 0)
+	if (poll(fds, (nfds_t)(POLL_CLIENTS + 2 * polled_clients), timeout_ms) < 0)
 		return;
+	if (fds[POLL_VIEW].revents)
+		fuse_serve(); /* first: its clients can do nothing else meanwhile */
 
 	/*
 	 * New clients come first: one that connected before the process started must not miss a
@@ -1431,6 +1435,7 @@ void supervise(struct program *p, pid_t init, int sync)
 	if (signal_fd < 0)
 		fail(p, init, (struct failure){ OP_INDEX_UNKNOWN, errno });
 	open_streams();
+	fuse_begin(p);
 	accept_clients();
 	if (logfile.wanted)
 		/*

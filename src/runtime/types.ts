@@ -118,6 +118,11 @@ export interface StartRequest {
   id: string;
   config: OciConfig;
   files?: readonly RootFile[];
+  /**
+   * The container sees its own limits in /proc/meminfo and the like, in the place of the host's numbers: where the kernel has
+   * FUSE and the launcher may use it. Needs `config.linux.cgroupsPath`; not together with `handOver`.
+   */
+  view?: boolean;
   /** The file systems that `VolumeMount.filesystem` names. */
   filesystems?: readonly SharedFilesystem[];
   /** The addresses that devices of `config.linux.netDevices` keep, by their names on the host. */

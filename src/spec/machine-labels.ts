@@ -2,6 +2,12 @@
 
 const PREFIX = "io.lighter.machine.";
 
+/**
+ * The label of a container, machine or not, that says which limits it sees in /proc: "own", the default of machines, or "host",
+ * that of others.
+ */
+export const VIEW_LABEL = "io.lighter.view";
+
 /** The labels whose values are not for everybody who may look at the container. What follows a prefix is a name. */
 export const SECRET_LABELS = {
   /** A credential: text. */

@@ -139,7 +139,7 @@ async function startsFail(
 
 describe("a start whose op k fails says so and leaves the host as it was", () => {
   rooted("with pipes and all that a config may ask for", () =>
-    startsFail(["/bin/true"], { change: everything, stdin: "" }),
+    startsFail(["/bin/true"], { change: everything, stdin: "" }, 0, { view: true }),
   );
 
   rooted("with a terminal", () => startsFail(["/bin/true"], { terminal: true }));
@@ -172,17 +172,16 @@ describe("a start whose op k fails says so and leaves the host as it was", () =>
     }
   });
 
-  rooted("in a user namespace", () =>
-    startsFail(["/bin/true"], {
-      change: (config) => {
-        const mappings = [{ containerID: 0, hostID: 0, size: 65536 }];
-        config.linux!.namespaces!.push({ type: "user" });
-        Object.assign(config.linux!, { uidMappings: mappings, gidMappings: mappings });
-        const source = join(stage.rootfs, "data");
-        config.mounts!.push({ destination: "/data/made", type: "bind", source, options: ["bind", "idmap"] });
-      },
-    }),
-  );
+  rooted("in a user namespace", () => {
+    const change: RunOptions["change"] = (config) => {
+      const mappings = [{ containerID: 0, hostID: 0, size: 65536 }];
+      config.linux!.namespaces!.push({ type: "user" });
+      Object.assign(config.linux!, { uidMappings: mappings, gidMappings: mappings });
+      const source = join(stage.rootfs, "data");
+      config.mounts!.push({ destination: "/data/made", type: "bind", source, options: ["bind", "idmap"] });
+    };
+    return startsFail(["/bin/true"], { change }, 0, { view: true });
+  });
 });
 
 describe("a file system that containers share", () => {

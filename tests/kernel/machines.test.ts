@@ -8,6 +8,7 @@ import { dockerArchive } from "../support/image-archive.ts";
 import { rawTar } from "../support/image-tar.ts";
 import { busyboxRoot } from "../support/machine-root.ts";
 import { isRoot, rootedWith } from "../support/stage.ts";
+import { testIf } from "../support/test-if.ts";
 
 /* Containers with an init of their own, on the kernel: busybox's, which begins at once, and the host's systemd. */
 
@@ -75,7 +76,7 @@ describe("a machine with busybox's init", () => {
   beforeAll(async () => {
     if (!isRoot || Bun.which("busybox") === null) return;
     await load(busyboxImage());
-    id = await startBusybox({ Hostname: "web" });
+    id = await startBusybox({ Hostname: "web" }, { Memory: 256 << 20 });
   });
   const here = rootedWith("busybox");
 
@@ -117,6 +118,18 @@ describe("a machine with busybox's init", () => {
       done; true`;
     expect(await sh(id, script)).toBe("0::/sub\n");
   });
+
+  (existsSync("/dev/fuse") ? here : testIf(false, "needs /dev/fuse"))(
+    "sees its own memory, in each of its cgroups, and less of it when it may have less",
+    async () => {
+      const script = `cd /sys/fs/cgroup; [ -d unified ] && cd unified
+        mkdir sub && echo $$ >sub/cgroup.procs && grep MemTotal /proc/meminfo; echo $$ >cgroup.procs; rmdir sub`;
+      expect(await sh(id, script)).toBe("MemTotal:         262144 kB\n");
+      await daemon.request("POST", `/containers/${id}/update`, { Memory: 128 << 20, MemorySwap: -1 });
+      expect(await sh(id, "grep MemTotal /proc/meminfo")).toBe("MemTotal:         131072 kB\n");
+      expect(await sh(id, "(umount /proc/meminfo; cat /proc/meminfo) 2>&1 | grep -c MemTotal")).toBe("1\n");
+    },
+  );
 
   here("knows who it is, in files of its own", async () => {
     const uuid = machineUuid(id);

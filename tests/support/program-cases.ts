@@ -198,6 +198,14 @@ export const PROGRAM_CASES: readonly ProgramCase[] = [
       ],
     },
   }),
+  start("view", { change: mapped, request: { view: true } }),
+  start("view-unified", {
+    host: UNIFIED_V2,
+    change: (config) => {
+      config.mounts!.push({ destination: "/proc/stat", type: "bind", source: "/proc/stat", options: ["bind"] });
+    },
+    request: { view: true },
+  }),
   start("no-cgroup-namespace", {
     change: (config) => {
       config.linux!.namespaces = config.linux!.namespaces!.filter(({ type }) => type !== "cgroup");

@@ -4,8 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { machineLabels } from "./machine-flags.ts";
 
-const labels = (flags: { credential?: string[]; "cloud-init"?: string[] }, isMachine = true) =>
-  machineLabels({ credential: [], "cloud-init": [], ...flags }, isMachine).map((text) =>
+const labels = (flags: { credential?: string[]; "cloud-init"?: string[]; view?: string }, isMachine = true) =>
+  machineLabels({ credential: [], "cloud-init": [], view: "", ...flags }, isMachine).map((text) =>
     text.replace("io.lighter.machine.", ""),
   );
 
@@ -49,4 +49,9 @@ test("flags for machines are refused for others", () => {
   expect(labels({}, false)).toEqual([]);
   expect(() => labels({ credential: ["a=b"] }, false)).toThrow("--credential is for machines (--runtime machine)");
   expect(() => labels({ "cloud-init": ["x"] }, false)).toThrow("--cloud-init is for machines");
+});
+
+test("a view is for any container", () => {
+  expect(labels({ view: "own" }, false)).toEqual(["io.lighter.view=own"]);
+  expect(() => labels({ view: "mine" })).toThrow('--view: must be "own" or "host"');
 });

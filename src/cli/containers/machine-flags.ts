@@ -1,7 +1,7 @@
 /** Flags for machines, for every command that makes containers. They reach the daemon as labels. */
 import { lazyFs } from "../../base/lazy-fs.ts";
-import { CLOUD_INIT_PARTS, isCloudInitPart, SECRET_LABELS } from "../../spec/machine-labels.ts";
-import { type FlagValues, listFlag } from "../flags.ts";
+import { CLOUD_INIT_PARTS, isCloudInitPart, SECRET_LABELS, VIEW_LABEL } from "../../spec/machine-labels.ts";
+import { type FlagValues, listFlag, stringFlag } from "../flags.ts";
 import { errnoText } from "../values/env-file.ts";
 
 export const machineFlags = {
@@ -9,6 +9,7 @@ export const machineFlags = {
     type: "file",
   }),
   credential: listFlag("Credential for a machine's init (name=value, name=@file)"),
+  view: stringFlag('Limits that /proc shows: "own", a machine\'s default, or "host"'),
 };
 
 /**
@@ -18,7 +19,9 @@ export const machineFlags = {
 export function machineLabels(flags: FlagValues<typeof machineFlags>, isMachine: boolean): string[] {
   for (const name of ["credential", "cloud-init"] as const)
     if (flags[name].length > 0 && !isMachine) throw new Error(`--${name} is for machines (--runtime machine)`);
-  return [...flags.credential.map(credentialLabel), ...flags["cloud-init"].flatMap(cloudInitLabels)];
+  if (!["", "own", "host"].includes(flags.view)) throw new Error('--view: must be "own" or "host"');
+  const view = flags.view === "" ? [] : [`${VIEW_LABEL}=${flags.view}`];
+  return [...view, ...flags.credential.map(credentialLabel), ...flags["cloud-init"].flatMap(cloudInitLabels)];
 }
 
 function credentialLabel(text: string): string {

@@ -64,3 +64,4 @@ export {
 } from "./runtimes.ts";
 export { appArmorProfileOf, DEFAULT_APPARMOR_PROFILE } from "./security.ts";
 export { mergeUpdate, parseUpdateBody, prepareUpdate } from "./update.ts";
+export { seesOwnLimits } from "./view.ts";

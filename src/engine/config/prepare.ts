@@ -26,6 +26,7 @@ import {
 } from "./security.ts";
 import { planSysctls } from "./sysctls.ts";
 import { parseUsernsMode } from "./userns-mode.ts";
+import { seesOwnLimits } from "./view.ts";
 
 export const DEFAULT_SHM_BYTES = 64 * 1024 * 1024;
 
@@ -118,6 +119,7 @@ export function validateCreate(
   const { host, probe } = context;
   validateProcess(config);
   validateHealthcheck(config);
+  seesOwnLimits(config, given);
   validateRestartPolicy(given);
   if (given.Isolation && given.Isolation !== "default")
     throw invalid(`Invalid isolation: ${JSON.stringify(given.Isolation)} - linux only supports 'default'`);

@@ -42,6 +42,7 @@ import {
   prepareContainer,
   type ResolvedUser,
   type RuntimeTable,
+  seesOwnLimits,
 } from "../config/mod.ts";
 import type { Container } from "../container.ts";
 import { hasIpv6, ownHosts, readHostEtcFiles, usesResolver } from "../endpoints/etc-files.ts";
@@ -241,6 +242,7 @@ export class DockerPlanner implements Planner {
     options: { first: boolean; dryRun: boolean },
   ): Promise<StartPlan> {
     const { config, hostConfig } = record;
+    const view = seesOwnLimits(config, hostConfig);
     const mountPoints = this.#asMounted(record.mountPoints);
     const layers = this.#images.layersOf(record.imageId);
     const peers = options.dryRun ? fakePeers(hostConfig, process.pid) : this.#findPeers(record);
@@ -264,7 +266,7 @@ export class DockerPlanner implements Planner {
       linkVariables: linkVariables(record.name, this.#linksOf(record)),
       host: this.#host,
       idMappings: record.idMappings,
-      timeOffsets: isMachine(hostConfig) ? offsetsFromNow(this.#host) : undefined,
+      timeOffsets: view ? offsetsFromNow(this.#host) : undefined,
     };
     const ociConfig = await this.#plan((probe) => {
       const withDevices = this.#withDevices(buildOciConfig({ ...input, probe }), record, probe);
@@ -276,7 +278,7 @@ export class DockerPlanner implements Planner {
           notifySocket: join(paths.host, NOTIFY_NAME),
         }
       : {};
-    return { config: ociConfig, ...ofMachine, ...this.#rootOf(record, paths) };
+    return { config: ociConfig, view, ...ofMachine, ...this.#rootOf(record, paths) };
   }
 
   /** Adds the kind of source to binds of foreign paths; for our own paths the runtime finds it out by itself. */

@@ -32,6 +32,8 @@ export interface StartPlan {
   config: OciConfig;
   /** The files that a start writes, as StartRequest has them. */
   files?: readonly RootFile[];
+  /** True if the container sees its own limits, as StartRequest has it. */
+  view?: boolean;
   /** Where a machine says how it is, as StartRequest has it. */
   notifySocket?: string;
   /** The mounts that make the rootfs. */

@@ -18,7 +18,7 @@ export type { CgroupHost, CgroupV1Hierarchy, CgroupV2Hierarchy, ReadText } from 
 export { detectCgroupHost, locateController, readHostText } from "./host.ts";
 export type { CgroupMount } from "./mounts.ts";
 export { cgroupMounts } from "./mounts.ts";
-export { effectiveCgroupsPath } from "./path.ts";
+export { effectiveCgroupsPath, parseCgroupsPath } from "./path.ts";
 export type { CgroupDirectory, CgroupPlan, ParentStep } from "./plan.ts";
 export { planCgroup, planUpdate } from "./plan.ts";
 export type { CurrentLimits } from "./resource-writes.ts";

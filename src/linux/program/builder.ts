@@ -133,7 +133,8 @@ export class OpList {
 
   /**
    * Makes a file system that is not mounted anywhere yet (fsopen, fsconfig, fsmount); `out` is its root. If the slot `modeOf` is
-   * set, the root gets the mode of that directory.
+   * set, the root gets the mode of that directory. `connection`: the fd by which a file system of fuse(4) is served, until nobody
+   * has it mounted.
    */
   newFilesystem(
     type: string,
@@ -141,15 +142,18 @@ export class OpList {
     attributes: number,
     out: Slot,
     why: string,
-    { modeOf, ...extras }: OpExtras & { modeOf?: Slot } = {},
+    { modeOf, connection, ...extras }: OpExtras & { modeOf?: Slot; connection?: Slot } = {},
   ): void {
     const fs = this.fresh("fs");
     this.call("fsopen", [text(type), 1], why, { out: fs, ...extras });
     const guarded: OpExtras = Object.keys(extras).length > 0 ? { guard: fs } : {};
     this.#parameters(fs, parameters, why, guarded);
     if (modeOf !== undefined) this.ops.push({ kind: "inheritMode", fs, from: modeOf, guard: modeOf, why });
+    if (connection !== undefined)
+      this.ops.push({ kind: "fdParameter", fs, key: "fd", fd: connection, why, ...guarded });
     this.call("fsconfig", [slot(fs), FSCONFIG_CMD_CREATE, 0, 0, 0], why, guarded);
     this.call("fsmount", [slot(fs), 1, attributes], why, { ...guarded, out });
+    if (connection !== undefined) this.close(fs, why, guarded);
   }
 
   /** Changes the parameters of the file system that is mounted on the directory `target` (fspick, fsconfig). */

@@ -235,6 +235,21 @@ export const OPS = {
    * closes the connection. `out` gets the process's exit code.
    */
   awaitExit: row("await-exit on {connection}, signals {signals}", { connection: decimal, signals: hex, out }),
+
+  /** Gives a file system that fsopen(2) has begun the number of an fd, as its parameter `key`. */
+  fdParameter: row("fd-parameter {fs} {key}={fd}", { fs: slot, key: plain, fd: slot }),
+  /**
+   * The launcher will serve the file system behind `connection`, an fd of fuse(4), when it supervises: the view of the container
+   * whose cgroup has these directories, "" for a controller that is not there. Opened in `init`, its files block until then.
+   */
+  serveView: row("serve-view {connection} {memory} {cpu} {cpuacct} {cpuset} {blkio}", {
+    connection: slot,
+    memory: plain,
+    cpu: plain,
+    cpuacct: plain,
+    cpuset: plain,
+    blkio: plain,
+  }),
 } as const satisfies Record<string, Row>;
 
 export interface Row<F = Readonly<Record<string, AnyField>>> {

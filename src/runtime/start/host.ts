@@ -20,6 +20,7 @@ import { closePrivateProc, openPrivateProc } from "../proc.ts";
 import { raiseRlimits } from "../process.ts";
 import { connectAgent, forwardListener } from "../seccomp-listener.ts";
 import { openPipes, takeOver } from "../stdio.ts";
+import { makeView } from "../view.ts";
 import type { StartPlan } from "./plan.ts";
 
 /**
@@ -45,6 +46,7 @@ function prepare(ops: OpList, plan: StartPlan, existing: ReadonlySet<string>): v
   if (ownCgroup) makeCgroup(ops, ownCgroup.plan, ownCgroup.early, existing);
   delegateCgroup(ops, plan.delegated, hostUserId(config, process, "uid"));
   makeRdtGroup(ops, plan.rdt);
+  makeView(ops, request, host);
   openPrivateProc(ops, host, plan.procNeeds);
   connectAgent(ops, plan.listenerPath);
   cloneOnHost(ops, [...sources, ...idmappedRoot]);

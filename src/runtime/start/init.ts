@@ -25,6 +25,7 @@ import { bindConsole, hidePaths, kernelMountsOf, makeWorkingDirectory, pivotRoot
 import { resetAffinity, setMemoryPolicy, setPersonality } from "../scheduling.ts";
 import { connectStdio, openTerminal } from "../stdio.ts";
 import type { StartRequest } from "../types.ts";
+import { showView } from "../view.ts";
 import type { StartPlan } from "./plan.ts";
 
 /**
@@ -119,6 +120,7 @@ function finishRoot(ops: OpList, { request, host, config, process, mounts, sysct
   writeFiles(ops, request.files ?? []);
   writeSysctls(ops, sysctls);
   if (labels) labelOnExec(ops, host, process);
+  showView(ops, request, mounts);
   hidePaths(ops, config, mounts);
   makeReadonly(ops, mounts);
   makeWorkingDirectory(ops, process.cwd);

@@ -14,6 +14,7 @@ import { Engine } from "./engine.ts";
 import { thawLeftFrozen } from "./files/freeze.ts";
 import { HealthMonitor } from "./health/monitor.ts";
 import { openRegistries, type Registries } from "./images/registries.ts";
+import { endUnknown, reconcile } from "./life/reconcile.ts";
 import { DEFAULT_NETWORK_SETTINGS, type NetworkSettings } from "./networks/settings.ts";
 import { setUpAppArmor } from "./plan/apparmor.ts";
 import { makeBaseLayer } from "./plan/base-layer.ts";
@@ -95,6 +96,10 @@ export {
   tagImage,
 } from "./images/make-images.ts";
 export { type Described, openRegistries, type Registries } from "./images/registries.ts";
+export { createContainer, explainContainer } from "./life/create.ts";
+export { removeContainer } from "./life/remove.ts";
+export { removeLink, renameContainer } from "./life/rename.ts";
+export { startContainer } from "./life/run.ts";
 export type { LogEntry } from "./logs/log-entry.ts";
 export { type LogQuery, readLogs } from "./logs/read-logs.ts";
 export { bridgeOptionsOf } from "./networks/bridge-options.ts";
@@ -197,10 +202,12 @@ export async function openEngine(options: OpenEngineOptions): Promise<OpenedEngi
   const hostNetwork =
     options.hostNetwork ?? openHostNetwork(paths, settings, { removeLink: (index) => runtime.removeLink(index) });
   await endLeftGuests(runtime, paths);
-  const engine = await Engine.open({
+  const engine = new Engine({
     ...{ paths, runtime, planner, userNamespaces, workers, makeRoom, recover },
     networks: { ...hostNetwork, settings },
   });
+  if (recover) await endUnknown(engine);
+  await reconcile(engine);
   engine.use(reserve);
   const { firewall } = hostNetwork;
   if (firewall !== undefined) engine.use(firewall.watch(() => engine.networks.syncFirewall()));

@@ -1,6 +1,6 @@
 /** Removes stopped containers. */
 import { LighterError } from "../../base/errors.ts";
-import type { Container } from "../../engine/mod.ts";
+import { type Container, removeContainer } from "../../engine/mod.ts";
 import { Filters } from "../http/filters.ts";
 import { sendJson } from "../http/protocol.ts";
 import type { AnswerCall } from "../http/router.ts";
@@ -20,7 +20,7 @@ export async function pruneContainers({ daemon, query, response }: AnswerCall): 
   const sizes = await measureContainers(daemon, wanted);
   for (const [index, container] of wanted.entries()) {
     try {
-      await daemon.engine.remove(container, { force: false, volumes: false });
+      await removeContainer(daemon.engine, container, { force: false, volumes: false });
     } catch (error) {
       // The container was started meanwhile, or is being removed by another request.
       if (error instanceof LighterError && error.code === "conflict") continue;

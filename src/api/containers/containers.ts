@@ -2,14 +2,20 @@
 import { LighterError } from "../../base/errors.ts";
 import {
   type Container,
+  createContainer,
+  explainContainer,
   killContainer,
   listProcesses,
   parseUpdateBody,
   pauseContainer,
   readCreateBody,
+  removeContainer,
+  removeLink,
+  renameContainer,
   resizeContainer,
   restartContainer,
   type StopOptions,
+  startContainer,
   stopContainer,
   unpauseContainer,
   untilRunning,
@@ -28,7 +34,7 @@ function containerOf({ daemon, parameter }: Call): Container {
 }
 
 /** POST /containers/create */
-export async function createContainer(call: AnswerCall): Promise<void> {
+export async function create(call: AnswerCall): Promise<void> {
   sendJson(call.response, 201, await createFrom(call, required(await readJsonBody(call.request))));
 }
 
@@ -44,7 +50,7 @@ export async function createFrom(
   const shallowReadOnly = apiMinor < RECURSIVE_READ_ONLY_SINCE;
   const hostCgroupns = apiMinor < OWN_CGROUPNS_SINCE;
   const options = { platform, shallowReadOnly, hostCgroupns };
-  const { id, warnings } = await daemon.engine.create(body, query.text("name"), options);
+  const { id, warnings } = await createContainer(daemon.engine, body, query.text("name"), options);
   return { Id: id, Warnings: [...warnings, ...deprecations(body, apiMinor)] };
 }
 
@@ -76,7 +82,7 @@ function deprecations({ MacAddress }: CreateBody, apiMinor: number): string[] {
 /** POST /lighter/explain: takes the body of create; answers with the program that would run, as text. */
 export async function explain({ daemon, query, request, response }: AnswerCall): Promise<void> {
   const body = required(await readJsonBody(request));
-  sendText(response, await daemon.engine.explain(body, query.text("platform")));
+  sendText(response, await explainContainer(daemon.engine, body, query.text("platform")));
 }
 
 /** GET /containers/{id}/json */
@@ -89,7 +95,7 @@ export async function inspect(call: AnswerCall): Promise<void> {
 
 /** POST /containers/{id}/start */
 export async function start(call: AnswerCall): Promise<void> {
-  const hasStarted = await call.daemon.engine.start(containerOf(call));
+  const hasStarted = await startContainer(call.daemon.engine, containerOf(call));
   sendEmpty(call.response, hasStarted ? 204 : 304);
 }
 
@@ -161,7 +167,7 @@ export async function top(call: AnswerCall): Promise<void> {
 
 /** POST /containers/{id}/rename */
 export async function rename(call: AnswerCall): Promise<void> {
-  await call.daemon.engine.rename(containerOf(call), call.query.text("name") ?? "");
+  await renameContainer(call.daemon.engine, containerOf(call), call.query.text("name") ?? "");
   sendEmpty(call.response, 204);
 }
 
@@ -169,7 +175,7 @@ export async function rename(call: AnswerCall): Promise<void> {
 export async function remove(call: AnswerCall): Promise<void> {
   if (call.query.boolean("link"))
     throw new LighterError("internal", "Conflict, cannot remove the default link name of the container"); // Docker's status
-  await call.daemon.engine.remove(containerOf(call), {
+  await removeContainer(call.daemon.engine, containerOf(call), {
     force: call.query.boolean("force"),
     volumes: call.query.boolean("v"),
   });
@@ -177,10 +183,10 @@ export async function remove(call: AnswerCall): Promise<void> {
 }
 
 /** DELETE /containers/{id}/{alias}?link=1: removes a link, not the container that it leads to. */
-export async function removeLink(call: AnswerCall): Promise<void> {
+export async function unlink(call: AnswerCall): Promise<void> {
   const [id, alias] = [call.parameter("id"), call.parameter("alias")];
   if (!call.query.boolean("link")) throw new LighterError("not-found", `No such container: ${id}/${alias}`);
-  await call.daemon.engine.removeLink(containerOf(call), alias);
+  await removeLink(call.daemon.engine, containerOf(call), alias);
   sendEmpty(call.response, 204);
 }
 

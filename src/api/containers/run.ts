@@ -1,5 +1,5 @@
 /** Serves `lighter run` in one request. */
-import { attach, type Container } from "../../engine/mod.ts";
+import { attach, type Container, startContainer } from "../../engine/mod.ts";
 import { required } from "../http/body.ts";
 import type { StreamCall } from "../http/router.ts";
 import { answerOf } from "../http/status.ts";
@@ -33,7 +33,7 @@ export async function run(call: StreamCall): Promise<void> {
 /** Starts the container. Resolves with false if that failed and the client has been told. */
 async function start({ daemon, client }: StreamCall, container: Container): Promise<boolean> {
   try {
-    await daemon.engine.start(container);
+    await startContainer(daemon.engine, container);
     return true;
   } catch (error) {
     client.output.write(encodeFrame("failed", JSON.stringify({ message: answerOf(error).message })));

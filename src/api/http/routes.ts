@@ -9,19 +9,19 @@ import { attach } from "../containers/attach.ts";
 import { listContainers } from "../containers/container-list.ts";
 import { pruneContainers } from "../containers/container-prune.ts";
 import {
-  createContainer,
+  create,
   explain,
   inspect,
   kill,
   pause,
   remove,
-  removeLink,
   rename,
   resize,
   restart,
   start,
   stop,
   top,
+  unlink,
   unpause,
   update,
   wait,
@@ -90,7 +90,7 @@ export const routes: readonly Route[] = [
   { method: "POST", path: "/auth", answer: checkAuth },
 
   { method: "POST", path: "/containers/prune", answer: pruneContainers },
-  { method: "POST", path: "/containers/create", answer: createContainer },
+  { method: "POST", path: "/containers/create", answer: create },
   { method: "GET", path: "/containers/json", answer: listContainers },
   { method: "GET", path: "/containers/{id...}/json", answer: inspect },
   { method: "GET", path: "/containers/{id...}/logs", answer: logs },
@@ -114,7 +114,7 @@ export const routes: readonly Route[] = [
   { method: "POST", path: "/containers/{id...}/resize", answer: resize },
   { method: "POST", path: "/containers/{id...}/rename", answer: rename },
   { method: "DELETE", path: "/containers/{id}", answer: remove },
-  { method: "DELETE", path: "/containers/{id}/{alias}", answer: removeLink },
+  { method: "DELETE", path: "/containers/{id}/{alias}", answer: unlink },
 
   { method: "POST", path: "/volumes/create", answer: createVolume },
   { method: "POST", path: "/volumes/prune", answer: pruneVolumes },

@@ -7,7 +7,7 @@ export function attempt(what: string, act: () => void): void {
   try {
     act();
   } catch (error) {
-    logFailed(what, error);
+    logFailure(what, error);
   }
 }
 
@@ -16,10 +16,10 @@ export async function attemptInTurns(what: string, act: () => Promise<void>): Pr
   try {
     await act();
   } catch (error) {
-    logFailed(what, error);
+    logFailure(what, error);
   }
 }
 
-function logFailed(what: string, error: unknown): void {
+export function logFailure(what: string, error: unknown): void {
   log.error(`${what}: ${messageOf(error)}`);
 }

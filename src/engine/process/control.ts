@@ -6,6 +6,7 @@ import { settlesWithin } from "../../base/timer.ts";
 import type { Container } from "../container.ts";
 import type { Engine } from "../engine.ts";
 import { notRunning } from "../errors.ts";
+import { startContainer } from "../life/run.ts";
 import { shutDownByCommand, signalOfInit } from "./machine-init.ts";
 import { thawPaused } from "./pause.ts";
 
@@ -85,12 +86,12 @@ export async function stopContainer(engine: Engine, container: Container, option
   return true;
 }
 
-/** Stops a container and starts it. @throws LighterError like `stopContainer` and `Engine.start` */
+/** Stops a container and starts it. @throws LighterError like `stopContainer` and `startContainer` */
 export async function restartContainer(engine: Engine, container: Container, options: StopOptions): Promise<void> {
   container.isBeingRestarted = true;
   try {
     await stopContainer(engine, container, options);
-    await engine.start(container);
+    await startContainer(engine, container);
   } finally {
     container.isBeingRestarted = false;
   }

@@ -53,11 +53,23 @@ export class Guests {
     const guest = new Container(record, this.#engine.events, NO_ROWS);
     this.#guests.set(record.id, guest);
     try {
-      return await this.#engine.withIds(guest, () => this.#run(guest, request, use));
+      return await this.#withIds(guest, () => this.#run(guest, request, use));
     } finally {
       this.#guests.delete(record.id);
       await rm(paths.runDirectory, { recursive: true, force: true });
       signal.throwIfAborted();
+    }
+  }
+
+  /** Calls `use` while the guest has ids. */
+  async #withIds<T>(guest: Container, use: () => Promise<T>): Promise<T> {
+    const { userNamespaces } = this.#engine;
+    guest.remember({ idMappings: userNamespaces.assign(guest.record) });
+    userNamespaces.claim(guest.record);
+    try {
+      return await use();
+    } finally {
+      userNamespaces.release(guest.id);
     }
   }
 

@@ -6,6 +6,7 @@ import { type Ending, endingOf } from "../../machine/mod.ts";
 import { isMachine, peerReferences } from "../config/mod.ts";
 import type { Container } from "../container.ts";
 import type { Engine } from "../engine.ts";
+import { startContainer } from "../life/run.ts";
 import type { ContainerRecord } from "../state/record.ts";
 import { wantsStartAtBoot } from "./restarts.ts";
 
@@ -45,7 +46,7 @@ function endingInRow({ hostConfig, exitCode }: ContainerRecord): Ending | undefi
 
 async function startOne(engine: Engine, container: Container): Promise<void> {
   try {
-    await engine.start(container);
+    await startContainer(engine, container);
   } catch (error) {
     log.error(`start container ${container.id}: ${messageOf(error)}`);
   }

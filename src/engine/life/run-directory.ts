@@ -1,0 +1,19 @@
+/** What a run has on the host while it lasts: a directory, a cgroup. */
+import { rm } from "node:fs/promises";
+import { cgroupsPathOf } from "../config/mod.ts";
+import type { Engine } from "../engine.ts";
+import { runPoststopHooks } from "../process/hooks.ts";
+import type { ContainerRecord } from "../state/record.ts";
+
+/** Removes the run directory of a run that has ended. */
+export async function clearRunDirectory(engine: Engine, id: string): Promise<void> {
+  const runDirectory = engine.paths.runDirectory(id);
+  await runPoststopHooks(engine.runtime, id, runDirectory);
+  await rm(runDirectory, { recursive: true, force: true });
+}
+
+/** Removes what a run whose supervisor is gone has left. */
+export async function cleanUp(engine: Engine, record: ContainerRecord): Promise<void> {
+  const config = { ociVersion: "1.2.0", linux: { cgroupsPath: cgroupsPathOf(record) } };
+  await engine.runtime.cleanup({ id: record.id, config, runDirectory: engine.paths.runDirectory(record.id) });
+}

@@ -24,6 +24,7 @@ export type {
   Stage,
   Warning,
 } from "./dockerfile/types.ts";
+export { contextNeedOf } from "./graph/context-paths.ts";
 export { type CopyAction, type CopyOp, digestOfVertex, type SourceOp, type Vertex } from "./graph/llb.ts";
 export { type BuildPlan, type PlannedStage, type PlanOptions, planBuild } from "./graph/plan.ts";
 export { type GitSource, type HttpSource, parseGitSource } from "./graph/remote-source.ts";

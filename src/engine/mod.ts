@@ -50,6 +50,7 @@ export { releaseTextPages, residentBytes } from "../linux/sys/text-pages.ts";
 export { idleSocketFd } from "../linux/sys/unix-socket.ts";
 export { features as runtimeFeatures } from "../runtime/features.ts";
 export type { PastBuild } from "./build/build-history.ts";
+export type { BuildRequest } from "./build/build-request.ts";
 export { compileCacheFilters } from "./build/cache-filters.ts";
 export { type CacheRecord, NO_RULES, type PruneRules } from "./build/cache-prune.ts";
 export { DEFAULT_GC, type GcSettings } from "./build/gc-policy.ts";

@@ -125,10 +125,16 @@ stock("a Dockerfile, or a whole context, comes from standard input", async () =>
   expect(await outputOf("stdin:2", "cat", "/a")).toBe("from a tar\n");
 });
 
-stock("a context that no step copies from is not asked for", async () => {
-  const built = await build(contextOf({ Dockerfile: "FROM tools:1\nRUN echo nothing copied\n" }));
-  expect(built).toMatchObject({ code: 0 });
-  expect(built.stderr).not.toContain("load build context");
+stock("only what steps copy is asked for", async () => {
+  const files = { a: "small", large: "x".repeat(3_000_000) };
+  const none = await build(contextOf({ ...files, Dockerfile: "FROM tools:1\nRUN echo nothing copied\n" }));
+  expect(none).toMatchObject({ code: 0 });
+  expect(none.stderr).not.toContain("load build context");
+  const one = await build(contextOf({ ...files, Dockerfile: "FROM tools:1\nCOPY a /\n" }));
+  expect(one).toMatchObject({ code: 0 });
+  expect(one.stderr).toMatch(/transferring context: [\d.]+kB/);
+  const all = await build(contextOf({ ...files, Dockerfile: "FROM tools:1\nCOPY . /d/\n" }));
+  expect(all.stderr).toMatch(/transferring context: 3\.\d+MB/);
 });
 
 stock("failures have the Dockerfile's lines, and the client's exit code", async () => {

@@ -1,7 +1,7 @@
 /** The front end "dockerfile.v0": builds a Dockerfile with the files that the client's session serves. */
 import { LighterError, messageOf } from "../../base/errors.ts";
 import { BUILD_DOCKERFILE_MAX_CHARS } from "../../base/limits.ts";
-import { type PullEvent, StepFailed } from "../../engine/mod.ts";
+import { type BuildRequest, type PullEvent, StepFailed } from "../../engine/mod.ts";
 import { GrpcError, UNKNOWN } from "../../grpc/status.ts";
 import { parseIgnoreFile } from "../../spec/docker-ignore.ts";
 import type { BuildFailure } from "../../spec/solve-status.ts";
@@ -12,6 +12,9 @@ import type { Job } from "./jobs.ts";
 import { credentialsFor, readFiles, treeOf, uploadOf } from "./session-files.ts";
 import type { Session } from "./sessions.ts";
 import { statusMessage } from "./status-message.ts";
+
+/** The context of a build whose files come otherwise. */
+const NOTHING: AsyncIterable<Uint8Array> = (async function* () {})();
 
 interface DockerfileBuild {
   job: Job;
@@ -66,11 +69,12 @@ class BuildFiles {
   }
 
   /** The context, and how to read the Dockerfile if it is not in there. */
-  sources(context: string) {
+  sources(context: string): Pick<BuildRequest, "context" | "remote" | "served"> {
     const [, path] = /^http:\/\/buildkit-session(\/.+)$/.exec(context) ?? [];
     if (path !== undefined) return { context: uploadOf(this.#session, path, this.#signal), remote: undefined };
-    if (context !== "") return { context: this.#context(), remote: context };
-    return { context: this.#context(), remote: undefined, readDockerfile: () => this.#readDockerfile() };
+    if (context !== "") return { context: NOTHING, remote: context };
+    const served = { readDockerfile: () => this.#readDockerfile(), context: this.#context.bind(this) };
+    return { context: NOTHING, remote: undefined, served };
   }
 
   async #readDockerfile(): Promise<Buffer> {
@@ -87,11 +91,12 @@ class BuildFiles {
     return dockerfile;
   }
 
-  async *#context(): AsyncGenerator<Uint8Array> {
+  async *#context(paths: readonly string[] | undefined): AsyncGenerator<Uint8Array> {
     const name = ".dockerignore";
     const file = this.#ignoreFile ?? (await this.#read("context", [name])).get(name);
     const exclude = file === undefined ? [] : parseIgnoreFile(file.toString()).patterns;
-    yield* treeOf(this.#session, "context", { exclude, signal: this.#signal });
+    const followPaths = paths ?? [];
+    yield* treeOf(this.#session, "context", { exclude, followPaths, signal: this.#signal });
   }
 
   #read(directory: string, followPaths: readonly string[]): Promise<Map<string, Buffer>> {

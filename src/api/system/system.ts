@@ -17,6 +17,7 @@ export function ping({ request, response }: AnswerCall): void {
     ...NOT_CACHED,
     "Content-Type": "text/plain; charset=utf-8",
     "Content-Length": body.length,
+    "Builder-Version": "2", // BuildKit's API is the one to use
     Swarm: "inactive",
   });
   response.end(body);

@@ -5,11 +5,18 @@ import type { DockerHostConfig } from "../../spec/docker-api.ts";
 import type { BuildFailure, SolveStatus } from "../../spec/solve-status.ts";
 import type { ContextRequest } from "./build-sources.ts";
 
+/** Files that a client serves to its build. */
+interface ServedFiles {
+  readDockerfile(): Promise<Buffer>;
+  /** The context as a tar. `paths`: all that is needed of it; undefined for everything. */
+  context(paths: readonly string[] | undefined): AsyncIterable<Uint8Array>;
+}
+
 export interface BuildRequest extends ContextRequest, Omit<PlanOptions, "resolveImage" | "platform"> {
   /** The path of the Dockerfile. */
   dockerfile: string;
-  /** Reads the Dockerfile where it is not in the context. Then the context is asked for later, if it is needed at all. */
-  readDockerfile?: () => Promise<Buffer>;
+  /** In place of a context that holds the Dockerfile: both are asked for as they are needed. */
+  served?: ServedFiles;
   /** What the client calls the build, so that it may cancel it. */
   id?: string | undefined;
   tags: readonly string[];

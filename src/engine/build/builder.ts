@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { LighterError, messageOf } from "../../base/errors.ts";
 import { log } from "../../base/log.ts";
-import { type BuildPlan, canonicalName, planBuild, Solver, stepNames } from "../../build/mod.ts";
+import { type BuildPlan, canonicalName, contextNeedOf, planBuild, Solver, stepNames } from "../../build/mod.ts";
 import { Trash } from "../../files/mod.ts";
 import type { ImageStore, PullEvent } from "../../image/mod.ts";
 import type { Engine } from "../engine.ts";
@@ -102,14 +102,17 @@ export class Builder implements Disposable {
     const definition = { text: "", vertex: "" };
     using held = new DisposableStack();
     try {
-      const receive = () =>
+      const { served, remote } = request;
+      const receive = (context: AsyncIterable<Uint8Array>) =>
         progress.task("[internal] load build context", (task) =>
-          sources.receive({ ...request, context: counted(request.context, task) }),
+          sources.receive({ context: counted(context, task), remote }),
         );
-      if (request.readDockerfile === undefined) await receive();
+      if (served === undefined) await receive(request.context);
       Object.assign(definition, await this.#readDockerfile(sources.contextPath, request, progress));
       const plan = await this.#plan(definition.text, request, progress);
-      if (request.readDockerfile !== undefined && usesContext(plan)) await receive();
+      const need = contextNeedOf(plan);
+      if (served !== undefined && need !== "nothing")
+        await receive(served.context(need === "everything" ? undefined : need));
       progress.announce(stepNames(plan));
       if (request.wantsWarnings)
         progress.warn(checkBuilt(this.#roots.images, definition.text, request, definition.vertex));
@@ -144,7 +147,7 @@ export class Builder implements Disposable {
     const { dockerfile: path } = request;
     const name = `[internal] load build definition from ${shownName(path)}`;
     return await progress.task(name, async ({ part, digest: vertex }) => {
-      const text = (await request.readDockerfile?.())?.toString() ?? readDockerfile(contextPath, path);
+      const text = (await request.served?.readDockerfile())?.toString() ?? readDockerfile(contextPath, path);
       part("transferring dockerfile:", { current: text.length, completed: true });
       return { text, vertex };
     });
@@ -160,12 +163,6 @@ export class Builder implements Disposable {
     };
     return await planBuild(dockerfile, { ...request, platform: { os, architecture }, resolveImage });
   }
-}
-
-/** Tells whether a step copies from the context. */
-function usesContext({ stages }: BuildPlan): boolean {
-  const inputs = stages.flatMap(({ steps }) => steps.flatMap(({ vertex }) => vertex?.inputs ?? []));
-  return inputs.some(({ op }) => op.kind === "local");
 }
 
 /** The time between two counts of what is being transferred. */

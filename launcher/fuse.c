@@ -25,10 +25,12 @@
 #define TEXT_BYTES (1 << 20) /* only what is used takes memory */
 #define TURN 32 /* requests that are answered before others have their turn */
 /*
- * A reader's time is the container's, but ours is the host's: so many at once, then one in 100 µs.
+ * A reader's time is the container's, but ours is the host's: a while at once, then an eighth of a
+ * processor.
  */
-#define BURST 4096
-#define EACH_NS 100000
+#define BURST_NS 250000000
+#define RESUME_NS 1000000
+#define SHARE 8
 #define REST_MS 5
 #define OPENS 256 /* files open at a time whose texts are remembered between two reads */
 #define KEPT_BYTES (256 * 1024) /* of such texts together */
@@ -42,16 +44,16 @@ struct reader {
 
 static int fuse_fd = -1;
 static uint64_t serial, refilled_ns, began_s;
-static uint32_t tokens = BURST;
+static int64_t budget_ns = BURST_NS;
 static struct reader readers[OPENS];
 static size_t kept_bytes;
 static char text_room[TEXT_BYTES];
 
-static uint64_t monotonic_ns(void)
+static uint64_t clock_ns(clockid_t clock)
 {
 	struct timespec ts;
 
-	clock_gettime(CLOCK_MONOTONIC, &ts);
+	clock_gettime(clock, &ts);
 	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
 }
 
@@ -230,48 +232,57 @@ void fuse_begin(const struct program *p)
 	if (!stage.view || p->slots[stage.view->arg[0]] < 0)
 		return;
 	fuse_fd = p->slots[stage.view->arg[0]];
-	refilled_ns = monotonic_ns();
+	refilled_ns = clock_ns(CLOCK_MONOTONIC);
 	began_s = (uint64_t)time(NULL);
 	view_begin(p, stage.view);
 }
 
 int fuse_poll(int *timeout_ms)
 {
-	uint64_t more;
+	uint64_t now;
 
-	if (fuse_fd < 0 || tokens > 0)
+	if (fuse_fd < 0 || budget_ns > 0)
 		return fuse_fd;
-	more = (monotonic_ns() - refilled_ns) / EACH_NS;
-	tokens = more < BURST ? (uint32_t)more : BURST;
-	if (tokens > TURN) {
-		refilled_ns += more * EACH_NS;
+	now = clock_ns(CLOCK_MONOTONIC);
+	if ((now - refilled_ns) / SHARE >= (uint64_t)(RESUME_NS - budget_ns)) {
+		budget_ns += (int64_t)((now - refilled_ns) / SHARE);
+		budget_ns = budget_ns < BURST_NS ? budget_ns : BURST_NS;
+		refilled_ns = now;
 		return fuse_fd;
 	}
-	tokens = 0;
 	if (*timeout_ms < 0 || *timeout_ms > REST_MS)
 		*timeout_ms = REST_MS;
 	return -1;
 }
 
-void fuse_serve(void)
+/* Reads and answers one request. Returns 0 if there is none. */
+static int serve_one(void)
 {
 	static union {
 		struct fuse_in_header header;
 		char bytes[REQUEST_BYTES + 1]; /* and a 0, so that a name ends */
 	} request;
+	ssize_t length = read(fuse_fd, request.bytes, REQUEST_BYTES);
 
-	for (int i = 0; i < TURN && tokens > 0; i++) {
-		ssize_t length = read(fuse_fd, request.bytes, REQUEST_BYTES);
-
-		if (length < 0 && errno == ENODEV) {
-			close(fuse_fd); /* nobody has it mounted any more */
-			fuse_fd = -1;
-			return;
-		}
-		if (length < (ssize_t)sizeof(request.header))
-			return;
-		tokens--;
-		request.bytes[length] = 0;
-		answer_request(&request.header, request.bytes + sizeof(request.header));
+	if (length < 0 && (errno == EAGAIN || errno == EINTR))
+		return 0;
+	if (length < 0 && errno == ENOENT)
+		return 1; /* it was given up */
+	if (length < (ssize_t)sizeof(request.header)) {
+		close(fuse_fd); /* nobody has it mounted any more */
+		fuse_fd = -1;
+		return 0;
 	}
+	request.bytes[length] = 0;
+	answer_request(&request.header, request.bytes + sizeof(request.header));
+	return 1;
+}
+
+void fuse_serve(void)
+{
+	uint64_t began_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+
+	for (int i = 0; i < TURN && serve_one(); i++)
+		;
+	budget_ns -= (int64_t)(clock_ns(CLOCK_PROCESS_CPUTIME_ID) - began_ns);
 }

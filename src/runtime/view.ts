@@ -48,7 +48,11 @@ export function makeView(host: OpList, { view, config }: StartRequest, { cgroups
   const of = (controller: string) => directoryOf(locateController(cgroups, controller)?.mountPoint);
   const guard = { guard: CONNECTION };
   host.open("/dev/fuse", O.RDWR | O.NONBLOCK, CONNECTION, WHY, { tolerate: ["ENOENT", "ENODEV", "ENXIO", "EPERM"] });
-  host.newFilesystem("fuse", PARAMETERS, ATTRIBUTES, VIEW, WHY, { connection: CONNECTION, ...guard });
+  host.newFilesystem("fuse", PARAMETERS, ATTRIBUTES, VIEW, WHY, {
+    connection: CONNECTION,
+    tolerate: ["ENODEV"],
+    ...guard,
+  });
   host.add({
     kind: "serveView",
     connection: CONNECTION,
@@ -58,7 +62,7 @@ export function makeView(host: OpList, { view, config }: StartRequest, { cgroups
     cpuset: of("cpuset"),
     blkio: of("blkio"),
     why: WHY,
-    ...guard,
+    guard: VIEW,
   });
 }
 

@@ -7,7 +7,6 @@ import type { Container } from "./container.ts";
 import { Containers } from "./containers.ts";
 import { logFailure } from "./endpoints/attempt.ts";
 import { Endpoints } from "./endpoints/endpoints.ts";
-import { hostGateway } from "./endpoints/host-gateway.ts";
 import { EventBus } from "./events.ts";
 import { LogCompressor } from "./logs/compress-logs.ts";
 import { LogForwarder } from "./logs/forward.ts";
@@ -15,7 +14,7 @@ import { Networks, type NetworkUser } from "./networks/networks.ts";
 import { ownNames } from "./networks/own-names.ts";
 import type { NetworkSettings } from "./networks/settings.ts";
 import type { HostNetwork } from "./plan/host-network.ts";
-import type { Planner } from "./plan/planner.ts";
+import type { Planner, PlannerParts } from "./plan/planner.ts";
 import { Execs } from "./process/execs.ts";
 import { Guests } from "./process/guests.ts";
 import { openStore } from "./recovery/open-store.ts";
@@ -29,7 +28,8 @@ import { Volumes } from "./volumes/volumes.ts";
 export interface EngineOptions {
   paths: EnginePaths;
   runtime: Runtime;
-  planner: Planner;
+  /** Makes the planner, from parts of the engine. */
+  planner: (parts: PlannerParts) => Planner;
   networks: HostNetwork & { settings: NetworkSettings };
   /** The workers for files; the engine ends them. */
   workers: FileWorkers;
@@ -98,7 +98,6 @@ export class Engine implements AsyncDisposable {
   constructor(options: EngineOptions) {
     this.paths = options.paths;
     this.runtime = options.runtime;
-    this.planner = options.planner;
     makeStateDirectories(this.paths);
     this.store = openStore(this.paths, options);
     this.workers = options.workers;
@@ -126,29 +125,15 @@ export class Engine implements AsyncDisposable {
       containerLinks: () => this.endpoints.containerLinks(),
     });
     this.endpoints = new Endpoints({
-      networks: this.networks,
-      firewall: options.networks.firewall,
-      hostPorts: options.networks.hostPorts,
-      startResolver: options.networks.startResolver,
-      hasLink: (name) => options.networks.host.indexOf(name) !== undefined,
-      unplug: (name) => options.networks.host.unplug(name),
-      forwardWithin: (bridge, isOn) => options.networks.host.forwardWithin(bridge, isOn),
-      routeLoopback: (bridge, isOn) => options.networks.host.routeLoopback(bridge, isOn),
-      events: this.events,
-      containers: () => this.containers.values(),
-      hostsPath: (id) => this.paths.container(id).hosts,
-      findContainer: (ref) => this.findIf(ref),
+      ...options.networks,
+      ...{ networks: this.networks, events: this.events, containers: this.containers, paths: this.paths },
     });
+    const { containers, networks, mountedVolumes, workers } = this;
+    this.planner = options.planner({ containers, networks, mountedVolumes, workers });
     this.execs = new Execs(this);
     this.guests = new Guests(this);
     const { userNamespaces = parseRemap("", readAccountFiles()) } = options;
     this.userNamespaces = new UserNamespaces(userNamespaces, (ref) => this.find(ref));
-    this.planner.connect({
-      mountedVolumes: this.mountedVolumes,
-      workers: this.workers,
-      findContainer: (ref) => this.find(ref),
-      hostGateway: () => hostGateway(this.networks, settings),
-    });
   }
 
   /** Lets go of the state, for another engine in this process: tests. Processes run on. */

@@ -21,6 +21,7 @@ import { makeBaseLayer } from "./plan/base-layer.ts";
 import { DockerPlanner } from "./plan/docker-planner.ts";
 import { hostProbe, readHostFacts } from "./plan/host-facts.ts";
 import { type HostNetwork, openHostNetwork } from "./plan/host-network.ts";
+import type { PlannerParts } from "./plan/planner.ts";
 import { endLeftGuests } from "./process/guests.ts";
 import { OomMonitor } from "./process/oom-monitor.ts";
 import { freezePaused } from "./process/pause.ts";
@@ -192,12 +193,12 @@ export async function openEngine(options: OpenEngineOptions): Promise<OpenedEngi
   writeFileIfChanged(paths.init, readFileSync(initPath), 0o755);
   makeBaseLayer(paths.base);
   const devices = new CdiRegistry(options.cdiDirectories);
-  const planner = new DockerPlanner({
-    ...{ paths, images, host, devices },
-    probe: hostProbe,
-    ...(options.runtimes === undefined ? {} : { runtimes: options.runtimes }),
-    ...(options.defaults === undefined ? {} : { defaults: options.defaults }),
-  });
+  const planner = (parts: PlannerParts) =>
+    new DockerPlanner({
+      ...{ ...parts, paths, images, host, devices, probe: hostProbe },
+      ...(options.runtimes === undefined ? {} : { runtimes: options.runtimes }),
+      ...(options.defaults === undefined ? {} : { defaults: options.defaults }),
+    });
   const userNamespaces = parseRemap(options.usernsRemap ?? "", readAccountFiles());
   const settings = options.networkSettings ?? DEFAULT_NETWORK_SETTINGS;
   const hostNetwork =

@@ -5,7 +5,7 @@ import { randomId } from "../../base/ids.ts";
 import { PORTS_AT_ONCE } from "../../base/limits.ts";
 import { log } from "../../base/log.ts";
 import { atOnce, inSlices, type Steps } from "../../base/slices.ts";
-import { NameTable, RESOLVER_PORT, type Resolver, type ResolverOptions } from "../../network/dns/mod.ts";
+import { NameTable, RESOLVER_PORT, type Resolver } from "../../network/dns/mod.ts";
 import { isAtLoopback } from "../../network/host-settings.ts";
 import type { ContainerLink, PortMapping } from "../../network/types.ts";
 import type { NetworkInterface, NetworkPlan } from "../../runtime/types.ts";
@@ -19,12 +19,15 @@ import {
   requireLinkLocal,
 } from "../config/mod.ts";
 import type { Container } from "../container.ts";
+import type { Containers } from "../containers.ts";
 import { withContext } from "../errors.ts";
 import type { EventBus } from "../events.ts";
 import { bridgeNameOf, bridgeOptionsOf } from "../networks/bridge-options.ts";
 import type { PreparedNetwork } from "../networks/networks.ts";
 import { parentOptionsOf } from "../networks/parent-options.ts";
 import type { ContainerNetworking, EndpointRecord, EndpointState, NetworkRecord } from "../networks/types.ts";
+import type { HostNetwork } from "../plan/host-network.ts";
+import type { EnginePaths } from "../state/paths.ts";
 import type { ContainerRecord } from "../state/record.ts";
 import { attempt, attemptInTurns } from "./attempt.ts";
 import { changeHosts, planUpstream, usesResolver } from "./etc-files.ts";
@@ -41,7 +44,7 @@ import {
   gatewaysThrough,
   inInterfaceOrder,
 } from "./order.ts";
-import type { HostPorts, NetworkPool, PortFirewall } from "./parts.ts";
+import type { NetworkPool } from "./parts.ts";
 import {
   onHost,
   type PublishingBridge,
@@ -51,26 +54,11 @@ import {
   reservePorts,
 } from "./publish.ts";
 
-interface EndpointsOptions {
+interface EndpointsOptions extends HostNetwork {
   networks: NetworkPool;
-  /** The firewall; undefined if the settings want no rules. */
-  firewall: PortFirewall | undefined;
-  hostPorts: HostPorts;
-  startResolver: (options: ResolverOptions) => Promise<Resolver>;
-  /** Tells whether the host has a link of this name. */
-  hasLink: (name: string) => boolean;
-  /** Takes a link off its bridge, if it is there. */
-  unplug: (name: string) => void;
-  /** Lets containers of a bridge without icc reach one another by way of the host, as far as the firewall lets them, or not. */
-  forwardWithin: (bridge: string, isOn: boolean) => void;
-  /** Makes 127.0.0.1 of the host lead to containers of a bridge, or not. */
-  routeLoopback: (bridge: string, isOn: boolean) => void;
   events: EventBus;
-  containers: () => Iterable<Container>;
-  /** Returns the path of a container's /etc/hosts. */
-  hostsPath: (id: string) => string;
-  /** Finds a container by name, id or the beginning of an id; undefined if there is none. */
-  findContainer: (ref: string) => Container | undefined;
+  containers: Pick<Containers, "values" | "findIf">;
+  paths: EnginePaths;
 }
 
 /** The facts about a container's networks that its start needs. */
@@ -105,11 +93,14 @@ export class Endpoints implements Disposable {
     ),
   );
 
+  /** Finds a container by name, id or the beginning of an id; undefined if there is none. */
+  readonly #findContainer = (ref: string) => this.options.containers.findIf(ref);
+
   constructor(options: EndpointsOptions) {
     this.options = options;
     this.#leftovers = new Leftovers({
       forgetConnections: (addresses) => options.firewall?.forgetConnections(addresses),
-      unplug: options.unplug,
+      unplug: (name) => options.host.unplug(name),
     });
   }
 
@@ -329,10 +320,10 @@ export class Endpoints implements Disposable {
   /** Updates the ways from 127.0.0.1 after a change of rows: `ports` have been added or removed. */
   #routeLoopback(ports: readonly PortMapping[]): void {
     for (const bridge of new Set(ports.filter(isAtLoopback).map((port) => port.bridge))) {
-      const isWanted = [...this.options.containers()].some(({ record }) =>
+      const isWanted = [...this.options.containers.values()].some(({ record }) =>
         record.networking.ports.some((port) => port.bridge === bridge && isAtLoopback(port)),
       );
-      this.options.routeLoopback(bridge, isWanted);
+      this.options.host.routeLoopback(bridge, isWanted);
     }
   }
 
@@ -379,17 +370,17 @@ export class Endpoints implements Disposable {
   started(container: Container): void {
     const { record } = container;
     for (const endpoint of record.networking.endpoints) this.publishEvent("connect", record.id, endpoint);
-    for (const other of this.options.containers())
+    for (const other of this.options.containers.values())
       if (other.isRunning && other !== container && hasLegacyLinks(other.record)) this.#relink(other, container);
   }
 
   /** Updates the lines about `linked`, which may have another address than when `container` was started. */
   #relink({ record }: Container, linked: Container): void {
-    const links = linkHosts(linksOf(record, this.options.findContainer).filter((link) => link.container === linked));
+    const links = linkHosts(linksOf(record, this.#findContainer).filter((link) => link.container === linked));
     if (links.length === 0) return;
     const names = new Set(links.map(([, each]) => each));
     attempt(`write names for container ${record.id}`, () =>
-      changeHosts(this.options.hostsPath(record.id), (_, each) => names.has(each), links),
+      changeHosts(this.options.paths.container(record.id).hosts, (_, each) => names.has(each), links),
     );
   }
 
@@ -473,23 +464,23 @@ export class Endpoints implements Disposable {
   containerLinks(): ContainerLink[] {
     const network = this.#findIf(DEFAULT_NETWORK);
     if (network === undefined || bridgeOptionsOf(network).icc) return [];
-    return linksIn(bridgeNameOf(network), this.options.containers(), this.options.findContainer);
+    return linksIn(bridgeNameOf(network), this.options.containers.values(), this.#findContainer);
   }
 
   /** Updates the firewall after a change of linked containers. */
   openLinks(): void {
-    const { firewall, forwardWithin } = this.options;
+    const { firewall, host } = this.options;
     const network = this.#findIf(DEFAULT_NETWORK);
     if (firewall === undefined || network === undefined || bridgeOptionsOf(network).icc) return;
     const links = this.containerLinks();
     firewall.setLinks(links);
-    forwardWithin(bridgeNameOf(network), links.length > 0);
+    host.forwardWithin(bridgeNameOf(network), links.length > 0);
   }
 
   addNames(record: ContainerRecord): void {
     for (const endpoint of record.networking.endpoints) {
       const internal = this.#findIf(endpoint.networkId)?.internal ?? false;
-      const named = namedEndpoint(record, endpoint, internal, this.options.findContainer);
+      const named = namedEndpoint(record, endpoint, internal, this.#findContainer);
       if (named !== undefined) this.names.add(named);
     }
   }
@@ -497,7 +488,7 @@ export class Endpoints implements Disposable {
   /** Handles a container that is new or has another name: it may be the one that others link to. */
   namesChanged(container: Container): void {
     if (container.isRunning) this.addNames(container.record);
-    for (const other of this.options.containers())
+    for (const other of this.options.containers.values())
       if (other.isRunning && linksByName(other.record)) this.addNames(other.record);
   }
 
@@ -557,7 +548,7 @@ export class Endpoints implements Disposable {
       state === undefined ||
       state.interfaceName === "" ||
       inside.has(state.interfaceName) ||
-      (state.hostInterface !== "" && this.options.hasLink(state.hostInterface)); // renamed inside the container
+      (state.hostInterface !== "" && this.options.host.indexOf(state.hostInterface) !== undefined); // renamed inside the container
     const endpoints = record.networking.endpoints.filter(isThere);
     if (endpoints.length === record.networking.endpoints.length) return;
     container.remember({ networking: { ...record.networking, endpoints } });

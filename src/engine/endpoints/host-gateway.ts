@@ -3,14 +3,14 @@ import { isIPv4 } from "node:net";
 import { LighterError } from "../../base/errors.ts";
 import { DEFAULT_NETWORK } from "../config/mod.ts";
 import type { Networks } from "../networks/networks.ts";
-import type { NetworkSettings } from "../networks/settings.ts";
 
 /**
  * Returns the address that stands for "host-gateway" in a container's ExtraHosts: the one that the daemon was given, or that of
  * the default network's bridge, which is made if it does not exist.
  * @throws LighterError "invalid" if there is neither, with Docker's text
  */
-export function hostGateway(networks: Networks, { hostGateways, defaultBridge }: NetworkSettings): string {
+export function hostGateway(networks: Networks): string {
+  const { hostGateways, defaultBridge } = networks.settings;
   const given = hostGateways.find((address) => isIPv4(address)) ?? hostGateways[0];
   if (given !== undefined) return given;
   if (defaultBridge === undefined) throw new LighterError("invalid", "unable to derive the IP value for host-gateway");

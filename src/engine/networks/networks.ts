@@ -94,6 +94,10 @@ export class Networks {
     this.#options = options;
   }
 
+  get settings(): NetworkSettings {
+    return this.#options.settings;
+  }
+
   /** Reads the rows, and makes those of the predefined networks agree with the settings. Changes nothing on the host. */
   open(): void {
     for (const record of this.#options.table.all()) this.#records.set(record.id, record);

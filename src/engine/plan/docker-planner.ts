@@ -1,12 +1,10 @@
 /** Plans creations, starts and execs of containers whose images are in the store. */
 import { chmodSync, chownSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { assert } from "../../base/assert.ts";
 import { errnoOf, LighterError, messageOf } from "../../base/errors.ts";
 import { randomId } from "../../base/ids.ts";
 import { PASSWD_MAX_BYTES } from "../../base/limits.ts";
 import { ZERO_TIME } from "../../base/time.ts";
-import type { FileWorkers } from "../../files/mod.ts";
 import { type Image, type ImageStore, readFileInLayers, resolveGroup, resolveUser } from "../../image/mod.ts";
 import { NOTIFY_NAME, withoutSecrets } from "../../machine/mod.ts";
 import type { DockerHostConfig } from "../../spec/docker-api.ts";
@@ -46,13 +44,13 @@ import {
 } from "../config/mod.ts";
 import type { Container } from "../container.ts";
 import { hasIpv6, ownHosts, readHostEtcFiles, usesResolver } from "../endpoints/etc-files.ts";
+import { hostGateway } from "../endpoints/host-gateway.ts";
 import { type LinkedContainer, linkHosts, linksOf, linkVariables } from "../endpoints/links.ts";
-import { cannotJoinIpc, cannotJoinNetwork, cannotJoinPids, noSuchContainer } from "../errors.ts";
+import { cannotJoinIpc, cannotJoinNetwork, cannotJoinPids } from "../errors.ts";
 import { prepareVolume } from "../files/volume-content.ts";
 import type { ContainerPaths, EnginePaths } from "../state/paths.ts";
 import type { ContainerRecord } from "../state/record.ts";
 import { toHostId } from "../userns/id-mappings.ts";
-import type { MountedVolumes } from "../volumes/mounted-volumes.ts";
 import { hasHostMemory } from "../volumes/shared-memory.ts";
 import { VolumesInUse } from "../volumes/volumes-in-use.ts";
 import { ensureDefaultProfile } from "./apparmor.ts";
@@ -61,9 +59,9 @@ import { offsetsFromNow } from "./machine-clocks.ts";
 import { planMachineFiles, writeHostFiles } from "./machine-files.ts";
 import { readSecrets, withoutMachineSecrets } from "./machine-secrets.ts";
 import { planPatiently } from "./patient-probe.ts";
-import type { CreateOptions, CreatePlan, ExecOptions, Planner, StartPlan } from "./planner.ts";
+import type { CreateOptions, CreatePlan, ExecOptions, Planner, PlannerParts, StartPlan } from "./planner.ts";
 
-interface DockerPlannerOptions {
+interface DockerPlannerOptions extends PlannerParts {
   paths: EnginePaths;
   images: ImageStore;
   host: HostFacts;
@@ -88,12 +86,7 @@ export class DockerPlanner implements Planner {
    * planning.
    */
   readonly #usersOfImages = new Map<string, ResolvedUser>();
-  #findContainer: (ref: string) => Container = (ref) => {
-    throw noSuchContainer(ref);
-  };
-  #hostGateway: () => string = () => "";
-  #mountedVolumes: MountedVolumes | undefined;
-  #workers: FileWorkers | undefined;
+  readonly #parts: PlannerParts;
 
   constructor(options: DockerPlannerOptions) {
     this.#paths = options.paths;
@@ -103,13 +96,7 @@ export class DockerPlanner implements Planner {
     this.#defaults = options.defaults ?? NO_DEFAULTS;
     this.#runtimes = options.runtimes ?? {};
     this.#devices = options.devices;
-  }
-
-  connect({ findContainer, hostGateway, mountedVolumes, workers }: Parameters<Planner["connect"]>[0]): void {
-    this.#findContainer = findContainer;
-    this.#hostGateway = hostGateway;
-    this.#mountedVolumes = mountedVolumes;
-    this.#workers = workers;
+    this.#parts = options;
   }
 
   async planCreate(
@@ -142,7 +129,7 @@ export class DockerPlanner implements Planner {
       newVolumeName: randomId,
       dataRoot: this.#paths.dataRoot,
       shallowReadOnly,
-      mountPointsOf: (ref: string) => this.#findContainer(ref).record.mountPoints,
+      mountPointsOf: (ref: string) => this.#parts.containers.find(ref).record.mountPoints,
     };
     const prepared = await this.#plan((probe) => prepareContainer(request, { ...context, probe }));
     if (image !== undefined) this.#images.get(image.id); // it may have been removed while a host path was waited for
@@ -159,12 +146,7 @@ export class DockerPlanner implements Planner {
   }
 
   #plan<T>(plan: (probe: HostProbe) => T): Promise<T> {
-    return planPatiently({ probe: this.#probe, workers: this.#connectedWorkers }, plan);
-  }
-
-  get #connectedWorkers(): FileWorkers {
-    assert(this.#workers !== undefined, "the planner is connected");
-    return this.#workers;
+    return planPatiently({ probe: this.#probe, workers: this.#parts.workers }, plan);
   }
 
   /**
@@ -174,7 +156,7 @@ export class DockerPlanner implements Planner {
   #withPeerIds(hostConfig: DockerHostConfig): DockerHostConfig {
     const { network, pid, ipc } = peerReferences(hostConfig);
     const mode = (ref: string) => `container:${this.#findNamed(ref).id}`;
-    const owner = network === undefined ? undefined : this.#findContainerIf(network);
+    const owner = network === undefined ? undefined : this.#parts.containers.findIf(network);
     return {
       ...hostConfig,
       ...(owner === undefined ? {} : { NetworkMode: `container:${owner.id}` }),
@@ -190,7 +172,7 @@ export class DockerPlanner implements Planner {
    */
   #findNamed(ref: string): Container {
     try {
-      return this.#findContainer(ref);
+      return this.#parts.containers.find(ref);
     } catch (error) {
       throw new LighterError("invalid", messageOf(error), { cause: error });
     }
@@ -210,7 +192,7 @@ export class DockerPlanner implements Planner {
   #findLinked(name: string): Container {
     let linked: Container;
     try {
-      linked = this.#findContainer(name);
+      linked = this.#parts.containers.find(name);
       linked = this.#networkOwner(linked.record.hostConfig) ?? linked;
     } catch (error) {
       throw new LighterError("invalid", `could not get container for ${name}: ${messageOf(error)}`, { cause: error });
@@ -224,16 +206,7 @@ export class DockerPlanner implements Planner {
   }
 
   #linksOf(record: ContainerRecord): LinkedContainer[] {
-    return linksOf(record, (ref) => this.#findContainerIf(ref));
-  }
-
-  /** Finds a container by its id; undefined if there is none any more. */
-  #findContainerIf(id: string): Container | undefined {
-    try {
-      return this.#findContainer(id);
-    } catch {
-      return undefined;
-    }
+    return linksOf(record, (ref) => this.#parts.containers.findIf(ref));
   }
 
   async planStart(
@@ -304,7 +277,7 @@ export class DockerPlanner implements Planner {
       hosts: [...linkHosts(this.#linksOf(record)), ...ownHosts(record)],
       usesResolver: usesResolver(record),
       ipv6: hasIpv6(record),
-      hostGateway: this.#hostGateway,
+      hostGateway: () => hostGateway(this.#parts.networks),
     };
   }
 
@@ -319,7 +292,7 @@ export class DockerPlanner implements Planner {
     const passed = new Set<Container | undefined>();
     let owner: Container | undefined;
     for (let { network } = peerReferences(hostConfig); network !== undefined; ) {
-      owner = this.#findContainer(network);
+      owner = this.#parts.containers.find(network);
       if (passed.has(owner)) throw cannotJoinItself();
       passed.add(owner);
       ({ network } = peerReferences(owner.record.hostConfig));
@@ -330,7 +303,7 @@ export class DockerPlanner implements Planner {
   #findPeers({ hostConfig, id }: ContainerRecord): Peers {
     const find = (ref: string | undefined, error: (id: string) => LighterError): Peer | undefined => {
       if (ref === undefined) return undefined;
-      const { record } = this.#findContainer(ref);
+      const { record } = this.#parts.containers.find(ref);
       if (record.id === id) throw cannotJoinItself();
       if (record.status !== "running") throw error(record.id);
       return { pid: record.pid };
@@ -339,7 +312,7 @@ export class DockerPlanner implements Planner {
     const joined = find(network, cannotJoinNetwork);
     const hostname = this.#networkOwner(hostConfig)?.record.config.Hostname ?? "";
     const donor = find(ipc, cannotJoinIpc);
-    const isHost = donor !== undefined && hasHostMemory({ hostConfig }, this.#findContainer);
+    const isHost = donor !== undefined && hasHostMemory({ hostConfig }, (ref) => this.#parts.containers.find(ref));
     return definedPeers({
       network: joined && { ...joined, hostname },
       pid: find(pid, cannotJoinPids),
@@ -352,9 +325,7 @@ export class DockerPlanner implements Planner {
   }
 
   async prepareMounts(record: ContainerRecord, first: boolean): Promise<VolumesInUse> {
-    const mounted = this.#mountedVolumes;
-    const workers = this.#connectedWorkers;
-    assert(mounted !== undefined, "the planner is connected");
+    const { mountedVolumes: mounted, workers } = this.#parts;
     const preparation = { images: this.#images, workers, probe: this.#probe, mounted, record, first };
     using undo = new DisposableStack();
     const inUse = undo.use(new VolumesInUse());
@@ -368,7 +339,7 @@ export class DockerPlanner implements Planner {
   /** Points volumes to where our own process finds their file systems, instead of their directories. */
   #asMounted(points: readonly MountPoint[]): MountPoint[] {
     return points.map((point) => {
-      const source = this.#mountedVolumes?.rootPathOf(point.volume?.name ?? "");
+      const source = this.#parts.mountedVolumes.rootPathOf(point.volume?.name ?? "");
       return source === undefined ? point : { ...point, source };
     });
   }

@@ -5,7 +5,8 @@ import type { RootFile } from "../../runtime/types.ts";
 import type { DockerContainerConfig, DockerHostConfig } from "../../spec/docker-api.ts";
 import type { OciConfig, OciMount, OciProcess } from "../../spec/oci-runtime.ts";
 import type { MountPoint } from "../config/mounts.ts";
-import type { Container } from "../container.ts";
+import type { Containers } from "../containers.ts";
+import type { Networks } from "../networks/networks.ts";
 import type { EndpointRecord } from "../networks/types.ts";
 import type { ContainerPaths } from "../state/paths.ts";
 import type { ContainerRecord } from "../state/record.ts";
@@ -62,21 +63,19 @@ export interface CreateOptions {
   hostCgroupns?: boolean;
 }
 
+/** The parts of the engine that a planner needs: a container may name others, whose namespaces it shares. */
+export interface PlannerParts {
+  containers: Pick<Containers, "find" | "findIf">;
+  networks: Networks;
+  mountedVolumes: MountedVolumes;
+  workers: FileWorkers;
+}
+
 /**
  * Translates Docker's words to the runtime's. The engine asks; it knows neither images nor the host. A plan fails with
  * "unavailable" if a path that a client has named is on a file system that does not answer.
  */
 export interface Planner {
-  /**
-   * Connects the planner. The engine calls it once: a container may name others, whose namespaces it shares. `hostGateway`: the
-   * address of the host that stands for "host-gateway" in ExtraHosts.
-   */
-  connect(engine: {
-    findContainer: (ref: string) => Container;
-    hostGateway: () => string;
-    mountedVolumes: MountedVolumes;
-    workers: FileWorkers;
-  }): void;
   /** Plans a creation. `body` is the request's JSON. @throws LighterError */
   planCreate(body: unknown, id: string, options: CreateOptions): Promise<CreatePlan>;
   /** Loads the security profile that a process gets, before the process is started. @throws LighterError if that fails */

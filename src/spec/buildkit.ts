@@ -133,6 +133,31 @@ export const buildStatusType = new MessageType({
 });
 export type BuildStatus = DraftOf<typeof buildStatusType>;
 
+export const usageRecordType = new MessageType({
+  id: string(1),
+  mutable: boolean(2),
+  inUse: boolean(3),
+  size: int64(4),
+  createdAt: message(6, timestampType),
+  lastUsedAt: message(7, timestampType),
+  usageCount: integer(8),
+  description: string(9),
+  type: string(10),
+  shared: boolean(11),
+  parents: strings(12),
+});
+export type UsageRecord = DraftOf<typeof usageRecordType>;
+export const diskUsageType = new MessageType({ filters: strings(1) });
+export type DiskUsageRequest = MessageOf<typeof diskUsageType>;
+export const diskUsageAnswerType = new MessageType({ records: messages(1, usageRecordType) });
+export const pruneType = new MessageType({
+  filters: strings(1),
+  all: boolean(2),
+  keepDurationNs: int64(3),
+  keepBytes: int64(4),
+});
+export type PruneRequest = MessageOf<typeof pruneType>;
+
 // --- LLBBridge ---
 
 const capabilityType = new MessageType({ id: string(1), enabled: boolean(2) });

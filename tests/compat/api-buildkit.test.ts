@@ -156,6 +156,17 @@ stock("failures have the Dockerfile's lines, and the client's exit code", async 
   expect(refused.stderr).toContain("building with platform=linux/s390x is not supported yet");
 });
 
+stock("the cache is listed and pruned by filters", async () => {
+  await build(contextOf({ Dockerfile: "FROM tools:1\nRUN echo to be pruned > /x\n" }));
+  const listed = async (...args: string[]) => (await buildx(["du", "--verbose", ...args])).stdout;
+  expect(await listed("--filter", "type=regular")).toContain("Description:\tRUN echo to be pruned > /x\n");
+  expect(await listed("--filter", "type=source.local")).not.toContain("Description:");
+  const pruned = await buildx(["prune", "--all", "--force", "--filter", "description=RUN echo to be pruned > /x"]);
+  expect(pruned).toMatchObject({ code: 0 });
+  expect(pruned.stdout).toMatch(/^Total:\t\d+B$/m);
+  expect(await listed()).not.toContain("to be pruned");
+});
+
 stock("a client that is killed ends its build, and what it started", async () => {
   const child = spawnBuildx(["build", contextOf({ Dockerfile: "FROM tools:1\nRUN sleep 1001\n" })]);
   const isRunning = () => spawnSync("pgrep", ["-f", "sleep 1001$"]).status === 0;

@@ -3,16 +3,21 @@ import { LighterError } from "../../base/errors.ts";
 import { answerStream, type Call, type Methods, unary } from "../../grpc/server.ts";
 import {
   buildStatusType,
+  diskUsageAnswerType,
+  diskUsageType,
   emptyType,
   infoAnswerType,
   listWorkersAnswerType,
+  pruneType,
   type SolveRequest,
   solveAnswerType,
   solveType,
   statusRequestType,
+  usageRecordType,
 } from "../../spec/buildkit.ts";
 import { familiarReference, parseReference, withDefaultTag } from "../../spec/image-reference.ts";
 import type { Daemon } from "../daemon/daemon-state.ts";
+import { diskUsage, prune } from "./cache.ts";
 import { BUILDKIT_VERSION, workers } from "./workers.ts";
 
 export function controlMethods(daemon: Daemon): Methods {
@@ -25,6 +30,14 @@ export function controlMethods(daemon: Daemon): Methods {
     [
       "/moby.buildkit.v1.Control/Info",
       unary({ request: emptyType, answer: infoAnswerType }, () => ({ buildkitVersion: BUILDKIT_VERSION })),
+    ],
+    [
+      "/moby.buildkit.v1.Control/DiskUsage",
+      unary({ request: diskUsageType, answer: diskUsageAnswerType }, (request) => diskUsage(daemon, request)),
+    ],
+    [
+      "/moby.buildkit.v1.Control/Prune",
+      answerStream({ request: pruneType, answer: usageRecordType }, (request) => prune(daemon, request)),
     ],
     [
       "/moby.buildkit.v1.Control/Solve",

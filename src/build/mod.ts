@@ -25,8 +25,11 @@ export type {
   Warning,
 } from "./dockerfile/types.ts";
 export { contextNeedOf } from "./graph/context-paths.ts";
+export type { CacheMount, ExecMount, ExecOp, RunSettings, SecretMount } from "./graph/exec-op.ts";
 export { type CopyAction, type CopyOp, digestOfVertex, type SourceOp, type Vertex } from "./graph/llb.ts";
 export { type BuildPlan, type PlannedStage, type PlanOptions, planBuild } from "./graph/plan.ts";
+export type { Entitlement } from "./graph/plan-run.ts";
 export { type GitSource, type HttpSource, parseGitSource } from "./graph/remote-source.ts";
 export { canonicalName, nameOf, stepNames } from "./graph/step-names.ts";
-export { Solver, type SolveWatcher, type StepCache, type Workshop } from "./solver/solver.ts";
+export type { StepListener } from "./solver/shared-step.ts";
+export { type Solve, Solver, type SolveWatcher, type StepCache, type Workshop } from "./solver/solver.ts";

@@ -31,6 +31,7 @@ import { EnginePaths } from "./state/paths.ts";
 import { Reserve } from "./state/reserve.ts";
 import { parseRemap, readAccountFiles } from "./userns/mod.ts";
 
+export type { Entitlement } from "../build/mod.ts";
 export { type BodyForm, type JobOutput, measureTrees, type RawBody } from "../files/mod.ts";
 export type {
   Image,
@@ -51,7 +52,9 @@ export { releaseTextPages, residentBytes } from "../linux/sys/text-pages.ts";
 export { idleSocketFd } from "../linux/sys/unix-socket.ts";
 export { features as runtimeFeatures } from "../runtime/features.ts";
 export type { PastBuild } from "./build/build-history.ts";
-export type { BuildRequest } from "./build/build-request.ts";
+
+export type { BuildInputs, BuildRequest } from "./build/build-request.ts";
+
 export { compileCacheFilters } from "./build/cache-filters.ts";
 export { type CacheRecord, NO_RULES, type PruneRules } from "./build/cache-prune.ts";
 export { DEFAULT_GC, type GcSettings } from "./build/gc-policy.ts";

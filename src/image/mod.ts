@@ -39,6 +39,7 @@ export { type PullEvent, type PullOptions, type PullPhase, pullImage } from "./r
 export { type PushedLayerEvent, type PushedManifest, type PushOptions, pushImage } from "./registry/push.ts";
 export { type HttpResponse, sendFollowing } from "./registry/transport.ts";
 export type { DiskUsage, ImageUsage } from "./store/disk-usage.ts";
+export { planLayersMount } from "./store/image-mounts.ts";
 export type { TreeChanges } from "./store/layer-jobs.ts";
 export type { Image } from "./store/present-image.ts";
 export type { ImageUser } from "./store/removal.ts";
@@ -52,5 +53,11 @@ export { encodeTar, encodeTarHeader, TAR_END, tarPaddingBytes } from "./tar/tar-
 export { type TreeTarOptions, writeFileTar, writeTreeTar } from "./tar/tree-tar.ts";
 export { copyDirectoryFromLayers } from "./tree/copy-directory.ts";
 export { type Change, listChanges } from "./tree/layer-changes.ts";
-export { isDirectoryInLayers, readFileInLayers } from "./tree/layered-fs.ts";
+export {
+  isDirectoryInLayers,
+  isOpaque as isOpaqueDirectory,
+  readFileInLayers,
+  resolveInLayers,
+  statInLayers,
+} from "./tree/layered-fs.ts";
 export { type ResolvedUser, resolveGroup, resolveUser } from "./tree/users.ts";

@@ -553,7 +553,8 @@ real("what cannot be built is refused by name", async () => {
     });
     return JSON.parse(text.split("\r\n")[0]!).message;
   };
-  expect(await messages("FROM tools:1\nRUN --mount=type=cache,target=/x true")).toContain("--mount");
+  expect(await messages("FROM tools:1\nRUN --device=vendor.com/a=b true")).toContain("--device");
+  expect(await messages("FROM tools:1\nRUN --security=insecure true")).toBe("security.insecure is not allowed");
   expect(await messages("FROM tools:1\nNOPE x")).toBe(
     "dockerfile parse error on line 2: unknown instruction: NOPE (did you mean COPY?)",
   );

@@ -1,7 +1,7 @@
 /** Docker's classic POST /build, and the cache of builds. */
 import type { IncomingMessage } from "node:http";
 import { LighterError } from "../../base/errors.ts";
-import { type PullEvent, StepFailed } from "../../engine/mod.ts";
+import { type Entitlement, type PullEvent, StepFailed } from "../../engine/mod.ts";
 import type { DockerHostConfig } from "../../spec/docker-api.ts";
 import { parseGoJson } from "../../spec/go-json.ts";
 import { familiarReference, formatReference, parseReference, withDefaultTag } from "../../spec/image-reference.ts";
@@ -27,6 +27,7 @@ export async function build(call: AnswerCall): Promise<void> {
     buildArgs: new Map(Object.entries(mapOf(query, "buildargs"))),
     labels: mapOf(query, "labels"),
     network: networkOf(query),
+    entitlements: entitlementsOf(query),
     noCache: query.boolean("nocache"),
     hostConfig: hostConfigOf(query),
   };
@@ -107,6 +108,14 @@ function mapOf(query: Query, name: string): Record<string, string> {
 function networkOf(query: Query): "default" | "host" | "none" {
   const mode = query.text("networkmode");
   return mode === "host" || mode === "none" ? mode : "default";
+}
+
+/** What the Dockerfile may ask for, as with `docker buildx build --allow`. No client of Docker's has this here. */
+function entitlementsOf(query: Query): Set<Entitlement> {
+  const names = query.all("allow");
+  const unknown = names.find((name) => name !== "security.insecure" && name !== "network.host");
+  if (unknown !== undefined) throw new LighterError("invalid", `unknown entitlement ${unknown}`);
+  return new Set(names.filter((name) => name === "security.insecure"));
 }
 
 function hostConfigOf(query: Query): DockerHostConfig {

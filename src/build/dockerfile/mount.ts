@@ -8,7 +8,7 @@ import { withSuggestion } from "./suggest.ts";
 import type { Mount, MountType } from "./types.ts";
 
 const TYPES: readonly MountType[] = ["bind", "cache", "tmpfs", "secret", "ssh"];
-const SHARING = ["shared", "private", "locked"] as const;
+export const SHARING = ["shared", "private", "locked"] as const;
 
 interface Field {
   key: string;

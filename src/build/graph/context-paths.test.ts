@@ -9,6 +9,8 @@ const needOf = async (...lines: string[]) =>
       buildArgs: new Map(),
       labels: {},
       network: "default",
+      entitlements: new Set(),
+      settings: { extraHosts: [], ulimits: [], cgroupParent: "", shmBytes: 0 },
       platform: { os: "linux", architecture: "amd64" },
       resolveImage: async () => ({}),
     }),
@@ -20,6 +22,9 @@ test.each([
   [["FROM a", "ADD https://h/x /y"], "nothing"],
   [["FROM a AS unused", "COPY x /", "FROM a", "RUN b"], "nothing"],
   [["FROM a", "COPY . /"], "everything"],
+  [["FROM a", "RUN --mount=target=/c x"], "everything"],
+  [["FROM a", "RUN --mount=target=/c,source=d/e x"], ["d/e"]],
+  [["FROM a", "RUN --mount=target=/c,from=b x"], "nothing"],
   [["FROM a", "COPY x /", "COPY ./ /d/"], "everything"],
   [
     ["FROM a AS s", "COPY x y/z /", "FROM a", "COPY --from=s /x /", "ADD *.txt ../x /d/"],

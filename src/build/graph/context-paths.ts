@@ -20,10 +20,14 @@ export function contextNeedOf({ stages }: Pick<BuildPlan, "stages">): ContextNee
 function pathsOf({ op, inputs }: Vertex): string[] | undefined {
   const isContext = (vertex: Vertex | undefined) => vertex?.op.kind === "local";
   if (!inputs.some(isContext)) return [];
-  if (op.kind !== "copy") return undefined;
-  const actions = op.actions.filter(({ input }) => isContext(inputs[input]));
+  const sources =
+    op.kind === "copy"
+      ? op.actions.filter(({ input }) => isContext(inputs[input]))
+      : op.kind === "exec"
+        ? op.mounts.flatMap((mount) => (mount.type === "bind" && isContext(inputs[mount.input]) ? [mount] : []))
+        : [];
   // A name with a character that a wildcard has would be taken for one.
-  if (actions.some(({ source, isPattern }) => source === "/" || (!isPattern && /[*?[\\]/.test(source))))
-    return undefined;
-  return actions.map(({ source }) => source.slice(1));
+  const isWhole = (source: string, isPattern: boolean) => source === "/" || (!isPattern && /[*?[\\]/.test(source));
+  if (sources.some((each) => isWhole(each.source, "isPattern" in each && each.isPattern))) return undefined;
+  return sources.map(({ source }) => source.slice(1));
 }

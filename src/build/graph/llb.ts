@@ -1,24 +1,26 @@
 /** A build's operations, marshalled as BuildKit's LLB. Source: moby/buildkit solver/pb/ops.proto (field numbers). */
 import { createHash } from "node:crypto";
 import type { SourceRange } from "../dockerfile/types.ts";
+import { type ExecOp, encodeExec } from "./exec-op.ts";
+import { Message } from "./protobuf.ts";
 import type { GitSource, HttpSource } from "./remote-source.ts";
 
 /** The number of each field is LLB's; a digest of the bytes names the operation. */
 export type Op =
   | { kind: "image"; reference: string }
   | { kind: "local"; name: string }
-  | { kind: "exec"; args: readonly string[]; env: readonly string[]; cwd: string; user: string; network: Network }
+  | ExecOp
   | HttpSource
   | GitSource
   /** Files that the Dockerfile itself contains. */
-  | { kind: "files"; files: readonly { name: string; content: string }[] }
+  | { kind: "files"; files: readonly { name: string; content: string }[]; mode?: number }
   | CopyOp
   | { kind: "mkdir"; path: string };
 
 /** Copies from its inputs after the first, into the first. */
 export interface CopyOp {
   kind: "copy";
-  instruction: "ADD" | "COPY";
+  instruction: "ADD" | "COPY" | "RUN";
   actions: readonly CopyAction[];
   /** The path, absolute; a slash at its end says that it is a directory. */
   destination: string;
@@ -54,8 +56,6 @@ export function isSource(op: Op): op is SourceOp {
   return ["image", "local", "http", "git", "files"].includes(op.kind);
 }
 
-export type Network = "default" | "host" | "none";
-
 /** An operation with the vertices that it works on: the root file system first, then what is copied from. */
 export interface Vertex {
   op: Op;
@@ -66,69 +66,23 @@ export interface Vertex {
   range?: SourceRange;
 }
 
-const [VARINT, BYTES] = [0, 2];
-const NETWORKS: readonly Network[] = ["default", "host", "none"];
 const DIRECTORY_MODE = 0o755;
 const FILE_MODE = 0o644;
 const UNCHANGED = -1n;
 
-/** Bytes of a protobuf message, field by field. What has its default value is left out, as in proto3. */
-class Message {
-  readonly #parts: Uint8Array[] = [];
-
-  number(field: number, value: number | bigint | boolean): this {
-    const bits = BigInt.asUintN(64, BigInt(value));
-    if (bits !== 0n) this.#parts.push(varint(BigInt((field << 3) | VARINT)), varint(bits));
-    return this;
-  }
-
-  text(field: number, value: string): this {
-    return value === "" ? this : this.bytes(field, Buffer.from(value));
-  }
-
-  texts(field: number, values: readonly string[]): this {
-    for (const value of values) this.bytes(field, Buffer.from(value));
-    return this;
-  }
-
-  message(field: number, value: Message): this {
-    return this.bytes(field, value.encode());
-  }
-
-  bytes(field: number, value: Uint8Array): this {
-    this.#parts.push(varint(BigInt((field << 3) | BYTES)), varint(BigInt(value.length)), value);
-    return this;
-  }
-
-  encode(): Buffer {
-    return Buffer.concat(this.#parts);
-  }
-}
-
-function varint(value: bigint): Uint8Array {
-  const bytes: number[] = [];
-  let left = value;
-  for (; left > 0x7fn; left >>= 7n) bytes.push(Number(left & 0x7fn) | 0x80);
-  bytes.push(Number(left));
-  return Uint8Array.from(bytes);
-}
-
-/** The marshalled operation. `inputs`: digests of what it works on; "" is an empty root file system. */
-export function encodeOp(op: Op, inputs: readonly string[]): Buffer {
+/**
+ * The marshalled operation. `inputs`: digests of what it works on; "" is an empty root file system. `isKey`: without what makes no
+ * difference to the result.
+ */
+export function encodeOp(op: Op, inputs: readonly string[], isKey = false): Buffer {
   const message = new Message();
   const present = inputs.filter((digest) => digest !== "");
   for (const digest of present) message.message(1, new Message().text(1, digest));
   const input = (index: number): bigint => BigInt(inputs[index] === "" ? -1 : present.indexOf(inputs[index]!));
-  if (op.kind === "exec") message.message(2, execOp(op, input(0)));
+  if (op.kind === "exec") message.message(2, encodeExec(op, input, isKey));
   else if (isSource(op) && op.kind !== "files") message.message(3, sourceOp(op));
   else for (const action of fileActions(op, input, present.length)) message.message(4, action);
   return message.encode();
-}
-
-function execOp({ args, env, cwd, user, network }: Extract<Op, { kind: "exec" }>, root: bigint): Message {
-  const meta = new Message().texts(1, args).texts(2, env).text(3, cwd).text(4, user);
-  const mount = new Message().number(1, root).text(3, "/");
-  return new Message().message(1, meta).message(2, mount).number(3, NETWORKS.indexOf(network));
 }
 
 function sourceOp(op: Exclude<SourceOp, { kind: "files" }>): Message {
@@ -174,7 +128,11 @@ function filePartsOf(
   }
   if (op.kind === "files")
     return op.files.map(({ name, content }) => {
-      const message = new Message().text(1, `/${name}`).number(2, FILE_MODE).text(3, content).number(5, UNCHANGED);
+      const message = new Message()
+        .text(1, `/${name}`)
+        .number(2, op.mode ?? FILE_MODE)
+        .text(3, content)
+        .number(5, UNCHANGED);
       return { field: 5, message, from: UNCHANGED };
     });
   return op.actions.map((action) => ({ field: 4, message: copyMessage(op, action, input), from: input(action.input) }));
@@ -206,8 +164,17 @@ function chown(owner: string, input: bigint): Message {
   return message;
 }
 
-export function digestOfOp(op: Op, inputs: readonly string[]): string {
-  return `sha256:${createHash("sha256").update(encodeOp(op, inputs)).digest("hex")}`;
+function digestOfOp(op: Op, inputs: readonly string[]): string {
+  return sha256(encodeOp(op, inputs));
+}
+
+/** The digest under which the result is found. `inputs`: their keys. */
+export function keyOfOp(op: Op, inputs: readonly string[]): string {
+  return sha256(encodeOp(op, inputs, true));
+}
+
+function sha256(bytes: Uint8Array): string {
+  return `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
 }
 
 const digests = new WeakMap<Vertex, string>();

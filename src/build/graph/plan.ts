@@ -9,10 +9,11 @@ import { parse } from "../dockerfile/parse.ts";
 import type { Add, Arg, Copy, Dockerfile, Instruction, Run, SourceRange, Stage } from "../dockerfile/types.ts";
 import { expandWord } from "../dockerfile/words.ts";
 import { pairsOf } from "./environment.ts";
+import type { Network, RunSettings } from "./exec-op.ts";
 import { noted, textOf } from "./history-text.ts";
 import type { Vertex } from "./llb.ts";
 import { planCopy } from "./plan-copy.ts";
-import { planRun } from "./plan-run.ts";
+import { type Entitlement, planRun } from "./plan-run.ts";
 import { invalid, needsBuildKit } from "./refuse.ts";
 
 interface PlannedStep {
@@ -49,7 +50,11 @@ export interface PlanOptions {
   buildArgs: ReadonlyMap<string, string>;
   labels: Readonly<Record<string, string>>;
   target: string;
-  network: "default" | "host" | "none";
+  /** Where commands run that do not say. */
+  network: Network;
+  settings: RunSettings;
+  /** What the Dockerfile may ask for beyond what a container may do. */
+  entitlements: ReadonlySet<Entitlement>;
   /** The values of TARGETPLATFORM and its like. */
   platform: { os: string; architecture: string };
   /** The config of an image, which is there when this resolves. */
@@ -175,7 +180,7 @@ class Planner {
     // A variable of the image comes before an argument.
     const variables = new Map([...this.#args, ...pairsOf(this.#stage.config)]);
     const instruction = expandInstruction(written, { variables, escape: this.#escape });
-    if (instruction.kind === "run") return this.#run(instruction);
+    if (instruction.kind === "run") return await this.#run(instruction);
     if (instruction.kind === "copy" || instruction.kind === "add") return await this.#copy(instruction);
     if (instruction.kind === "from") throw invalid("FROM isn't allowed as an ONBUILD trigger");
     const { config } = this.#stage;
@@ -216,12 +221,15 @@ class Planner {
     return { op, inputs: [this.#stage.vertex ?? EMPTY, ...more], name, ...range };
   }
 
-  #run(instruction: Run): void {
+  async #run(instruction: Run): Promise<void> {
     const { original } = instruction;
     const { config } = this.#stage;
-    const { buildArgs, network: defaultNetwork } = this.#options;
-    const { op, createdBy } = planRun(instruction, { config, stageArgs: this.#args, buildArgs, defaultNetwork });
-    this.#push({ text: original, createdBy, config }, this.#vertex(op, original));
+    const { buildArgs, network, settings, entitlements } = this.#options;
+    const { op, sources, createdBy } = await planRun(instruction, {
+      ...{ config, stageArgs: this.#args, buildArgs, defaultNetwork: network, settings, entitlements },
+      sourceOf: (from) => this.#sourceOf(from),
+    });
+    this.#push({ text: original, createdBy, config }, this.#vertex(op, original, ...sources));
   }
 
   async #copy(transfer: Copy | Add): Promise<void> {

@@ -8,7 +8,19 @@ function memoryCache(): StepCache & { entries: Map<string, string> } {
 }
 
 const run = (text: string, ...inputs: Vertex[]): Vertex => ({
-  op: { kind: "exec", args: [text], env: [], cwd: "/", user: "", network: "default" },
+  op: {
+    ...{
+      kind: "exec",
+      args: [text],
+      env: [],
+      proxyEnv: [],
+      cwd: "/",
+      user: "",
+      network: "default",
+      security: "sandbox",
+    },
+    ...{ mounts: [], secretEnv: [], settings: { extraHosts: [], ulimits: [], cgroupParent: "", shmBytes: 0 } },
+  },
   inputs,
   name: text,
 });
@@ -36,6 +48,7 @@ function workshop(done: string[], hashes: readonly string[] = ["h"]): Workshop {
       return `${first}/${name}`;
     },
     keep: () => {},
+    listener: () => ({ onNote: () => {}, onOutput: () => {} }),
   };
 }
 
@@ -90,4 +103,52 @@ test("a copy is found by what it copies, whatever else has changed", async () =>
   for (const hash of ["h", "h", "other"])
     await solver.begin({ workshop: workshop(done, [hash]), noCache: false, signal })(copy(base, context));
   expect(done).toEqual(["copy", "copy"]);
+});
+
+test("a build that is given up does not end a step that another one wants; the last one does", async () => {
+  const solver = new Solver(memoryCache());
+  const heard: string[][] = [[], []];
+  const result = Promise.withResolvers<string>();
+  let stepSignal: AbortSignal | undefined;
+  const begun = Promise.withResolvers<void>();
+  const builds = [0, 1].map((index) => {
+    const aborter = new AbortController();
+    const own: Workshop = {
+      ...workshop([]),
+      listener: () => ({ onNote: (text) => void heard[index]!.push(text), onOutput: () => {} }),
+      execute: async (_vertex, _inputs, listener, signal) => {
+        stepSignal = signal;
+        listener.onNote("begun");
+        signal.addEventListener("abort", () => result.reject(signal.reason));
+        begun.resolve();
+        return await result.promise;
+      },
+    };
+    const solve = solver.begin({ workshop: own, noCache: false, signal: aborter.signal });
+    return { aborter, solve, solved: solve(run("one", base)).catch((error: unknown) => error) };
+  });
+  await begun.promise;
+  await Bun.sleep(0); // the second build's turn
+  const [first, second] = builds as [(typeof builds)[number], (typeof builds)[number]];
+  first.aborter.abort(new Error("the first has gone"));
+  expect(await first.solved).toEqual(new Error("the first has gone"));
+  await first.solve.ended();
+  expect(stepSignal!.aborted).toBe(false);
+  expect(heard).toEqual([["begun"], ["begun"]]);
+  second.aborter.abort(new Error("the second has gone"));
+  expect(await second.solved).toEqual(new Error("the second has gone"));
+  expect(stepSignal!.aborted).toBe(true);
+});
+
+test("what is mounted is known by its content, a whole root file system by its key", async () => {
+  const solver = new Solver(memoryCache());
+  const done: string[] = [];
+  const mount = (source: string) => ({ type: "bind", target: "/m", input: 1, source, readOnly: true }) as const;
+  const using = (source: string, ...inputs: Vertex[]): Vertex => {
+    const plain = run("use", base, ...inputs);
+    return { ...plain, op: { ...(plain.op as Extract<Op, { kind: "exec" }>), mounts: [mount(source)] } };
+  };
+  for (const vertex of [using("/a", run("x", base)), using("/a", run("y", base)), using("/", run("y", base))])
+    await solver.begin({ workshop: workshop(done), noCache: false, signal })(vertex);
+  expect(done).toEqual(["x", "use", "y", "use"]);
 });

@@ -5,7 +5,9 @@
  * paths that are meant and of nothing else. So a step is found again whoever made its inputs. What a command has made may differ
  * from one execution to the next, and counts as the same.
  */
-import { type CopyOp, digestOfOp, isSource, type SourceOp, type Vertex } from "../graph/llb.ts";
+import { LighterError } from "../../base/errors.ts";
+import { type CopyOp, isSource, keyOfOp, type SourceOp, type Vertex } from "../graph/llb.ts";
+import { SharedStep, type StepListener } from "./shared-step.ts";
 
 interface Solved {
   /** The root file system; "" is an empty one. */
@@ -21,7 +23,9 @@ export interface Workshop {
   /** Stands for the content of what is copied: bytes, modes and owners, not times. `sourceIds`: the inputs after the first. */
   hash(op: CopyOp, sourceIds: readonly string[], signal: AbortSignal): Promise<string>;
   /** Executes the step. `inputs`: ids, as in the vertex. Resolves with the new root file system's. */
-  execute(vertex: Vertex, inputs: readonly string[], signal: AbortSignal): Promise<string>;
+  execute(vertex: Vertex, inputs: readonly string[], listener: StepListener, signal: AbortSignal): Promise<string>;
+  /** Who hears what a step says. */
+  listener(vertex: Vertex): StepListener;
   /** Keeps a root file system until the build has ended. */
   keep(id: string): void;
 }
@@ -46,18 +50,25 @@ interface SolveOptions {
   watcher?: SolveWatcher;
 }
 
+/** Solves the vertices of one build. */
+export interface Solve {
+  (vertex: Vertex): Promise<Solved>;
+  /** Resolves when everything has ended that only this build has begun, which it does soon after `signal` has said so. */
+  ended(): Promise<void>;
+}
+
 /** One for all builds: a step that two of them want at once is done once. */
 export class Solver {
   readonly #cache: StepCache;
   /** By key. */
-  readonly #underway = new Map<string, Promise<string>>();
+  readonly #underway = new Map<string, SharedStep>();
 
   constructor(cache: StepCache) {
     this.#cache = cache;
   }
 
   /** Gives what solves the vertices of one build, each once, inputs side by side. */
-  begin(options: SolveOptions): (vertex: Vertex) => Promise<Solved> {
+  begin(options: SolveOptions): Solve {
     const solved = new Map<Vertex, Promise<Solved>>();
     const solve = (vertex: Vertex): Promise<Solved> => {
       const known = solved.get(vertex);
@@ -67,7 +78,8 @@ export class Solver {
       solved.set(vertex, solving);
       return solving;
     };
-    return solve;
+    const ended = async () => void (await Promise.allSettled(solved.values()));
+    return Object.assign(solve, { ended });
   }
 
   async #solve(vertex: Vertex, solve: (vertex: Vertex) => Promise<Solved>, options: SolveOptions): Promise<Solved> {
@@ -91,9 +103,8 @@ export class Solver {
       return { id, key: id, isCached: false };
     }
     const inputs = solved.map(({ id }) => id);
-    const [root = "", ...others] = solved.map((input) => input.key);
-    const content = op.kind === "copy" ? [await workshop.hash(op, inputs.slice(1), signal)] : others;
-    const key = digestOfOp(op, [root, ...content]);
+    const content = await contentOf(vertex, solved, (copy, ids) => workshop.hash(copy, ids, signal));
+    const key = keyOfOp(op, [solved[0]?.key ?? "", ...content]);
     const found = (id: string, isCached: boolean): Solved => {
       workshop.keep(id);
       return { id, key, isCached };
@@ -102,28 +113,69 @@ export class Solver {
       const cached = noCache ? undefined : this.#cache.find(key);
       if (cached !== undefined) return found(cached, true);
       const other = noCache ? undefined : this.#underway.get(key);
-      if (other === undefined) break;
-      const id = await other.catch(() => undefined); // then it is for us to try
-      signal.throwIfAborted();
-      if (id !== undefined) return found(id, true);
-    }
-    const executing = this.#execute(key, vertex, inputs, { workshop, signal });
-    this.#underway.set(key, executing);
-    try {
-      return found(await executing, false);
-    } finally {
-      if (this.#underway.get(key) === executing) this.#underway.delete(key);
+      const step = other === undefined || other.isGivenUp ? this.#begin(key, vertex, inputs, workshop) : other;
+      try {
+        return found(await step.take(workshop.listener(vertex), signal), false);
+      } catch (error) {
+        // What another build could not do for want of a secret, or of memory, this one may be able to.
+        if (step !== other || signal.aborted || (error instanceof LighterError && error.code === "invalid"))
+          throw error;
+      }
     }
   }
 
-  async #execute(
-    key: string,
-    vertex: Vertex,
-    inputs: readonly string[],
-    { workshop, signal }: Pick<SolveOptions, "workshop" | "signal">,
-  ): Promise<string> {
-    const id = await workshop.execute(vertex, inputs, signal);
-    this.#cache.add(key, { id, baseId: inputs[0]!, description: vertex.name });
-    return id;
+  #begin(key: string, vertex: Vertex, inputs: readonly string[], workshop: Workshop): SharedStep {
+    const step = new SharedStep(async (listener, signal) => {
+      try {
+        const id = await workshop.execute(vertex, inputs, listener, signal);
+        this.#cache.add(key, { id, baseId: inputs[0]!, description: vertex.name });
+        return id;
+      } finally {
+        if (this.#underway.get(key) === step) this.#underway.delete(key);
+      }
+    });
+    this.#underway.set(key, step);
+    return step;
   }
+}
+
+/** What stands for the inputs after the first: the content of what is copied or mounted, or the key of a whole root file system. */
+async function contentOf(
+  { op, inputs }: Vertex,
+  solved: readonly Solved[],
+  hash: (op: CopyOp, ids: readonly string[]) => Promise<string>,
+): Promise<string[]> {
+  const others = solved.slice(1);
+  if (op.kind === "copy")
+    return [
+      await hash(
+        op,
+        others.map(({ id }) => id),
+      ),
+    ];
+  if (op.kind !== "exec") return others.map(({ key }) => key);
+  return await Promise.all(
+    others.map(({ id, key }, index) => {
+      const mount = op.mounts.find((each) => each.type === "bind" && each.input === index + 1);
+      const isWhole = mount?.type !== "bind" || mount.source === "/";
+      if (isWhole && inputs[index + 1]!.op.kind !== "local") return key;
+      return hash(asCopy(mount?.type === "bind" ? mount.source : "/"), [id]);
+    }),
+  );
+}
+
+/** What is mounted, as what is copied. */
+function asCopy(source: string): CopyOp {
+  return {
+    ...{
+      kind: "copy",
+      instruction: "RUN",
+      destination: "/",
+      owner: undefined,
+      mode: undefined,
+      exclude: [],
+      isLink: false,
+    },
+    actions: [{ input: 1, source, isPattern: false, unpack: false, include: [] }],
+  };
 }

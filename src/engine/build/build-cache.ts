@@ -7,6 +7,7 @@ import { applyMigrations } from "../../base/migrations.ts";
 import type { StepCache } from "../../build/mod.ts";
 import type { ImageStore, SnapshotLayer } from "../../image/mod.ts";
 import { BuildHistory } from "./build-history.ts";
+import { CacheMountTable } from "./cache-mount-table.ts";
 import type { CacheRecord } from "./cache-prune.ts";
 
 interface Row {
@@ -56,6 +57,14 @@ const MIGRATIONS: readonly string[] = [
      log BLOB NOT NULL
    ) STRICT;
    CREATE TABLE moment (key TEXT PRIMARY KEY, created TEXT NOT NULL, last_used_ms INTEGER NOT NULL) STRICT;`,
+  `CREATE TABLE cache_mount (
+     directory TEXT PRIMARY KEY,
+     id TEXT NOT NULL,
+     size_bytes INTEGER NOT NULL,
+     created_ms INTEGER NOT NULL,
+     last_used_ms INTEGER NOT NULL,
+     usage_count INTEGER NOT NULL
+   ) STRICT;`,
 ];
 
 /** How long the time of an outcome is remembered that no build has had. */
@@ -91,11 +100,13 @@ export class BuildCache implements StepCache, Disposable {
   readonly #db: Database;
   readonly #images: ImageStore;
   readonly history: BuildHistory;
+  readonly cacheMounts: CacheMountTable;
 
   constructor(path: string, images: ImageStore) {
     this.#images = images;
     this.#db = openDatabase(path);
     this.history = new BuildHistory(this.#db);
+    this.cacheMounts = new CacheMountTable(this.#db);
   }
 
   [Symbol.dispose](): void {

@@ -1,5 +1,6 @@
 /** What a build is asked for. */
-import type { PlanOptions } from "../../build/mod.ts";
+import type { Duplex } from "node:stream";
+import type { Entitlement, PlanOptions } from "../../build/mod.ts";
 import type { PullEvent } from "../../image/mod.ts";
 import type { DockerHostConfig } from "../../spec/docker-api.ts";
 import type { BuildFailure, SolveStatus } from "../../spec/solve-status.ts";
@@ -12,7 +13,20 @@ interface ServedFiles {
   context(paths: readonly string[] | undefined): AsyncIterable<Uint8Array>;
 }
 
-export interface BuildRequest extends ContextRequest, Omit<PlanOptions, "resolveImage" | "platform"> {
+/** What commands get of the client, and what never is in a layer or a key. */
+export interface BuildInputs {
+  /** The secret's bytes; undefined if the client has none of that id. */
+  secret(id: string): Promise<Uint8Array | undefined>;
+  /** Connects to an agent; undefined if the client forwards none of that id. Called before the step, and once for each connection. */
+  ssh(id: string): Promise<Duplex | undefined>;
+}
+
+/** A client that gives nothing. */
+export const NO_INPUTS: BuildInputs = { secret: async () => undefined, ssh: async () => undefined };
+
+export interface BuildRequest
+  extends ContextRequest,
+    Omit<PlanOptions, "resolveImage" | "platform" | "settings" | "entitlements"> {
   /** The path of the Dockerfile. */
   dockerfile: string;
   /** In place of a context that holds the Dockerfile: both are asked for as they are needed. */
@@ -23,6 +37,10 @@ export interface BuildRequest extends ContextRequest, Omit<PlanOptions, "resolve
   noCache: boolean;
   /** The limits and other settings of steps' containers. */
   hostConfig: DockerHostConfig;
+  /** Secrets and agents of the client, if it has any. */
+  inputs?: BuildInputs;
+  /** What the Dockerfile may ask for beyond what a container may do; by default, nothing. */
+  entitlements?: ReadonlySet<Entitlement>;
   /** Makes sure that the image is in the store. */
   fetchImage: (reference: string, onEvent: (event: PullEvent) => void) => Promise<void>;
   signal: AbortSignal;

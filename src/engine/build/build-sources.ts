@@ -96,7 +96,7 @@ export class BuildSources implements Disposable {
       case "image":
         return op.reference === "scratch" ? "" : this.#roots.of(this.#roots.images.get(op.reference));
       case "files":
-        return this.#files(op.files);
+        return this.#files(op.files, op.mode);
       case "http": {
         const directory = this.#newDirectory();
         const { workers } = this.#roots.engine;
@@ -126,15 +126,18 @@ export class BuildSources implements Disposable {
     return id;
   }
 
-  #files(files: readonly { name: string; content: string }[]): string {
+  #files(files: readonly { name: string; content: string }[], mode = 0o644): string {
     const directory = this.#newDirectory();
     for (const { name, content } of files) {
       const path = join(directory, posix.join("/", name)); // nothing else is in there, so no name leads out
       mkdirSync(dirname(path), { recursive: true });
       writeFileSync(path, content);
-      chmodSync(path, 0o644);
+      chmodSync(path, mode);
     }
-    return this.#known(`files:${createHash("sha256").update(JSON.stringify(files)).digest("hex")}`, directory);
+    const digest = createHash("sha256")
+      .update(JSON.stringify([files, mode]))
+      .digest("hex");
+    return this.#known(`files:${digest}`, directory);
   }
 }
 

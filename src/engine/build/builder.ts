@@ -2,8 +2,16 @@
 import { join } from "node:path";
 import { LighterError, messageOf } from "../../base/errors.ts";
 import { log } from "../../base/log.ts";
-import { type BuildPlan, canonicalName, contextNeedOf, planBuild, Solver, stepNames } from "../../build/mod.ts";
-import { Trash } from "../../files/mod.ts";
+import {
+  type BuildPlan,
+  canonicalName,
+  contextNeedOf,
+  planBuild,
+  type Solve,
+  Solver,
+  stepNames,
+} from "../../build/mod.ts";
+import { measureTrees, Trash } from "../../files/mod.ts";
 import type { ImageStore, PullEvent } from "../../image/mod.ts";
 import type { Engine } from "../engine.ts";
 import { BuildCache } from "./build-cache.ts";
@@ -13,11 +21,13 @@ import type { BuildRequest } from "./build-request.ts";
 import { BuildSources } from "./build-sources.ts";
 import { checkBuilt } from "./build-warnings.ts";
 import { CacheHousehold } from "./cache-household.ts";
+import { CacheMounts } from "./cache-mounts.ts";
 import { CopySteps } from "./copy-step.ts";
 import { followPlan } from "./follow-plan.ts";
 import type { GcSettings } from "./gc-policy.ts";
 import { ImageChain } from "./image-chain.ts";
 import { readDockerfile, shownName } from "./read-dockerfile.ts";
+import { RunSteps, runSettings } from "./run-step.ts";
 import { StepOutput } from "./step-output.ts";
 import { StepRoots } from "./step-roots.ts";
 import { openWorkshop } from "./workshop.ts";
@@ -26,6 +36,7 @@ export class Builder implements Disposable {
   readonly #roots: StepRoots;
   readonly #cache: BuildCache;
   readonly #solver: Solver;
+  readonly #cacheMounts: CacheMounts;
   /** The contexts of running builds, and those of ended ones, which are being deleted. */
   readonly trash: Trash;
   readonly household: CacheHousehold;
@@ -35,7 +46,11 @@ export class Builder implements Disposable {
   constructor(engine: Engine, images: ImageStore, gc: GcSettings) {
     this.trash = new Trash(join(engine.paths.dataRoot, "contexts"), engine.workers);
     this.#cache = new BuildCache(join(engine.paths.dataRoot, "build.db"), images);
-    this.household = new CacheHousehold(this.#cache, engine.paths.dataRoot, gc);
+    this.#cacheMounts = new CacheMounts({
+      ...{ table: this.#cache.cacheMounts, path: join(engine.paths.dataRoot, "build-caches"), trash: this.trash },
+      measure: async (path) => (await measureTrees(engine.workers, [path]))[0] ?? 0,
+    });
+    this.household = new CacheHousehold(this.#cache, this.#cacheMounts, engine.paths.dataRoot, gc);
     this.#roots = new StepRoots(engine, images);
     this.#solver = new Solver(this.#cache);
   }
@@ -49,6 +64,7 @@ export class Builder implements Disposable {
   async recover(): Promise<void> {
     try {
       await this.#cache.tidy();
+      await this.#cacheMounts.recover();
     } catch (error) {
       log.error(`remove what builds have left: ${messageOf(error)}`);
     }
@@ -100,7 +116,8 @@ export class Builder implements Disposable {
     const steps = new Set<Promise<unknown>>();
     const progress = new BuildProgress(request.onStatus);
     const definition = { text: "", vertex: "" };
-    using held = new DisposableStack();
+    const held = new DisposableStack();
+    let solve: Solve | undefined;
     try {
       const { served, remote } = request;
       const receive = (context: AsyncIterable<Uint8Array>) =>
@@ -118,11 +135,10 @@ export class Builder implements Disposable {
         progress.warn(checkBuilt(this.#roots.images, definition.text, request, definition.vertex));
       const output = new StepOutput(request.say, progress);
       const roots = this.#roots;
-      const copies = new CopySteps(roots, sources, signal);
-      const workshop = openWorkshop({
-        ...{ roots, sources, copies, signal, steps, held, output, hostConfig: request.hostConfig },
-      });
-      const solve = this.#solver.begin({ workshop, noCache: request.noCache, signal, watcher: progress });
+      const copies = new CopySteps(roots, sources);
+      const runs = new RunSteps({ roots, sources, caches: this.#cacheMounts, request });
+      const workshop = openWorkshop({ roots, sources, copies, runs, steps, held, output });
+      solve = this.#solver.begin({ workshop, noCache: request.noCache, signal, watcher: progress });
       const { images } = roots;
       const { noCache, hasStepImages: hasSteps } = request;
       const chain = new ImageChain({ images, cache: this.#cache, noCache, hasSteps });
@@ -138,8 +154,12 @@ export class Builder implements Disposable {
       throw error;
     } finally {
       aborter.abort(new LighterError("conflict", "the build has ended"));
-      await Promise.allSettled(steps);
-      sources[Symbol.dispose]();
+      await solve?.ended();
+      // What is left is wanted by other builds, too, and may need our context.
+      void Promise.allSettled(steps).then(() => {
+        sources[Symbol.dispose]();
+        held.dispose();
+      });
     }
   }
 
@@ -161,7 +181,10 @@ export class Builder implements Disposable {
       await progress.task(name, ({ part }) => request.fetchImage(reference, showPull(part)));
       return images.get(reference).document.config;
     };
-    return await planBuild(dockerfile, { ...request, platform: { os, architecture }, resolveImage });
+    const { entitlements = new Set(), hostConfig } = request;
+    return await planBuild(dockerfile, {
+      ...{ ...request, entitlements, settings: runSettings(hostConfig), platform: { os, architecture }, resolveImage },
+    });
   }
 }
 

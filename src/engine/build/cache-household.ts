@@ -3,6 +3,7 @@ import { statfsSync } from "node:fs";
 import { messageOf } from "../../base/errors.ts";
 import { log } from "../../base/log.ts";
 import type { BuildCache } from "./build-cache.ts";
+import type { CacheMounts } from "./cache-mounts.ts";
 import { type CacheRecord, choosePruned, type PruneRules } from "./cache-prune.ts";
 import { type GcSettings, gcRules } from "./gc-policy.ts";
 
@@ -11,18 +12,20 @@ const COLLECT_INTERVAL_MS = 60_000;
 
 export class CacheHousehold {
   readonly #cache: BuildCache;
+  readonly #caches: CacheMounts;
   readonly #dataRoot: string;
   readonly #settings: GcSettings;
   #collectedMs = Number.NEGATIVE_INFINITY;
 
-  constructor(cache: BuildCache, dataRoot: string, settings: GcSettings) {
+  constructor(cache: BuildCache, caches: CacheMounts, dataRoot: string, settings: GcSettings) {
     this.#cache = cache;
+    this.#caches = caches;
     this.#dataRoot = dataRoot;
     this.#settings = settings;
   }
 
   list(): CacheRecord[] {
-    return this.#cache.records();
+    return [...this.#cache.records(), ...this.#caches.records()];
   }
 
   /** Removes what the rules say. Resolves with what has gone. */
@@ -30,8 +33,10 @@ export class CacheHousehold {
     const { bavail, bsize } = statfsSync(this.#dataRoot);
     const chosen = choosePruned(this.list(), rules, { nowMs: Date.now(), freeBytes: bavail * bsize });
     if (chosen.length === 0) return [];
-    this.#cache.forget(new Set(chosen.map(({ id }) => id)));
+    const ids = new Set(chosen.map(({ id }) => id));
+    this.#cache.forget(ids);
     await this.#cache.tidy();
+    await this.#caches.remove(ids);
     return chosen;
   }
 

@@ -11,31 +11,29 @@ type MkdirOp = Extract<Vertex["op"], { kind: "mkdir" }>;
 export class CopySteps {
   readonly #roots: StepRoots;
   readonly #sources: BuildSources;
-  readonly #signal: AbortSignal;
 
-  constructor(roots: StepRoots, sources: BuildSources, signal: AbortSignal) {
+  constructor(roots: StepRoots, sources: BuildSources) {
     this.#roots = roots;
     this.#sources = sources;
-    this.#signal = signal;
   }
 
-  hash(op: CopyOp, sourceIds: readonly string[]): Promise<string> {
-    return this.#workers.run(hashSourcesJob, this.#inputs(op, ["", ...sourceIds]), { signal: this.#signal });
+  hash(op: CopyOp, sourceIds: readonly string[], signal: AbortSignal): Promise<string> {
+    return this.#workers.run(hashSourcesJob, this.#inputs(op, ["", ...sourceIds]), { signal });
   }
 
   /** Copies onto the first input. Resolves with the id of the new root file system. */
-  async copy(op: CopyOp, inputs: readonly string[]): Promise<string> {
+  async copy(op: CopyOp, inputs: readonly string[], signal: AbortSignal): Promise<string> {
     const [root = ""] = inputs;
     const argument = { ...this.#inputs(op, inputs), owner: this.#ownerOf(op.owner, root) };
     return await this.#roots.addLayer(root, async ({ path, upper }) => {
-      await this.#workers.run(copySourcesJob, { ...argument, upper, workPath: path }, { signal: this.#signal });
+      await this.#workers.run(copySourcesJob, { ...argument, upper, workPath: path }, { signal });
     });
   }
 
-  async makeDirectory({ path }: MkdirOp, root: string): Promise<string> {
+  async makeDirectory({ path }: MkdirOp, root: string, signal: AbortSignal): Promise<string> {
     const layers = this.#sources.layersOf(root);
     return await this.#roots.addLayer(root, async ({ upper }) => {
-      await this.#workers.run(makeDirectoryInJob, { path, layers, upper }, { signal: this.#signal });
+      await this.#workers.run(makeDirectoryInJob, { path, layers, upper }, { signal });
     });
   }
 

@@ -1,44 +1,98 @@
 /** Executes RUN. */
 import { shortId } from "../../base/ids.ts";
-import type { Vertex } from "../../build/mod.ts";
+import type { ExecOp, RunSettings, StepListener } from "../../build/mod.ts";
+import type { StartRequest } from "../../runtime/mod.ts";
 import type { DockerHostConfig } from "../../spec/docker-api.ts";
-import type { Engine } from "../engine.ts";
 import { FrameReader } from "../process/frame-reader.ts";
+import { type BuildRequest, NO_INPUTS } from "./build-request.ts";
+import type { BuildSources } from "./build-sources.ts";
+import type { CacheMounts } from "./cache-mounts.ts";
+import { findStubs, removeStubs } from "./mount-stubs.ts";
 import { StepFailed } from "./step-failed.ts";
-import type { StepBody, StepRoot } from "./step-roots.ts";
+import { StepMounts } from "./step-mounts.ts";
+import type { StepBody, StepRoot, StepRoots } from "./step-roots.ts";
 
-type ExecOp = Extract<Vertex["op"], { kind: "exec" }>;
-
-/** The settings of the process that executes the command. */
-export function bodyOfRun({ args, env, cwd, user, network }: ExecOp, hostConfig: DockerHostConfig): StepBody {
-  const NetworkMode = network === "default" ? (hostConfig.NetworkMode ?? "default") : network;
-  const HostConfig = { ...hostConfig, NetworkMode, LogConfig: { Type: "none" } };
-  return { Cmd: args, Entrypoint: [], Env: env, WorkingDir: cwd, User: user, HostConfig };
+interface RunStepsOptions {
+  roots: StepRoots;
+  sources: BuildSources;
+  caches: CacheMounts;
+  request: Pick<BuildRequest, "hostConfig" | "inputs">;
 }
 
-interface RunOptions {
-  /** Receives what the classic builder says of the container. */
-  onNote: (text: string) => void;
-  /** Receives what the command prints; the stream is 1 or 2. */
-  onOutput: (stream: number, bytes: Buffer) => void;
+interface RunOptions extends StepListener {
   signal: AbortSignal;
 }
 
 const OUTPUT = { stdin: false, stdout: true, stderr: true, closeStdinOnEnd: false, headers: true };
 
-export async function runStep(
-  { guests }: Engine,
-  step: StepRoot,
-  { args }: ExecOp,
-  { onNote, onOutput, signal }: RunOptions,
-): Promise<void> {
-  const id = shortId(step.record.id);
-  onNote(` ---> Running in ${id}\n`);
-  const frames = new FrameReader();
-  const exitCode = await guests.run({ ...step, attach: [OUTPUT], signal }, async ({ attached: [socket] }) => {
-    for await (const chunk of socket!)
-      for (const { stream, payload } of frames.pieces(chunk)) onOutput(stream, payload);
-  });
-  if (exitCode !== 0) throw new StepFailed(exitCode, args.join(" "));
-  onNote(` ---> Removed intermediate container ${id}\n`);
+export class RunSteps {
+  readonly #options: RunStepsOptions;
+
+  constructor(options: RunStepsOptions) {
+    this.#options = options;
+  }
+
+  /** Runs a command over the first input. Resolves with the id of the new root file system. */
+  async run(op: ExecOp, inputs: readonly string[], options: RunOptions): Promise<string> {
+    const { roots, request } = this.#options;
+    const [root = ""] = inputs;
+    return await roots.change(root, bodyOf(op, request.hostConfig), async (step) => {
+      const layers = roots.images.layersOf(root).lowerDirs;
+      const parts = { ...this.#options, inputs: request.inputs ?? NO_INPUTS, signal: options.signal };
+      await using mounts = await StepMounts.prepare(op, inputs, parts);
+      const stubs = findStubs(
+        layers,
+        mounts.mounts.map(({ destination }) => destination),
+      );
+      await this.#execute(step, op, mounts, options);
+      removeStubs(step.paths.upper, layers, stubs);
+    });
+  }
+
+  async #execute(step: StepRoot, { args }: ExecOp, mounts: StepMounts, options: RunOptions): Promise<void> {
+    const { onNote, onOutput, signal } = options;
+    const { guests } = this.#options.roots.engine;
+    const id = shortId(step.record.id);
+    onNote(` ---> Running in ${id}\n`);
+    const frames = new FrameReader();
+    const change = (request: StartRequest) => withMounts(request, mounts);
+    const exitCode = await guests.run({ ...step, attach: [OUTPUT], change, signal }, async ({ attached: [socket] }) => {
+      for await (const chunk of socket!)
+        for (const { stream, payload } of frames.pieces(chunk)) onOutput(stream, payload);
+    });
+    if (exitCode !== 0) throw new StepFailed(exitCode, args.join(" "));
+    onNote(` ---> Removed intermediate container ${id}\n`);
+  }
+}
+
+/** The part of the settings that is part of what a command is: caches know commands by it. */
+export function runSettings({ ExtraHosts, Ulimits, CgroupParent, ShmSize }: DockerHostConfig): RunSettings {
+  return {
+    extraHosts: (ExtraHosts ?? []).map((text) => {
+      const [, host = text, ip = ""] = /^([^:=]*)[:=](.*)$/s.exec(text) ?? [];
+      return { host, ip };
+    }),
+    ulimits: (Ulimits ?? []).map(({ Name, Soft, Hard }) => ({ name: Name ?? "", soft: Soft ?? 0, hard: Hard ?? 0 })),
+    cgroupParent: CgroupParent ?? "",
+    shmBytes: ShmSize ?? 0,
+  };
+}
+
+/** The settings of the process that executes the command. */
+function bodyOf(op: ExecOp, hostConfig: DockerHostConfig): StepBody {
+  const { args, env, proxyEnv, cwd, user, network, security } = op;
+  const NetworkMode = network === "default" ? (hostConfig.NetworkMode ?? "default") : network;
+  const insecure = security === "insecure" ? { Privileged: true } : {};
+  const HostConfig = { ...hostConfig, ...insecure, NetworkMode, LogConfig: { Type: "none" } };
+  return { Cmd: args, Entrypoint: [], Env: [...proxyEnv, ...env], WorkingDir: cwd, User: user, HostConfig };
+}
+
+function withMounts(request: StartRequest, { mounts, filesystems, env }: StepMounts): StartRequest {
+  const { config } = request;
+  const process = config.process && { ...config.process, env: [...(config.process.env ?? []), ...env] };
+  return {
+    ...request,
+    config: { ...config, ...(process && { process }), mounts: [...(config.mounts ?? []), ...mounts] },
+    filesystems,
+  };
 }

@@ -1,10 +1,9 @@
 /** Does the work of one build for the solver. */
 import { LighterError } from "../../base/errors.ts";
-import type { Vertex, Workshop } from "../../build/mod.ts";
-import type { DockerHostConfig } from "../../spec/docker-api.ts";
+import type { StepListener, Vertex, Workshop } from "../../build/mod.ts";
 import type { BuildSources } from "./build-sources.ts";
 import type { CopySteps } from "./copy-step.ts";
-import { bodyOfRun, runStep } from "./run-step.ts";
+import type { RunSteps } from "./run-step.ts";
 import type { StepOutput } from "./step-output.ts";
 import type { StepRoots } from "./step-roots.ts";
 
@@ -12,9 +11,8 @@ interface WorkshopOptions {
   roots: StepRoots;
   sources: BuildSources;
   copies: CopySteps;
-  hostConfig: DockerHostConfig;
+  runs: RunSteps;
   output: StepOutput;
-  signal: AbortSignal;
   /** The steps under way, until they have ended. */
   steps: Set<Promise<unknown>>;
   /** The root file systems that the build needs, until it has ended. */
@@ -22,7 +20,7 @@ interface WorkshopOptions {
 }
 
 export function openWorkshop(options: WorkshopOptions): Workshop {
-  const { roots, sources, copies, steps, held } = options;
+  const { roots, sources, copies, output, steps, held } = options;
   const { images } = roots;
   const tracked = <T>(step: Promise<T>): Promise<T> => {
     const ended = step.catch(() => {}).finally(() => steps.delete(ended)); // the solver hears of it
@@ -36,9 +34,10 @@ export function openWorkshop(options: WorkshopOptions): Workshop {
       if (op.kind === "image") keep(id);
       return id;
     },
-    hash: (op, sourceIds) => tracked(copies.hash(op, sourceIds)),
-    execute: async (vertex, inputs) => {
-      const id = await tracked(execute(vertex, inputs, options));
+    hash: (op, sourceIds, signal) => tracked(copies.hash(op, sourceIds, signal)),
+    listener: (vertex) => output.of(vertex),
+    execute: async (vertex, inputs, listener, signal) => {
+      const id = await tracked(execute(vertex, inputs, options, listener, signal));
       void tracked(images.measureSnapshot(id));
       return id;
     },
@@ -46,18 +45,16 @@ export function openWorkshop(options: WorkshopOptions): Workshop {
   };
 }
 
-async function execute(
+function execute(
   vertex: Vertex,
   inputs: readonly string[],
-  { roots, copies, hostConfig, output, signal }: WorkshopOptions,
+  { copies, runs }: WorkshopOptions,
+  listener: StepListener,
+  signal: AbortSignal,
 ): Promise<string> {
   const { op } = vertex;
-  const [root = ""] = inputs;
-  if (op.kind === "copy") return await copies.copy(op, inputs);
-  if (op.kind === "mkdir") return await copies.makeDirectory(op, root);
-  if (op.kind !== "exec") throw new LighterError("internal", `no step: ${op.kind}`);
-  return await roots.change(root, bodyOfRun(op, hostConfig), async (step) => {
-    await runStep(roots.engine, step, op, { ...output.of(vertex), signal });
-    signal.throwIfAborted();
-  });
+  if (op.kind === "copy") return copies.copy(op, inputs, signal);
+  if (op.kind === "mkdir") return copies.makeDirectory(op, inputs[0] ?? "", signal);
+  if (op.kind === "exec") return runs.run(op, inputs, { ...listener, signal });
+  throw new LighterError("internal", `no step: ${op.kind}`);
 }

@@ -18,11 +18,16 @@ export interface WritableLayer {
  * Plans one overlay mount, whose options go to mount(2) as one string. `lowerDirs` are the image's layers, topmost first.
  * @throws LighterError ("not-supported") if the options exceed the page that mount(2) takes.
  */
-export function planImageMounts(
-  image: string,
+export function planImageMounts(image: string, lowerDirs: readonly string[], writable: WritableLayer): OciMount[] {
+  return [{ destination: "/", ...planLayersMount(`image "${image}"`, lowerDirs, writable) }];
+}
+
+/** Plans an overlay mount of what `what` says. @throws as `planImageMounts` */
+export function planLayersMount(
+  what: string,
   lowerDirs: readonly string[],
   { upperPath, workPath, basePath, isVolatile = false }: WritableLayer,
-): OciMount[] {
+): Omit<OciMount, "destination"> {
   const lower = basePath === undefined ? lowerDirs : [...lowerDirs, basePath];
   const paths = [`lowerdir=${lower.join(":")}`, `upperdir=${upperPath}`, `workdir=${workPath}`];
   const options = [...paths, ...planOverlayOptions(), ...(isVolatile ? ["volatile"] : [])];
@@ -30,8 +35,8 @@ export function planImageMounts(
   if (byteCount > MOUNT_DATA_MAX_BYTES)
     throw new LighterError(
       "not-supported",
-      `image "${image}" has ${lowerDirs.length} layers: overlay's mount options need ${byteCount} bytes, above the limit of ${MOUNT_DATA_MAX_BYTES}`,
+      `${what} has ${lowerDirs.length} layers: overlay's mount options need ${byteCount} bytes, above the limit of ${MOUNT_DATA_MAX_BYTES}`,
       { hint: "use a data directory with a shorter path" },
     );
-  return [{ destination: "/", type: "overlay", source: "overlay", options }];
+  return { type: "overlay", source: "overlay", options };
 }

@@ -150,6 +150,31 @@ export function resolve(layerPaths: readonly string[], path: BytePath, followLas
   }
 }
 
+/**
+ * The path without symlinks that a file made at `path` would have: links in it are followed as far as it exists, and what does not
+ * exist is as written.
+ */
+export function resolveInLayers(layerPaths: readonly string[], path: string): string {
+  const todo = path.split("/").reverse();
+  const done: string[] = [];
+  let symlinkCount = 0;
+  while (todo.length > 0) {
+    const component = todo.pop()!;
+    if (component === "..") done.pop();
+    if (["", ".", ".."].includes(component)) continue;
+    const found = resolve(layerPaths, bytePath(`/${[...done, component].join("/")}`), false);
+    const target = found?.stat.isSymbolicLink() ? readlinkFd(found.fds[0]!) : undefined;
+    closeAll(found?.fds ?? []);
+    if (target === undefined || ++symlinkCount > SYMLINKS_MAX) {
+      done.push(component);
+      continue;
+    }
+    if (target.startsWith("/")) done.length = 0;
+    todo.push(...Buffer.from(target, "latin1").toString("utf8").split("/").reverse());
+  }
+  return `/${done.join("/")}`;
+}
+
 /** The attributes of `path` in the merged view, without following a symlink; undefined if it does not exist. */
 export function statInLayers(layerPaths: readonly string[], path: BytePath): Stats | undefined {
   const found = resolve(layerPaths, path, false);

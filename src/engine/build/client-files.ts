@@ -64,7 +64,7 @@ export class ClientFiles implements AsyncDisposable {
 
   async #forward(id: string, socket: Socket): Promise<void> {
     this.#connections.add(socket);
-    const agent = await this.#inputs.ssh(id).catch(() => undefined);
+    const agent = await this.#inputs.ssh(id).catch(() => undefined); // an agent that has gone is none
     if (agent === undefined) {
       this.#connections.delete(socket);
       socket.destroy();

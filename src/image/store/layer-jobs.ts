@@ -204,12 +204,18 @@ export class LayerJobs implements AsyncDisposable {
       : this.#readers.runWith<"archive">(source, { kind: "archive", ...job, ...formOf(source) }, { onEntry });
   }
 
+  /** Makes the tar of a layer whose directory is there already. @throws as `takeArchive`. */
+  pack(source: TreeChanges, ingestPath: string): Promise<TakenFile> {
+    return this.#makeFrom({ kind: "tree", ...source }, ingestPath);
+  }
+
+  #makeFrom(source: MakeJob["source"], ingestPath: string): Promise<TakenFile> {
+    return this.#workers.run<"make">(async () => ({ kind: "make", ingestPath, source }));
+  }
+
   /** Makes a layer. @throws as `takeArchive`. */
   make(source: Input | TreeChanges, ingestPath: string): Promise<TakenFile> {
-    if ("upperPath" in source) {
-      const job: MakeJob = { kind: "make", ingestPath, source: { kind: "changes", ...source } };
-      return this.#workers.run<"make">(async () => job);
-    }
+    if ("upperPath" in source) return this.#makeFrom({ kind: "changes", ...source }, ingestPath);
     return this.#readers.runWith<"make">(source, {
       kind: "make",
       ingestPath,

@@ -41,7 +41,7 @@ export class SnapshotPacker {
     const ingestPath = await blobs.createIngest();
     try {
       const source = { upperPath: layers.directoryPath(layer.directory), includeRoot: layer.root !== undefined };
-      const [made] = await Promise.all([jobs.make(source, ingestPath), this.measure([layer])]);
+      const [made] = await Promise.all([jobs.pack(source, ingestPath), this.measure([layer])]);
       await change(() => this.#adopt(layer, ingested(made, ingestPath)));
     } finally {
       await blobs.removeIngest(ingestPath);

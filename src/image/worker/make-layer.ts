@@ -1,7 +1,9 @@
 /** Makes the new layer of an image that is made here. */
+import { join } from "node:path";
 import type { BodyForm } from "../../files/mod.ts";
 import { decompressStream } from "../tar/compression.ts";
 import { writeTreeTar } from "../tar/tree-tar.ts";
+import { HashedFile } from "./hashed-file.ts";
 import { beat } from "./heartbeat.ts";
 import type { MakeJob, TakenFile } from "./protocol.ts";
 import { takeFile } from "./take-file.ts";
@@ -27,9 +29,20 @@ export async function makeLayer(
       throw error;
     }
   })();
-  const taken = await takeFile(guarded, { ingestPath, number: 0 });
+  const taken = await (source.kind === "tree" ? writeFile : takeFile)(guarded, { ingestPath, number: 0 });
   if (failure !== undefined) throw (failure as { error: unknown }).error; // the source is broken, not the layer
   return taken;
+}
+
+/** Stores the bytes of a layer whose directory is there already. */
+async function writeFile(
+  chunks: AsyncIterable<Uint8Array>,
+  { ingestPath, number }: { ingestPath: string; number: number },
+): Promise<TakenFile> {
+  const fileName = `${number}`;
+  using file = new HashedFile(join(ingestPath, fileName));
+  for await (const chunk of chunks) file.write(chunk);
+  return { fileName, ...file.finish() };
 }
 
 const EMPTY_TAR = Buffer.alloc(1024);

@@ -25,7 +25,7 @@ import type { Compression } from "../tar/compression.ts";
 import type { LayerTotals } from "../tar/unpack.ts";
 
 /** Both ends are the same executable, but it may have been replaced since the daemon began. */
-const PROTOCOL_VERSION = 3;
+const PROTOCOL_VERSION = 4;
 
 /** The place of a layer's compressed bytes. */
 type LayerSource =
@@ -85,7 +85,8 @@ export interface ArchiveJob {
 export interface MakeJob {
   kind: "make";
   ingestPath: string;
-  source: { kind: "input"; form?: BodyForm } | { kind: "changes"; upperPath: string; includeRoot: boolean };
+  /** "tree": the changes stay where they are, as the layer's directory, and no other one is made. */
+  source: { kind: "input"; form?: BodyForm } | { kind: "changes" | "tree"; upperPath: string; includeRoot: boolean };
 }
 
 export type WorkerJob = LayerJob | CompressJob | InheritJob | ArchiveJob | MakeJob;

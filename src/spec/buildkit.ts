@@ -191,3 +191,8 @@ export const returnType = new MessageType({ result: message(1, resultType), erro
 /** Source: moby/buildkit session/auth/auth.proto. */
 export const credentialsRequestType = new MessageType({ host: string(1) });
 export const credentialsType = new MessageType({ username: string(1), secret: string(2) });
+
+/** Source: moby/buildkit session/secrets/secrets.proto, session/sshforward/ssh.proto. */
+export const secretRequestType = new MessageType({ id: string(1) });
+export const secretType = new MessageType({ data: bytes(1) });
+export const agentRequestType = new MessageType({ id: string(1) });

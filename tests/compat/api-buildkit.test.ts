@@ -2,7 +2,16 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -155,6 +164,50 @@ stock("failures have the Dockerfile's lines, and the client's exit code", async 
   const refused = await build(contextOf({ Dockerfile: "FROM tools:1\n" }), "--platform", "linux/s390x");
   expect(refused.stderr).toContain("building with platform=linux/s390x is not supported yet");
 });
+
+stock("a command gets the client's secrets, which are in no layer", async () => {
+  const context = contextOf({
+    Dockerfile:
+      "FROM tools:1\nRUN --mount=type=secret,id=s,required --mount=type=secret,id=none cat /run/secrets/s; ls /run/secrets\n",
+  });
+  writeFileSync(join(directory, "secret"), "do not tell\n");
+  const refused = await build(context);
+  expect(refused.stderr).toContain("ERROR: failed to solve: secret s: not found");
+  const built = await build(context, "-t", "secret:1", "--secret", `id=s,src=${join(directory, "secret")}`);
+  expect(built.stderr).toMatch(/#\d+ [\d.]+ do not tell\n#\d+ [\d.]+ s\n/);
+  expect(await outputOf("secret:1", "ls", "/")).not.toContain("run");
+});
+
+const noAgent = whyNot ?? missing("ssh-agent", "ssh-add", "ssh-keygen");
+testIf(noAgent === undefined, noAgent ?? "")(
+  "a command talks to the client's ssh agent, and more than once",
+  async () => {
+    const context = contextOf({
+      Dockerfile: "FROM tools:1\nCOPY root /\nRUN --mount=type=ssh /ssh-add -l && /ssh-add -L && ls /run/buildkit\n",
+    });
+    const program = Bun.which("ssh-add")!;
+    const libraries = spawnSync("ldd", [program]).stdout.toString().match(/\/\S+/g) ?? [];
+    for (const [from, to] of [[program, "/ssh-add"], ...libraries.map((path) => [path, path])] as [string, string][]) {
+      mkdirSync(dirname(join(context, "root", to)), { recursive: true });
+      copyFileSync(from, join(context, "root", to));
+    }
+    const key = join(directory, "key");
+    spawnSync("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", key]);
+    const socket = join(directory, "agent");
+    const agent = Bun.spawn(["ssh-agent", "-D", "-a", socket], { stdout: "ignore" });
+    try {
+      await until(() => existsSync(socket), "the agent listens");
+      spawnSync("ssh-add", ["-q", key], { env: { ...process.env, SSH_AUTH_SOCK: socket } });
+      const built = await build(context, "--no-cache", "--ssh", `default=${socket}`);
+      expect(built).toMatchObject({ code: 0 });
+      expect(built.stderr).toContain(readFileSync(`${key}.pub`, "latin1").split(" ")[1]!);
+      expect(built.stderr).toContain("ssh_agent.0");
+    } finally {
+      agent.kill();
+      await agent.exited;
+    }
+  },
+);
 
 stock("the cache is listed and pruned by filters", async () => {
   await build(contextOf({ Dockerfile: "FROM tools:1\nRUN echo to be pruned > /x\n" }));

@@ -19,8 +19,7 @@ interface FrontendOptions {
 }
 
 /** Options that change nothing here: clients send them always, or they are advice. */
-const IGNORED =
-  /^(hostname|requestid|source|cmdline|context(dir|key)?|dockerfilekey|cache-(imports|from)|frontend\.caps)$/;
+const IGNORED = /^(hostname|source|cmdline|context(dir|key)?|dockerfilekey|cache-(imports|from)|frontend\.caps)$/;
 
 /** @throws LighterError "not-supported" for an option that this daemon does not know, "invalid" for a malformed one */
 export function parseFrontendOptions(options: Options): FrontendOptions {

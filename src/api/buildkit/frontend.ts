@@ -10,6 +10,7 @@ import type { Daemon } from "../daemon/daemon-state.ts";
 import { parseFrontendOptions } from "./frontend-options.ts";
 import type { Job } from "./jobs.ts";
 import { credentialsFor, readFiles, treeOf, uploadOf } from "./session-files.ts";
+import { inputsOf } from "./session-inputs.ts";
 import type { Session } from "./sessions.ts";
 import { statusMessage } from "./status-message.ts";
 
@@ -41,6 +42,7 @@ export async function buildDockerfile(daemon: Daemon, { job, options, signal }: 
       ...{ dockerfile: filename, tags, signal },
       fetchImage: (name: string, onEvent: (event: PullEvent) => void) =>
         fetchImage(daemon, name, { ...transfer, onEvent }),
+      inputs: inputsOf(session, signal),
       say: () => {},
       hasStepImages: false,
       wantsWarnings: true,

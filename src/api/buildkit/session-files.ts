@@ -1,6 +1,7 @@
 /** What a client's session serves to its build: directories, what it was given on standard input, and credentials. */
 import { LighterError } from "../../base/errors.ts";
 import { receiveTree, TarReader } from "../../engine/mod.ts";
+import { Outbox } from "../../grpc/outbox.ts";
 import { credentialsRequestType, credentialsType, pieceType } from "../../spec/buildkit.ts";
 import { type AuthConfig, DOCKER_HUB, DOCKER_HUB_HOST } from "../../spec/registry-auth.ts";
 import type { Session } from "./sessions.ts";
@@ -84,31 +85,4 @@ export async function credentialsFor(session: Session, domain: string, signal: A
   const { username, secret } = credentialsType.decode(answer);
   if (secret === "") return {};
   return username === "" ? { identitytoken: secret } : { username, password: secret };
-}
-
-/** Messages to send, as they come. */
-class Outbox implements AsyncIterable<Uint8Array> {
-  readonly #waiting: Uint8Array[] = [];
-  #changed = Promise.withResolvers<void>();
-  #isClosed = false;
-
-  send(message: Uint8Array): void {
-    this.#waiting.push(message);
-    this.#changed.resolve();
-  }
-
-  close(): void {
-    this.#isClosed = true;
-    this.#changed.resolve();
-  }
-
-  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array> {
-    while (true) {
-      yield* this.#waiting.splice(0);
-      if (this.#waiting.length > 0) continue;
-      if (this.#isClosed) return;
-      this.#changed = Promise.withResolvers();
-      await this.#changed.promise;
-    }
-  }
 }

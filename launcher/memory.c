@@ -173,6 +173,10 @@ void put_swaps(struct out *out)
 	if (read_source(HOST_MEMINFO, host, sizeof(host)) < 0)
 		return;
 	memory = measure(host);
+	if (!memory.swap_limited && read_source(HOST_SWAPS, host, sizeof(host)) > 0) {
+		put(out, "%s", host);
+		return;
+	}
 	put(out, "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n");
 	if (memory.swap_total > 0)
 		put(out, "%-40s%s\t\t%llu\t\t%llu\t\t0\n", "none", "virtual",

@@ -25,6 +25,7 @@ static const struct {
 	const char *name;
 } sources[SOURCES] = {
 	[HOST_MEMINFO] = { HOST, OWN, "/proc/meminfo" },
+	[HOST_SWAPS] = { HOST, OWN, "/proc/swaps" },
 	[HOST_DISKSTATS] = { HOST, OWN, "/proc/diskstats" },
 	[HOST_ONLINE] = { HOST, OWN, "/sys/devices/system/cpu/online" },
 	[MEMORY_CURRENT] = { MEMORY, OWN, "memory.current" },

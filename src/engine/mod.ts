@@ -57,6 +57,7 @@ export type { BuildInputs, BuildRequest } from "./build/build-request.ts";
 
 export { compileCacheFilters } from "./build/cache-filters.ts";
 export { type CacheRecord, NO_RULES, type PruneRules } from "./build/cache-prune.ts";
+export { type BuildOutput, checkOutput, type OutputTargets } from "./build/export-build.ts";
 export { DEFAULT_GC, type GcSettings } from "./build/gc-policy.ts";
 export { receiveTree } from "./build/receive-tree.ts";
 export { StepFailed } from "./build/step-failed.ts";

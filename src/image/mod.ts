@@ -8,7 +8,7 @@ export {
   type NewImage,
   type SnapshotImage,
 } from "./archive/make-image.ts";
-export { saveImages } from "./archive/save.ts";
+export { saveImages, writeImageArchive } from "./archive/save.ts";
 export type { ImageSource, LoadProgress } from "./archive/stage-archive.ts";
 export {
   ContentHash,

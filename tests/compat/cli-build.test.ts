@@ -1,11 +1,13 @@
 /** `lighter build` against our daemon, with real steps. */
 import { afterAll, beforeAll, expect } from "bun:test";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { TestDaemon } from "../support/daemon.ts";
 import { until } from "../support/eventually.ts";
 import { rawTar } from "../support/image-tar.ts";
+import { readTar } from "../support/read-tar.ts";
 import { TerminalSession } from "../support/terminal.ts";
 import { buildTest, canBuild, loadTools } from "../support/tools-image.ts";
 import { lighterCommand, type Outcome, type RunOptions, runProgram } from "./cli-support.ts";
@@ -290,4 +292,85 @@ buildTest("a build is cancelled by the id that its client has given it", async (
   }, "the build is cancelled");
   expect((await building).text).toContain("context canceled");
   expect((await daemon.request("POST", "/build/cancel")).json.message).toBe("build ID not provided");
+});
+
+buildTest("what is built goes to a directory, to a tar, or to an archive of an image", async () => {
+  const context = directory({
+    Dockerfile: "FROM scratch\nCOPY a links /dir/\n",
+    a: "of a\n",
+    "links/link": "-> a",
+  });
+  const [out, tar, oci, docker] = ["out", "out.tar", "oci.tar", "docker.tar"].map((name) => join(folder, name));
+  const local = await lighter(["build", "-o", out!, context]);
+  expect(local.code, local.stderr).toBe(0);
+  expect(local.stderr).toMatch(/^#\d+ exporting to client directory\n#\d+ copying files \S+kB done$/m);
+  expect(readFileSync(join(out!, "dir/link"), "utf8")).toBe("of a\n");
+  expect(readlinkSync(join(out!, "dir/link"))).toBe("a");
+  const many = [
+    "-o",
+    `type=tar,dest=${tar}`,
+    "-o",
+    `type=oci,dest=${oci},name=named:1`,
+    "-o",
+    `type=docker,dest=${docker}`,
+  ];
+  const written = await lighter(["build", "-t", "archived:1", ...many, context]);
+  expect(written.code, written.stderr).toBe(0);
+  const pathsIn = (bytes: Buffer) => readTar(bytes).map(({ path }) => `${path}`);
+  const paths = (path: string) => pathsIn(readFileSync(path));
+  expect(paths(tar!)).toEqual(["dir/", "dir/a", "dir/link"]);
+  expect(paths(oci!)).toContain("oci-layout");
+  expect(paths(oci!)).not.toContain("manifest.json");
+  expect(paths(docker!)).toContain("manifest.json");
+  // The image itself was asked for by nobody.
+  expect((await daemon.request("GET", "/images/archived:1/json")).status).toBe(404);
+  const loaded = await lighter(["load", "-i", docker!]);
+  expect(loaded.stdout).toContain("Loaded image: archived:1");
+  const stdout = await lighter(["build", "-q", "-o", "-", context]);
+  expect(pathsIn(Buffer.from(stdout.stdout))).toContain("dir/a");
+});
+
+buildTest("an output that cannot be written fails the build, and one that is not known is refused", async () => {
+  const context = directory({ Dockerfile: "FROM scratch\nCOPY Dockerfile /\n", file: "" });
+  const unwritable = await lighter(["build", "-o", `type=tar,dest=${join(folder, "none/x.tar")}`, context]);
+  expect(unwritable.code).toBe(1);
+  expect(unwritable.stderr).toContain(`write ${join(folder, "none/x.tar")}: no such file or directory`);
+  const below = await lighter(["build", "-o", join(context, "file/below"), context]);
+  expect(below).toMatchObject({ code: 1, stderr: expect.stringContaining("mkdir") });
+  expect((await lighter(["build", "-o", "type=x,dest=y", context])).stderr).toContain(
+    'exporter "x" could not be found',
+  );
+  expect((await lighter(["build", "-o", "type=image,x=y", context])).stderr).toContain(
+    `exporter "image": the option "x" is not supported yet`,
+  );
+});
+
+buildTest("a step gets secrets and agents of this machine, and no layer has them", async () => {
+  const words = "FROM tools:1\nRUN --mount=type=secret,id=file --mount=type=secret,id=variable,env=FROM_ENV";
+  const context = directory({
+    Dockerfile: `${words} cat /run/secrets/file; echo "$FROM_ENV"\n`,
+    secret: "of-the-file\n",
+  });
+  const flags = ["--secret", `id=file,src=${join(context, "secret")}`, "--secret", "id=variable,env=OWN"];
+  const options = { env: { OWN: "of-the-environment" } };
+  const built = await lighter(["build", "-t", "secret:1", ...flags, context], options);
+  expect(built.code, built.stderr).toBe(0);
+  expect(built.stderr).toMatch(/^#\d+ \d\.\d{3} of-the-file\n#\d+ \d\.\d{3} of-the-environment$/m);
+  const { json } = await daemon.request("GET", "/images/secret:1/history");
+  expect(JSON.stringify(json)).not.toContain("of-the-");
+  expect(daemon.log).not.toContain("of-the-");
+  const missing = await lighter(["build", "--no-cache", "--secret", `id=file,src=${folder}/none`, context], options);
+  expect(missing.stderr).toContain(`secret file: open ${folder}/none: no such file or directory`);
+  expect((await lighter(["build", "--no-cache", context])).stderr).toContain("can't open '/run/secrets/file'");
+
+  const socketPath = join(folder, "agent.sock");
+  const agent = createServer((socket) => socket.on("data", (bytes) => socket.end(`agent has ${bytes}`)));
+  await new Promise<void>((resolve) => agent.listen(socketPath, resolve));
+  try {
+    const Dockerfile = "FROM tools:1\nRUN --mount=type=ssh test -S $SSH_AUTH_SOCK && echo it is there\n";
+    const ssh = await lighter(["build", "--ssh", `default=${socketPath}`, directory({ Dockerfile })]);
+    expect(ssh.stderr).toContain("it is there");
+  } finally {
+    agent.close();
+  }
 });

@@ -53,6 +53,7 @@ export class ApiServer extends ApiClient implements AsyncDisposable {
         ...this.#opened,
         settings: DEFAULT_SETTINGS,
         metrics: new Metrics(),
+        clientSessions: new Map(),
         buildkit: { jobs: new Jobs(), sessions: new Sessions() },
       },
       new Router(routes),

@@ -11,18 +11,24 @@ import { BUILD_FAILURE_ID, BUILD_RESULT_ID, SOLVE_STATUS_ID, SOLVE_STATUS_TYPE }
 import type { Query } from "../http/query.ts";
 import type { AnswerCall } from "../http/router.ts";
 import { failureOf, ProgressStream } from "../streams/progress-stream.ts";
+import { findSession } from "./client-session.ts";
 import { fetchImage } from "./fetch-image.ts";
+import { outputsOf, targetsOf } from "./outputs.ts";
 
 /** POST /build */
 export async function build(call: AnswerCall): Promise<void> {
   const { daemon, query, request, response } = call;
-  refuseUnknown(query);
+  const hasStatus = request.headers.accept === SOLVE_STATUS_TYPE;
+  refuseUnknown(query, hasStatus);
+  const sessionId = hasStatus ? query.text("session") : undefined;
   const stream = new ProgressStream(response);
   const tags = query.all("t").map((name) => familiarReference(withDefaultTag(parseReference(name))));
   const options = {
     dockerfile: query.text("dockerfile") || "Dockerfile",
     remote: query.text("remote") || undefined,
     id: query.text("buildid"),
+    outputs: outputsOf(query),
+    ...(sessionId === undefined ? {} : { inputs: findSession(daemon.clientSessions, sessionId) }),
     target: query.text("target") ?? "",
     buildArgs: new Map(Object.entries(mapOf(query, "buildargs"))),
     labels: mapOf(query, "labels"),
@@ -32,7 +38,6 @@ export async function build(call: AnswerCall): Promise<void> {
     hostConfig: hostConfigOf(query),
   };
   const quiet = query.boolean("q");
-  const hasStatus = request.headers.accept === SOLVE_STATUS_TYPE;
   const transfer = {
     isPull: query.boolean("pull"),
     credentialsFor: (domain: string) => credentialsFor(request, domain),
@@ -50,7 +55,8 @@ export async function build(call: AnswerCall): Promise<void> {
   const work = async () => {
     try {
       const { signal } = stream;
-      const id = await daemon.builder.build({ ...options, tags, context: request, signal, ...listeners });
+      const targets = targetsOf(daemon, { ...transfer, sessionId });
+      const id = await daemon.builder.build({ ...options, tags, targets, context: request, signal, ...listeners });
       if (quiet) stream.send({ stream: `${id}\n` });
       if (hasStatus) stream.send({ id: BUILD_RESULT_ID, aux: resultOf(id, tags) });
       stream.send({ aux: { ID: id } });
@@ -68,6 +74,7 @@ export async function build(call: AnswerCall): Promise<void> {
 /** What was made, under BuildKit's names: `--metadata-file` holds it. */
 function resultOf(id: string, tags: readonly string[]): object {
   const names = tags.map((tag) => formatReference(parseReference(tag)));
+  if (id === "") return {};
   return {
     "containerimage.config.digest": id,
     "containerimage.digest": id,
@@ -76,11 +83,11 @@ function resultOf(id: string, tags: readonly string[]): object {
 }
 
 /** Refuses, by name, each option that Docker has and this daemon does not support. */
-function refuseUnknown(query: Query): void {
+function refuseUnknown(query: Query, hasStatus: boolean): void {
   const version = query.text("version") ?? "1";
   if (version !== "1")
     throw new LighterError("not-supported", "BuildKit is not supported yet: DOCKER_BUILDKIT=0 helps");
-  for (const name of ["squash", "outputs", "session"])
+  for (const name of ["squash", ...(hasStatus ? [] : ["session"])])
     if (query.has(name) && !["", "0", "false"].includes(query.text(name) ?? ""))
       throw new LighterError("not-supported", `building with "${name}" is not supported yet`);
   const platform = query.text("platform") ?? "";

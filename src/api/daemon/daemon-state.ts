@@ -1,5 +1,6 @@
 /** What the daemon's handlers share: the engine, its settings, the registries. */
 import { type NetworkSettings, type OpenedEngine, RUNTIME_NAME, type RuntimeTable } from "../../engine/mod.ts";
+import type { ClientSessions } from "../build/client-session.ts";
 import type { Jobs } from "../buildkit/jobs.ts";
 import type { Sessions } from "../buildkit/sessions.ts";
 import type { ReloadableOptions } from "../config/options.ts";
@@ -28,6 +29,8 @@ export interface Daemon extends OpenedEngine {
   settings: DaemonSettings;
   readonly metrics: Metrics;
   /** The builds of BuildKit's clients, and their sessions. */
+  /** The sessions of clients like `lighter build`. */
+  readonly clientSessions: ClientSessions;
   readonly buildkit: { readonly jobs: Jobs; readonly sessions: Sessions };
 }
 

@@ -109,6 +109,7 @@ async function serve(options: DaemonOptions, args: readonly string[]): Promise<v
     ...opened,
     settings,
     metrics: new Metrics(),
+    clientSessions: new Map(),
     buildkit: { jobs: new Jobs(), sessions: new Sessions() },
   };
   applyReloadable(daemon, options);

@@ -2,6 +2,7 @@
 
 import { build } from "../build/build.ts";
 import { listBuildCache, pruneBuildCache } from "../build/cache.ts";
+import { openClientSession } from "../build/client-session.ts";
 import { cancelBuild, listBuilds, showBuild } from "../build/past-builds.ts";
 import { grpc, refuseWithoutUpgrade, session } from "../buildkit/grpc.ts";
 import { pathStat, readArchive, uploadArchive, writeArchive } from "../containers/archive.ts";
@@ -164,6 +165,7 @@ export const routes: readonly Route[] = [
   { method: "POST", path: "/lighter/exec/{id}/kill", answer: killExec },
   { method: "POST", path: "/lighter/exec/{id}/attach", stream: attachExec },
   { method: "GET", path: "/lighter/builds", answer: listBuilds },
+  { method: "POST", path: "/lighter/builds/session", answer: refuseWithoutUpgrade, upgrade: openClientSession },
   { method: "GET", path: "/lighter/builds/cache", answer: listBuildCache },
   { method: "GET", path: "/lighter/builds/{id}", answer: showBuild },
   { method: "POST", path: "/lighter/dockerfile", answer: answerDockerfile },

@@ -7,6 +7,8 @@ import { pairsToObject } from "../values/env-file.ts";
 import { parseLabel } from "../values/labels.ts";
 import { parseExtraHost } from "../values/network-values.ts";
 import { parseMemorySwap, parseUlimit } from "../values/resource-values.ts";
+import { parseAgent, parseSecret } from "./build-inputs.ts";
+import { type BuildOutput, parseOutput } from "./build-outputs.ts";
 
 const PROGRESS = ["auto", "plain", "tty", "rawjson", "quiet"] as const;
 export type ProgressKind = (typeof PROGRESS)[number];
@@ -22,6 +24,7 @@ const bytesFlag = (help: string, extra: { short?: string; hidden?: true } = {}) 
 
 export const buildFlags = {
   "add-host": listFlag("Extra line for /etc/hosts (name:ip)", { item: parseExtraHost }),
+  allow: listFlag("What the Dockerfile may ask for (security.insecure, network.host)", { type: "strings" }),
   "build-arg": listFlag("Set the value of an ARG: NAME=VALUE, or NAME for that of the environment"),
   "cache-from": listFlag("Images or caches to take steps from"),
   call: stringFlag('What to do with the Dockerfile: "build" it, "check" it, or list its "targets"', {
@@ -44,9 +47,15 @@ export const buildFlags = {
   memory: bytesFlag("", { hidden: true, short: "m" }),
   "memory-swap": valueFlag("", "bytes", 0, parseMemorySwap, { hidden: true }),
   "metadata-file": stringFlag("Write what was made to this file, as JSON"),
+  load: boolFlag("Load the image into the daemon: what happens without --output, too"),
   network: stringFlag("Network of the RUN steps", { initial: "default" }),
   net: aliasFlag("network"),
   "no-cache": boolFlag("Do not use what earlier builds have done"),
+  output: listFlag("Where what is built goes (type=local,dest=PATH; local, tar, oci, docker, image, registry)", {
+    short: "o",
+    type: "stringArray",
+    item: parseOutput,
+  }),
   platform: stringFlag("Platform to build for"),
   progress: valueFlag(
     "How to show progress: auto, plain, tty, rawjson or quiet",
@@ -56,18 +65,31 @@ export const buildFlags = {
     { shown: '"auto"' },
   ),
   pull: boolFlag("Pull base images even if they are there"),
+  push: boolFlag("Push the image: the same as --output=type=registry"),
   quiet: boolFlag("Show nothing but the image's ID", { short: "q" }),
   rm: boolFlag("", { hidden: true, initial: true }),
+  secret: listFlag("Secret for RUN --mount=type=secret (id=NAME[,src=PATH|,env=VARIABLE])", {
+    type: "stringArray",
+    item: parseSecret,
+  }),
   "security-opt": listFlag("", { hidden: true }),
   "shm-size": bytesFlag("Size of /dev/shm in the steps' containers"),
   squash: boolFlag("", { hidden: true }),
   tag: listFlag("Name for the image (name:tag)", { short: "t" }),
+  ssh: listFlag("Agent for RUN --mount=type=ssh (default|ID[=SOCKET])", { type: "stringArray", item: parseAgent }),
   target: stringFlag("Stage to build"),
   ulimit: listFlag("Resource limit of the steps' processes (name=soft[:hard])", {
     type: "ulimit",
     item: parseUlimit,
   }),
 };
+
+/** The outputs that are asked for; none means an image in the daemon. */
+export function outputsOf({ output, push, load }: BuildFlags): BuildOutput[] {
+  const image = { Type: "image", Attrs: {} };
+  if (push) return [...output, { ...image, Attrs: { push: "true" } }];
+  return load && output.length > 0 ? [...output, image] : [...output];
+}
 
 export type BuildFlags = FlagValues<typeof buildFlags>;
 
@@ -84,8 +106,10 @@ export function queryOf(values: BuildFlags): Query {
   if (values.squash) throw new CliError('"--squash" needs an experimental daemon of Docker');
   const json = (value: object) => JSON.stringify(value);
   const flag = (value: boolean) => (value ? "1" : undefined);
+  const outputs = outputsOf(values);
   const count = (value: number) => (value === 0 ? undefined : String(value));
   return {
+    allow: values.allow,
     buildargs: json(Object.fromEntries(values["build-arg"].flatMap(parseBuildArg))),
     cachefrom: values["cache-from"].length === 0 ? undefined : json(values["cache-from"]),
     cgroupparent: values["cgroup-parent"] || undefined,
@@ -99,6 +123,7 @@ export function queryOf(values: BuildFlags): Query {
     memory: count(values.memory),
     memswap: count(values["memory-swap"]),
     networkmode: values.network,
+    outputs: outputs.length === 0 ? undefined : json(outputs.map(({ Type, Attrs }) => ({ Type, Attrs }))),
     nocache: flag(values["no-cache"]),
     platform: values.platform || undefined,
     pull: flag(values.pull),

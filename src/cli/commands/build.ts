@@ -2,7 +2,17 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { SOLVE_STATUS_TYPE } from "../../spec/solve-status.ts";
 import { openContext, readDockerfile, readIgnoreFile } from "../build/build-context.ts";
-import { type BuildFlags, buildFlags, type ProgressKind, parseBuildArg, queryOf } from "../build/build-flags.ts";
+import {
+  type BuildFlags,
+  buildFlags,
+  outputsOf,
+  type ProgressKind,
+  parseBuildArg,
+  queryOf,
+} from "../build/build-flags.ts";
+import { agentProvider, secretProvider } from "../build/build-inputs.ts";
+import { checkOutputs, outputProvider } from "../build/build-outputs.ts";
+import { BuildSession } from "../build/build-session.ts";
 import { showBuild } from "../build/show-build.ts";
 import { type Context, defineCommand } from "../command.ts";
 import { CliError } from "../exit.ts";
@@ -27,7 +37,8 @@ async function run({ client }: Context, { values, args }: ParsedFlags<typeof bui
   if (call !== "build") return await look(client, call, argument, values);
   const progress: ProgressKind = values.quiet ? "quiet" : values.progress;
   const { dockerfile, chunks, remote } = await openContext(argument, values.file);
-  const query = encodeQuery({ ...queryOf(values), dockerfile, remote });
+  const session = await openSession(client, values);
+  const query = encodeQuery({ ...queryOf(values), dockerfile, remote, session: session?.id });
   const response = await client.request({
     method: "POST",
     path: `/build${query}`,
@@ -35,10 +46,24 @@ async function run({ client }: Context, { values, args }: ParsedFlags<typeof bui
     ...(chunks === undefined ? {} : { stream: { contentType: "application/x-tar", chunks } }),
   });
   const { id, result } = await showBuild(response, progress);
+  session?.close();
   if (values.quiet) await printLine(id);
   if (values.iidfile !== "") write(values.iidfile, id);
   if (values["metadata-file"] !== "") write(values["metadata-file"], `${JSON.stringify(result, undefined, 2)}\n`);
   return 0;
+}
+
+/** Opens a session if the build needs something of this machine, or is to leave something on it. */
+async function openSession(client: Client, values: BuildFlags): Promise<BuildSession | undefined> {
+  const { secret, ssh } = values;
+  const outputs = outputsOf(values);
+  checkOutputs(outputs);
+  if (secret.length === 0 && ssh.length === 0 && outputs.every(({ dest }) => dest === undefined)) return undefined;
+  return await BuildSession.open(client, {
+    secret: secretProvider(secret),
+    ssh: agentProvider(ssh),
+    output: outputProvider(outputs),
+  });
 }
 
 /** Checks a Dockerfile, or lists its targets. */

@@ -5,6 +5,7 @@ import type { PullEvent } from "../../image/mod.ts";
 import type { DockerHostConfig } from "../../spec/docker-api.ts";
 import type { BuildFailure, SolveStatus } from "../../spec/solve-status.ts";
 import type { ContextRequest } from "./build-sources.ts";
+import type { BuildOutput, OutputTargets } from "./export-build.ts";
 
 /** Files that a client serves to its build. */
 interface ServedFiles {
@@ -34,6 +35,10 @@ export interface BuildRequest
   /** What the client calls the build, so that it may cancel it. */
   id?: string | undefined;
   tags: readonly string[];
+  /** What is made; undefined: an image. */
+  outputs?: readonly BuildOutput[] | undefined;
+  /** Where that goes which does not stay here. */
+  targets?: OutputTargets | undefined;
   noCache: boolean;
   /** The limits and other settings of steps' containers. */
   hostConfig: DockerHostConfig;

@@ -143,7 +143,7 @@ export class Builder implements Disposable {
       const { noCache, hasStepImages: hasSteps } = request;
       const chain = new ImageChain({ images, cache: this.#cache, noCache, hasSteps });
       try {
-        return await followPlan({ plan, solve, images, chain, output, progress, request });
+        return await followPlan({ plan, solve, engine: roots.engine, images, chain, output, progress, request });
       } catch (error) {
         // What was there before the failure may be run.
         await chain.store().catch((cause) => log.error(`store the images of a failed build: ${messageOf(cause)}`));

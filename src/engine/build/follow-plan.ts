@@ -1,17 +1,24 @@
 /** Has a plan solved, and says what happens as Docker's classic builder does. */
 import { shortId } from "../../base/ids.ts";
-import { type BuildPlan, canonicalName, type PlannedStage, type Solver, type Vertex } from "../../build/mod.ts";
+import type { BuildPlan, PlannedStage, Solver, Vertex } from "../../build/mod.ts";
 import type { ImageStore } from "../../image/mod.ts";
-import type { BuildProgress, BuildTask } from "./build-progress.ts";
+import { familiarReference, parseReference } from "../../spec/image-reference.ts";
+import type { Engine } from "../engine.ts";
+import type { BuildProgress } from "./build-progress.ts";
 import type { BuildRequest } from "./build-request.ts";
+import { type BuildOutput, exportBuild } from "./export-build.ts";
 import type { ChainLink, ImageChain } from "./image-chain.ts";
 import type { StepOutput } from "./step-output.ts";
+
+/** What is made if nothing is said. */
+const IMAGE_OUTPUT: readonly BuildOutput[] = [{ type: "image", attrs: {} }];
 
 type Solve = ReturnType<Solver["begin"]>;
 
 interface Followed {
   plan: BuildPlan;
   solve: Solve;
+  engine: Engine;
   images: ImageStore;
   chain: ImageChain;
   output: StepOutput;
@@ -23,9 +30,18 @@ interface Followed {
  * Runs the stages. All begin at once; their output is shown in the order of the Dockerfile. Resolves with the id of the image, which
  * has its tags.
  */
-export async function followPlan({ plan, solve, images, chain, output, progress, request }: Followed): Promise<string> {
+export async function followPlan({
+  plan,
+  solve,
+  engine,
+  images,
+  chain,
+  output,
+  progress,
+  request,
+}: Followed): Promise<string> {
   const { globalArgs, stages } = plan;
-  const { say } = request;
+  const { say, tags, targets, signal, outputs = IMAGE_OUTPUT } = request;
   for (const { vertex } of stages) if (vertex !== undefined) void solve(vertex).catch(() => {}); // told at its turn
   const count = stages.reduce((sum, { steps }) => sum + 1 + steps.length, globalArgs.length);
   const ends = new Map<PlannedStage, ChainLink>();
@@ -57,30 +73,17 @@ export async function followPlan({ plan, solve, images, chain, output, progress,
     }
     ends.set(stage, link);
     if (stage === stages.at(-1))
-      id = await progress.task("exporting to image", async ({ part }) => {
-        const made = await chain.finish(link, root);
-        part("exporting layers", { completed: true });
-        part(`writing image ${made}`, { completed: true });
-        say(` ---> ${shortId(made)}\n`);
-        say(`Successfully built ${shortId(made)}\n`);
-        await tagImage(made, images, request, part);
-        return made;
+      id = await exportBuild({
+        ...{ engine, images, tags, outputs, targets, progress, signal, root },
+        makeImage: () => chain.finish(link, root),
+        onImage: (made) => {
+          say(` ---> ${shortId(made)}\n`);
+          say(`Successfully built ${shortId(made)}\n`);
+        },
+        onTag: (name) => say(`Successfully tagged ${familiarReference(parseReference(name))}\n`),
       });
   }
   return id;
-}
-
-async function tagImage(
-  id: string,
-  images: ImageStore,
-  { tags, say }: BuildRequest,
-  part: BuildTask["part"],
-): Promise<void> {
-  for (const tag of tags) {
-    await images.tag(id, tag);
-    part(`naming to ${canonicalName(tag)}`, { completed: true });
-    say(`Successfully tagged ${tag}\n`);
-  }
 }
 
 async function solved(vertex: Vertex | undefined, solve: Solve): Promise<string> {

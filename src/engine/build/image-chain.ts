@@ -89,12 +89,13 @@ export class ImageChain {
     return { link: { ...link, id }, isKnown: known !== undefined };
   }
 
-  /** Makes the image that is asked for. Resolves with its id. */
-  async finish(link: ChainLink, root: string): Promise<Digest> {
+  /** Makes the image that is asked for. Resolves with its id, and whether it was not there before. */
+  async finish(link: ChainLink, root: string): Promise<{ id: Digest; isNew: boolean }> {
     const { hasSteps } = this.#options;
     const id = hasSteps && link.id !== undefined ? link.id : await this.#image(link, root, undefined);
+    const isNew = this.#pending.has(id);
     await this.store();
-    return id;
+    return { id, isNew };
   }
 
   /** Stores the images so far. */

@@ -64,6 +64,25 @@ export async function* saveImages(
   }
 }
 
+/**
+ * The tar of one image, with these names whether it has them or not. "oci" is an image layout alone, "docker" has Docker's documents,
+ * too.
+ */
+export async function* writeImageArchive(
+  store: ImageStore,
+  { image, names }: Pick<ChosenImage, "image" | "names">,
+  form: "docker" | "oci",
+): AsyncGenerator<Uint8Array> {
+  const chosen = [{ image, names, asked: image.id }];
+  const blobs = new Map<Digest, number>();
+  try {
+    for (const digest of digestsOf(chosen)) blobs.set(digest, store.openBlob(digest));
+    yield* writeArchive(chosen, blobs, form);
+  } finally {
+    for (const fd of blobs.values()) closeSync(fd);
+  }
+}
+
 function chooseImages(store: ImageStore, names: readonly string[]): ChosenImage[] {
   const chosen = new Map<Digest, ChosenImage>();
   for (const asked of names) {
@@ -133,6 +152,7 @@ function digestsOf(chosen: readonly ChosenImage[]): Digest[] {
 async function* writeArchive(
   chosen: readonly ChosenImage[],
   blobs: ReadonlyMap<Digest, number>,
+  form: "docker" | "oci" = "docker",
 ): AsyncGenerator<Uint8Array> {
   yield Buffer.concat([header("blobs/", 0o755, 0), header("blobs/sha256/", 0o755, 0)]);
   const configTimes = new Map(chosen.map(({ image }) => [image.id, createdSeconds(image)]));
@@ -143,14 +163,14 @@ async function* writeArchive(
     yield new Uint8Array(tarPaddingBytes(size));
   }
   yield document("index.json", indexOf(chosen));
-  const ids = new Set(chosen.map(({ image }) => image.id));
-  yield document(
-    "manifest.json",
-    chosen.map((each) => describeForDocker(each, ids)),
-  );
+  if (form === "docker")
+    yield document(
+      "manifest.json",
+      chosen.map((each) => describeForDocker(each, new Set(chosen.map(({ image }) => image.id)))),
+    );
   yield document("oci-layout", { imageLayoutVersion: "1.0.0" });
   const repositories = repositoriesOf(chosen);
-  if (Object.keys(repositories).length > 0) yield document("repositories", repositories);
+  if (form === "docker" && Object.keys(repositories).length > 0) yield document("repositories", repositories);
   yield TAR_END;
 }
 

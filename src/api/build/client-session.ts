@@ -1,0 +1,145 @@
+/** The sessions of clients that build: what a build asks of the one that has begun it. */
+import type { Socket } from "node:net";
+import { Duplex } from "node:stream";
+import { LighterError } from "../../base/errors.ts";
+import { writable } from "../../base/writable.ts";
+import {
+  encodeFrame,
+  FRAME_KINDS,
+  FRAME_MAX_BYTES,
+  FrameDecoder,
+  type FrameKind,
+  NO_PAYLOAD,
+  type StreamRequest,
+} from "../../spec/build-session.ts";
+import { formatHead } from "../http/protocol.ts";
+import type { UpgradeCall } from "../http/router.ts";
+
+/** Bytes of a secret. BuildKit's number. */
+const SECRET_MAX_BYTES = 500 * 1024;
+const PROTOCOL = "tcp";
+
+/** A stream of a session: what is written goes to the client, what the client sends is read. */
+class SessionStream extends Duplex {
+  readonly accepted = Promise.withResolvers<boolean>();
+  readonly #send: (kind: FrameKind, payload?: Uint8Array) => Promise<void>;
+
+  constructor(send: (kind: FrameKind, payload?: Uint8Array) => Promise<void>) {
+    super({ allowHalfOpen: true });
+    this.#send = send;
+    this.accepted.promise.catch(() => {}); // who has opened the stream hears of it
+  }
+
+  override _read(): void {}
+
+  override _write(bytes: Uint8Array, _encoding: string, done: (error?: Error) => void): void {
+    this.#sendAll(bytes).then(() => done(), done);
+  }
+
+  override _final(done: (error?: Error) => void): void {
+    this.#send(FRAME_KINDS.end).then(() => done(), done);
+  }
+
+  async #sendAll(bytes: Uint8Array): Promise<void> {
+    for (let at = 0; at < bytes.length; at += FRAME_MAX_BYTES)
+      await this.#send(FRAME_KINDS.data, bytes.subarray(at, at + FRAME_MAX_BYTES));
+  }
+
+  receive(kind: FrameKind, payload: Uint8Array): void {
+    if (kind === FRAME_KINDS.accept) this.accepted.resolve(true);
+    else if (kind === FRAME_KINDS.missing) this.accepted.resolve(false);
+    else if (kind === FRAME_KINDS.data) this.push(payload);
+    else if (kind === FRAME_KINDS.end) this.push(null);
+    else this.fail(new LighterError("invalid", Buffer.from(payload).toString()));
+  }
+
+  fail(error: Error): void {
+    this.accepted.reject(error);
+    this.on("error", () => {}); // who reads or writes hears of it
+    this.destroy(error);
+  }
+}
+
+class ClientSession {
+  readonly #socket: Socket;
+  readonly #streams = new Map<number, SessionStream>();
+  readonly #decoder = new FrameDecoder();
+  #count = 0;
+
+  constructor(socket: Socket) {
+    this.#socket = socket;
+    socket.on("data", (bytes: Buffer) => this.#receive(bytes));
+    socket.on("end", () => socket.destroy());
+    socket.on("close", () => {
+      for (const stream of this.#streams.values())
+        stream.fail(new LighterError("unavailable", "the client of the build has gone"));
+    });
+  }
+
+  #receive(bytes: Uint8Array): void {
+    try {
+      for (const { stream, kind, payload } of this.#decoder.push(bytes))
+        this.#streams.get(stream)?.receive(kind, payload);
+    } catch (error) {
+      this.#socket.destroy(error as Error);
+    }
+  }
+
+  /** Opens a stream. Resolves with undefined if the client has none of that id. */
+  async open(request: StreamRequest): Promise<Duplex | undefined> {
+    const number = ++this.#count;
+    const stream = new SessionStream((kind, payload = NO_PAYLOAD) => this.#send(number, kind, payload));
+    this.#streams.set(number, stream);
+    stream.once("close", () => this.#streams.delete(number));
+    await this.#send(number, FRAME_KINDS.open, Buffer.from(JSON.stringify(request)));
+    if (await stream.accepted.promise) return stream;
+    stream.destroy();
+    return undefined;
+  }
+
+  async #send(stream: number, kind: FrameKind, payload: Uint8Array): Promise<void> {
+    if (this.#socket.destroyed) throw new LighterError("unavailable", "the client of the build has gone");
+    if (!this.#socket.write(encodeFrame({ stream, kind, payload }))) await writable(this.#socket);
+  }
+
+  /** Asks for a secret. Undefined: the client has none of that id. @throws LighterError beyond a limit */
+  async secret(id: string): Promise<Uint8Array | undefined> {
+    const stream = await this.open({ kind: "secret", id });
+    if (stream === undefined) return undefined;
+    stream.end();
+    const chunks: Uint8Array[] = [];
+    let length = 0;
+    for await (const chunk of stream as AsyncIterable<Uint8Array>) {
+      length += chunk.length;
+      if (length > SECRET_MAX_BYTES)
+        throw new LighterError("invalid", `secret ${id} has more than ${SECRET_MAX_BYTES} bytes`);
+      chunks.push(chunk);
+    }
+    return Buffer.concat(chunks);
+  }
+
+  ssh(id: string): Promise<Duplex | undefined> {
+    return this.open({ kind: "ssh", id });
+  }
+}
+
+/** The sessions by the ids that clients have given them. */
+export type ClientSessions = Map<string, ClientSession>;
+
+/** Finds the session that a request names. @throws LighterError "invalid" */
+export function findSession(sessions: ClientSessions, id: string): ClientSession {
+  const session = sessions.get(id);
+  if (session === undefined) throw new LighterError("invalid", `no active session for ${id}`);
+  return session;
+}
+
+/** POST /lighter/builds/session?id=ID: the connection is the client's session until it ends. */
+export function openClientSession({ daemon, query, request, socket }: UpgradeCall): void {
+  const id = query.text("id");
+  if (id === undefined || request.headers.upgrade !== PROTOCOL)
+    throw new LighterError("invalid", "a build's session needs an id and an upgrade");
+  if (daemon.clientSessions.has(id)) throw new LighterError("invalid", `session ${id} already exists`);
+  daemon.clientSessions.set(id, new ClientSession(socket));
+  socket.once("close", () => daemon.clientSessions.delete(id));
+  socket.write(formatHead(101, "Switching Protocols", { Connection: "Upgrade", Upgrade: PROTOCOL }));
+}

@@ -1,0 +1,192 @@
+/** Puts what was built where it is asked for: into the store, a registry, or to the client as files or as an archive. */
+import type { Duplex } from "node:stream";
+import { LighterError } from "../../base/errors.ts";
+import type { Digest } from "../../base/ids.ts";
+import { writeAll } from "../../base/writable.ts";
+import { canonicalName } from "../../build/mod.ts";
+import { runWithOutput } from "../../files/mod.ts";
+import { type ImageStore, writeImageArchive } from "../../image/mod.ts";
+import { parseReference, withDefaultTag } from "../../spec/image-reference.ts";
+import type { Engine } from "../engine.ts";
+import { treeTarJob } from "../files/file-jobs.ts";
+import type { BuildProgress, BuildTask } from "./build-progress.ts";
+
+const OUTPUT_TYPES = ["cacheonly", "docker", "image", "local", "oci", "tar"] as const;
+
+/** One exporter, with BuildKit's options. */
+export interface BuildOutput {
+  type: (typeof OUTPUT_TYPES)[number];
+  attrs: Readonly<Record<string, string>>;
+}
+
+/** Where outputs go that do not stay here. */
+export interface OutputTargets {
+  /** Opens the stream of the output with that index. The client ends it when it has all. */
+  open(index: number): Promise<Duplex>;
+  /** Pushes the image of that name. Resolves with the digest that the registry has. */
+  push(name: string): Promise<string>;
+}
+
+/** The options that each exporter has; those of no effect here are taken, too. */
+const IMAGE_OPTIONS = [
+  "name",
+  "compression",
+  "force-compression",
+  "oci-mediatypes",
+  "unpack",
+  "store",
+  "name-canonical",
+];
+const OPTIONS: Readonly<Record<BuildOutput["type"], readonly string[]>> = {
+  cacheonly: [],
+  docker: [...IMAGE_OPTIONS, "tar"],
+  image: [...IMAGE_OPTIONS, "push"],
+  local: ["platform-split"],
+  oci: [...IMAGE_OPTIONS, "tar"],
+  tar: ["platform-split"],
+};
+
+/** @throws LighterError for what is no output, and for an option that is not supported */
+export function checkOutput(type: string, attrs: Readonly<Record<string, string>>): BuildOutput {
+  const known = OUTPUT_TYPES.find((each) => each === type);
+  if (known === undefined) throw new LighterError("invalid", `exporter "${type}" could not be found`);
+  for (const name of Object.keys(attrs))
+    if (!OPTIONS[known].includes(name))
+      throw new LighterError("not-supported", `exporter "${type}": the option "${name}" is not supported yet`);
+  const { compression = "gzip", tar = "true" } = attrs;
+  if (!["gzip", "zstd", "uncompressed"].includes(compression))
+    throw new LighterError("not-supported", `exporter "${type}": the compression "${compression}" is not supported`);
+  if (tar !== "true") throw new LighterError("not-supported", `exporter "${type}": only a tar can be made`);
+  return { type: known, attrs };
+}
+
+interface MadeImage {
+  id: Digest;
+  isNew: boolean;
+}
+
+interface ExportOptions {
+  engine: Engine;
+  images: ImageStore;
+  outputs: readonly BuildOutput[];
+  /** Names for the image, beside those of the outputs. */
+  tags: readonly string[];
+  targets: OutputTargets | undefined;
+  progress: BuildProgress;
+  signal: AbortSignal;
+  /** The root file system, which is held. */
+  root: string;
+  /** Makes the image in the store, if that has not been done. */
+  makeImage: () => Promise<MadeImage>;
+  onImage: (id: Digest) => void;
+  onTag: (name: string) => void;
+}
+
+/** Exports. Resolves with the image's id, "" if no output needs an image. */
+export async function exportBuild(options: ExportOptions): Promise<string> {
+  const { outputs, images } = options;
+  let image: MadeImage | undefined;
+  for (const [index, output] of outputs.entries()) {
+    const { type } = output;
+    if (type === "cacheonly") continue;
+    if (type === "local" || type === "tar") await exportFiles(options, index, type);
+    else {
+      image = await exportImage(options, output, image);
+      if (type === "image") await push(options, output);
+      else await exportArchive(options, index, type, image.id);
+    }
+  }
+  const isKept = outputs.some(({ type }) => type === "image");
+  if (image?.isNew === true && !isKept) await images.remove(image.id, { force: false, users: [] });
+  return image?.id ?? "";
+}
+
+/** Makes the image, unless another output has, and names it if it stays here. */
+async function exportImage(
+  options: ExportOptions,
+  { type, attrs }: BuildOutput,
+  known: MadeImage | undefined,
+): Promise<MadeImage> {
+  const { progress, makeImage, images, signal, onImage, onTag } = options;
+  const { compression } = attrs;
+  return await progress.task(
+    `exporting to ${type === "image" ? "image" : `${type} image format`}`,
+    async ({ part }) => {
+      const image = known ?? (await makeImage());
+      part("exporting layers", { completed: true });
+      if (compression === "gzip" || compression === "zstd") {
+        await images.compressLayers(images.stored(image.id)!, { compression, onProgress: () => {}, signal });
+        part(`compressing layers with ${compression}`, { completed: true });
+      }
+      part(`writing image ${image.id}`, { completed: true });
+      if (known === undefined) onImage(image.id);
+      for (const name of type === "image" ? namesOf(options, attrs) : []) {
+        await images.tag(image.id, name);
+        part(`naming to ${name}`, { completed: true });
+        onTag(name);
+      }
+      return image;
+    },
+  );
+}
+
+function namesOf({ tags }: ExportOptions, { name = "" }: BuildOutput["attrs"]): string[] {
+  return [...new Set([...tags, ...name.split(",").filter((each) => each !== "")].map(canonicalName))];
+}
+
+async function push(options: ExportOptions, { attrs }: BuildOutput): Promise<void> {
+  if (attrs.push !== "true") return;
+  const names = namesOf(options, attrs);
+  if (names.length === 0) throw new LighterError("invalid", "tag is needed when pushing to registry");
+  for (const name of names)
+    await options.progress.task(`pushing ${name}`, async ({ part }) => {
+      const digest = await required(options.targets).push(name);
+      part(`pushed ${digest}`, { completed: true });
+    });
+}
+
+async function exportFiles(options: ExportOptions, index: number, type: "local" | "tar"): Promise<void> {
+  const { engine, images, root, progress } = options;
+  const what = type === "local" ? "directory" : "tarball";
+  await progress.task(`exporting to client ${what}`, async ({ part }) => {
+    const stream = await required(options.targets).open(index);
+    const { lowerDirs: layers } = images.layersOf(root);
+    const argument = { layers, options: { form: "merged", includeRoot: false } } as const;
+    const send = (tar: AsyncIterable<Uint8Array>) => sendTo(stream, counted(tar, part, "copying files"));
+    await runWithOutput(engine.workers, treeTarJob, argument, {}, (_: null, tar) => send(tar.bytes()));
+  });
+}
+
+async function exportArchive(options: ExportOptions, index: number, type: "docker" | "oci", id: Digest): Promise<void> {
+  const { images, progress } = options;
+  const names = namesOf(options, options.outputs[index]!.attrs).map((name) => withDefaultTag(parseReference(name)));
+  await progress.task(`sending ${type} image`, async ({ part }) => {
+    const stream = await required(options.targets).open(index);
+    const archive = writeImageArchive(images, { image: images.get(id), names }, type);
+    await sendTo(stream, counted(archive, part, "sending tarball"));
+  });
+}
+
+/** Sends all, and waits until the client has it. @throws what the client says */
+async function sendTo(stream: Duplex, bytes: AsyncIterable<Uint8Array>): Promise<void> {
+  await writeAll(bytes, stream);
+  for await (const _ of stream); // it ends when the client has written the last byte
+}
+
+async function* counted(
+  chunks: AsyncIterable<Uint8Array>,
+  part: BuildTask["part"],
+  id: string,
+): AsyncGenerator<Uint8Array> {
+  let current = 0;
+  for await (const chunk of chunks) {
+    current += chunk.length;
+    yield chunk;
+  }
+  part(id, { current, completed: true });
+}
+
+function required(targets: OutputTargets | undefined): OutputTargets {
+  if (targets === undefined) throw new LighterError("invalid", "this client takes no output of a build");
+  return targets;
+}

@@ -5,6 +5,7 @@ import {
   BPF_PROG_ATTACH,
   BPF_PROG_LOAD,
   BUILTIN_DEVICE_RULES,
+  CGROUP_GONE,
   type CgroupPlan,
   directoryForFurther,
   encodeBpfAttach,
@@ -129,7 +130,7 @@ export function removeCgroup(cleanup: OpList, plan: CgroupPlan): void {
     cleanup.add({ kind: "capture", path, maxBytes: CAPTURE_BYTES, why: "was it out of memory?" });
   const { killFile, v2Directory } = plan;
   if (killFile && v2Directory)
-    cleanup.write(null, killFile, "1", "kill what is left", { guard: madeSlot(v2Directory), tolerate: ["ENOENT"] });
+    cleanup.write(null, killFile, "1", "kill what is left", { guard: madeSlot(v2Directory), tolerate: CGROUP_GONE });
   const leaves = plan.directories.filter(({ leaf }) => leaf);
   const first = leaves[0]?.path;
   if (first)

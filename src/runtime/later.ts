@@ -1,7 +1,7 @@
 /** Compiles a container's later commands when it is created, so that they need no start of Bun. */
 import { utf8 } from "../base/bytes.ts";
 import { OCI_START_TIMEOUT_MS } from "../base/limits.ts";
-import { type CgroupHost, planCgroup, selfFreezingFile } from "../linux/cgroup/mod.ts";
+import { CGROUP_GONE, type CgroupHost, planCgroup, selfFreezingFile } from "../linux/cgroup/mod.ts";
 import { O, type OpExtras, OpList, slot, text } from "../linux/program/builder.ts";
 import { encodeProgram } from "../linux/program/encode.ts";
 import type { Program } from "../linux/program/op.ts";
@@ -140,7 +140,7 @@ function checkInit(ops: OpList, container: CreatedContainer, lives: boolean, ext
 function checkThawed(ops: OpList, { cgroups, cgroupsPath }: KeptContainer, extras: OpExtras = {}): void {
   const path = cgroupsPath === "" ? undefined : selfFreezingFile(cgroups, cgroupsPath);
   if (path !== undefined)
-    ops.add({ kind: "checkText", path, text: "0", tolerate: ["ENOENT"], why: "it is not frozen", ...extras });
+    ops.add({ kind: "checkText", path, text: "0", tolerate: CGROUP_GONE, why: "it is not frozen", ...extras });
 }
 
 function removeCgroup(ops: OpList, { cgroups, cgroupsPath }: KeptContainer, extras: OpExtras): void {
@@ -148,7 +148,7 @@ function removeCgroup(ops: OpList, { cgroups, cgroupsPath }: KeptContainer, extr
   const { killFile, v2Directory, directories } = planCgroup(cgroups, cgroupsPath, {});
   const leaves = directories.filter(({ leaf }) => leaf).map(({ path }) => path);
   const why = "kill what is left";
-  if (killFile !== undefined) ops.write(null, killFile, "1", why, { ...extras, tolerate: ["ENOENT"] });
+  if (killFile !== undefined) ops.write(null, killFile, "1", why, { ...extras, tolerate: CGROUP_GONE });
   const procsPath = `${v2Directory ?? leaves[0]}/cgroup.procs`;
   ops.add({ kind: "killCgroup", procsPath, why: `${why}, and wait for it`, ...extras });
   for (const path of leaves) ops.add({ kind: "removeCgroup", path, why: "the container's cgroup", ...extras });

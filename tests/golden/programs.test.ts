@@ -28,3 +28,14 @@ test("the cases use every kind of op", () => {
   );
   expect(OP_KINDS.filter((kind) => !used.has(kind))).toEqual([]);
 });
+
+test("what kills a cgroup does not mind that it is gone, be it before or after its file is opened", () => {
+  const kills = PROGRAM_CASES.flatMap(({ name, program }) =>
+    listProgram(program)
+      .split("\n")
+      .filter((line) => /^\d+ +write +\S+\/cgroup\.kill /.test(line))
+      .map((line) => `${name}: ${line}`),
+  );
+  expect(kills).not.toBeEmpty();
+  expect(kills.filter((line) => !line.includes("(ENOENT, ENODEV is fine)"))).toEqual([]);
+});

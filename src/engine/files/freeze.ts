@@ -3,7 +3,7 @@ import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { errnoOf, LighterError } from "../../base/errors.ts";
 import { writePoint } from "../../base/write-point.ts";
-import { detectCgroupHost, freezeCgroup, isFrozen, thawCgroup } from "../../linux/cgroup/mod.ts";
+import { CGROUP_GONE, detectCgroupHost, freezeCgroup, isFrozen, thawCgroup } from "../../linux/cgroup/mod.ts";
 import { cgroupsPathOf } from "../config/mod.ts";
 import type { Container } from "../container.ts";
 import type { Engine } from "../engine.ts";
@@ -45,7 +45,7 @@ export async function freezeUnlessGone(freeze: () => Promise<void>): Promise<voi
   } catch (error) {
     // A cgroup that has gone has no processes: the container has ended.
     const errno = error instanceof LighterError ? error.detail.errno : errnoOf(error);
-    if (errno !== "ENOENT" && errno !== "ENODEV") throw error;
+    if (!CGROUP_GONE.includes(errno ?? "")) throw error;
   }
 }
 

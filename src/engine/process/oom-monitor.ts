@@ -1,7 +1,14 @@
 /** Watches running containers for lack of memory. */
 import { errnoOf, messageOf } from "../../base/errors.ts";
 import { log } from "../../base/log.ts";
-import { type CgroupHost, detectCgroupHost, mayRunOut, type OomWatch, watchOom } from "../../linux/cgroup/mod.ts";
+import {
+  CGROUP_GONE,
+  type CgroupHost,
+  detectCgroupHost,
+  mayRunOut,
+  type OomWatch,
+  watchOom,
+} from "../../linux/cgroup/mod.ts";
 import { cgroupsPathOf } from "../config/mod.ts";
 import type { Container } from "../container.ts";
 import type { Engine } from "../engine.ts";
@@ -46,7 +53,7 @@ export class OomMonitor implements Disposable {
       this.#watches.set(container.id, watch);
     } catch (error) {
       // The container may have ended, and its cgroup with it. It runs without a watch as well.
-      if (!["ENOENT", "ENODEV"].includes(errnoOf(error)))
+      if (!CGROUP_GONE.includes(errnoOf(error)))
         log.warn(`watch the memory of container ${container.id}: ${messageOf(error)}`);
     }
   }

@@ -2,6 +2,7 @@
 import { errnoOf, LighterError } from "../../base/errors.ts";
 import { FREEZE_BURST, FREEZE_PAUSE_MAX_MS, FREEZE_PAUSE_MIN_MS, FREEZE_TIMEOUT_MS } from "../../base/limits.ts";
 import { SIGKILL } from "../../base/signals.ts";
+import { CGROUP_GONE } from "./gone.ts";
 import type { CgroupHost } from "./host.ts";
 import { locateController, readHostText } from "./host.ts";
 import { parseCgroupsPath } from "./path.ts";
@@ -106,7 +107,7 @@ function thaw({ version, directory }: Freezer): void {
   try {
     writeCgroupFile(`${directory}/${file}`, value!, "thaw the cgroup");
   } catch (error) {
-    if (!["ENOENT", "ENODEV"].includes(errnoOf(error))) throw error;
+    if (!CGROUP_GONE.includes(errnoOf(error))) throw error;
   }
 }
 

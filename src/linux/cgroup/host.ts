@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { errnoOf, LighterError } from "../../base/errors.ts";
 import { type MountinfoEntry, parseMountinfo } from "../mount/mountinfo.ts";
+import { CGROUP_GONE } from "./gone.ts";
 
 /** One mounted cgroup v1 hierarchy. */
 export interface CgroupV1Hierarchy {
@@ -49,12 +50,12 @@ export interface CgroupHost {
 /** Reads a file's text; undefined if there is no such file. */
 export type ReadText = (path: string) => string | undefined;
 
-/** `ReadText` on the real files. A missing file or cgroup (ENODEV) is undefined; other errors are thrown unchanged. */
+/** `ReadText` on the real files. A missing file or cgroup is undefined; other errors are thrown unchanged. */
 export function readHostText(path: string): string | undefined {
   try {
     return readFileSync(path, "utf8");
   } catch (error) {
-    if (["ENOENT", "ENODEV"].includes(errnoOf(error))) return undefined;
+    if (CGROUP_GONE.includes(errnoOf(error))) return undefined;
     throw error;
   }
 }

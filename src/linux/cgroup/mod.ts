@@ -14,6 +14,7 @@ export { emptyCgroup } from "./empty.ts";
 export { usableLeaves } from "./existing.ts";
 export { freezeCgroup, isFrozen, selfFreezingFile, signalCgroup, thawCgroup } from "./freezer.ts";
 export { directoryForFurther } from "./further.ts";
+export { CGROUP_GONE } from "./gone.ts";
 export type { CgroupHost, CgroupV1Hierarchy, CgroupV2Hierarchy, ReadText } from "./host.ts";
 export { detectCgroupHost, locateController, readHostText } from "./host.ts";
 export type { CgroupMount } from "./mounts.ts";

@@ -5,7 +5,7 @@
  */
 import { LighterError } from "../base/errors.ts";
 import { SECCOMP_MAX_NAMES, SECCOMP_MAX_RULES, SECCOMP_PROFILE_MAX_BYTES } from "../base/limits.ts";
-import { parseJson } from "./json.ts";
+import { parseExactJson } from "./json.ts";
 import type { OciSeccomp, OciSeccompArg, OciSeccompRule } from "./oci-runtime.ts";
 
 export interface DockerSeccompProfile {
@@ -216,7 +216,7 @@ function readRule(fields: Fields): DockerSeccompRule {
 export function parseDockerSeccompProfile(json: string): DockerSeccompProfile {
   if (json.length > SECCOMP_PROFILE_MAX_BYTES)
     throw new LighterError("invalid", `seccomp profile: longer than ${SECCOMP_PROFILE_MAX_BYTES} bytes`);
-  const fields = new Fields(parseJson(json, "seccomp profile"), "");
+  const fields = new Fields(parseExactJson(json, "seccomp profile"), "");
   const defaultAction = fields.string("defaultAction");
   if (!defaultAction)
     throw new LighterError("invalid", "seccomp profile: defaultAction is missing", {

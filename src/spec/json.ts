@@ -6,7 +6,7 @@ import { LighterError } from "../base/errors.ts";
  * document has one; those without a run of 16 digits are parsed at full speed.
  * @throws LighterError ("invalid") beginning with `what`.
  */
-export function parseJson(json: string, what: string): unknown {
+export function parseExactJson(json: string, what: string): unknown {
   try {
     return /\d{16}/.test(json) ? JSON.parse(json, keepInteger) : JSON.parse(json);
   } catch (cause) {
@@ -31,7 +31,7 @@ export function jsonInteger(value: number | bigint): unknown {
   return typeof value === "bigint" ? rawJSON(`${value}`) : value;
 }
 
-/** Formats a value of `parseJson`: bigints are written as integers. */
+/** Formats a value of `parseExactJson`: bigints are written as integers. */
 export function formatJson(value: unknown, indent?: number | string): string {
   return JSON.stringify(
     value,

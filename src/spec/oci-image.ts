@@ -208,7 +208,7 @@ function compact<T extends object>(object: { [K in keyof T]: T[K] | undefined })
 }
 
 /** Parses JSON. @throws LighterError ("invalid") naming the document. */
-export function parseJson(text: string, where: string): unknown {
+export function parseDocument(text: string, where: string): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {
@@ -249,7 +249,7 @@ function requireSchema2(object: JsonObject, where: string): void {
 
 /** Parses a manifest. @throws LighterError ("invalid", "not-supported"). */
 export function parseManifest(text: string, where: string): ImageManifest {
-  const object = objectOf(parseJson(text, where), where);
+  const object = objectOf(parseDocument(text, where), where);
   requireSchema2(object, where);
   const layers = arrayOf(field(object, "layers"), `${where}.layers`, IMAGE_MAX_LAYERS);
   return compact<ImageManifest>({
@@ -263,7 +263,7 @@ export function parseManifest(text: string, where: string): ImageManifest {
 
 /** Parses an index. @throws LighterError ("invalid", "not-supported"). */
 export function parseIndex(text: string, where: string): ImageIndex {
-  const object = objectOf(parseJson(text, where), where);
+  const object = objectOf(parseDocument(text, where), where);
   requireSchema2(object, where);
   const manifests = arrayOf(field(object, "manifests") ?? [], `${where}.manifests`, ARCHIVE_MAX_IMAGES);
   return compact<ImageIndex>({
@@ -320,7 +320,7 @@ function parseHistory(value: unknown, where: string): ImageHistory {
 
 /** Parses the config document. @throws LighterError ("invalid"). */
 export function parseImageDocument(text: string, where: string): ImageDocument {
-  const object = objectOf(parseJson(text, where), where);
+  const object = objectOf(parseDocument(text, where), where);
   const rootfs = objectOf(field(object, "rootfs"), `${where}.rootfs`);
   const type = field(rootfs, "type");
   if (type !== undefined && type !== "layers") throw wrongType(`${where}.rootfs.type`, '"layers"');
@@ -347,7 +347,7 @@ export function parseImageDocument(text: string, where: string): ImageDocument {
 
 /** Parses `docker save`'s manifest.json. @throws LighterError ("invalid"). */
 export function parseDockerArchive(text: string, where: string): DockerArchiveImage[] {
-  return arrayOf(parseJson(text, where), where, ARCHIVE_MAX_IMAGES).map((value, index) => {
+  return arrayOf(parseDocument(text, where), where, ARCHIVE_MAX_IMAGES).map((value, index) => {
     const at = `${where}[${index}]`;
     const object = objectOf(value, at);
     const config = optionalString(object, "Config", at);

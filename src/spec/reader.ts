@@ -5,7 +5,7 @@
  */
 import { LighterError } from "../base/errors.ts";
 import { OCI_LIST_MAX } from "../base/limits.ts";
-import { parseJson } from "./json.ts";
+import { parseExactJson } from "./json.ts";
 
 export type Reader<T> = (value: unknown, path: string) => T;
 
@@ -14,7 +14,7 @@ export type Reader<T> = (value: unknown, path: string) => T;
  * @throws LighterError ("invalid") beginning with `where`, its name for people, and naming the field.
  */
 export function readDocument<T>(read: Reader<T>, json: string, where: string): T {
-  const document = parseJson(json, where);
+  const document = parseExactJson(json, where);
   try {
     return read(document, "");
   } catch (error) {

@@ -1,7 +1,7 @@
 /** The kind of the setting `builder`: what the cache of builds may keep. Source: moby daemon/config/builder.go. */
 import { DAEMON_LIST_MAX } from "../../base/limits.ts";
 import { compileCacheFilters, DEFAULT_GC, type GcSettings, NO_RULES, type PruneRules } from "../../engine/mod.ts";
-import { parseJson } from "../../spec/json.ts";
+import { parseExactJson } from "../../spec/json.ts";
 import { anything, boolean, list, map, object, type Reader, string } from "../../spec/reader.ts";
 import { bytes, type Kind } from "./kinds.ts";
 
@@ -76,6 +76,6 @@ export const builder: Kind<GcSettings> = {
   value: "JSON",
   read,
   parse(texts, name) {
-    return read(parseJson(texts.at(-1) ?? "", name), name);
+    return read(parseExactJson(texts.at(-1) ?? "", name), name);
   },
 };

@@ -204,7 +204,7 @@ export const SETTINGS: { readonly [K in keyof Required<Values>]: Setting<Require
 };
 
 /** A setting that cannot be honoured: any value is an error with the reason, unless it asks for what is so anyway. */
-export interface Refused {
+interface Refused {
   kind: Kind<unknown>;
   why: string;
   flag?: string;

@@ -2,7 +2,7 @@
 import { readFileSync, statSync } from "node:fs";
 import { errnoOf, messageOf } from "../../base/errors.ts";
 import { DAEMON_CONFIG_MAX_BYTES } from "../../base/limits.ts";
-import { parseJson } from "../../spec/json.ts";
+import { parseExactJson } from "../../spec/json.ts";
 import { type FlagShape, parseFlags } from "./flags.ts";
 import { invalid, type Kind } from "./kinds.ts";
 import { REFUSED, SETTINGS, type Setting, type Values } from "./settings.ts";
@@ -106,7 +106,7 @@ function readConfigFile(askedPath: string | undefined): string | undefined {
 export function parseConfig(text: string, where: string): Map<string, unknown> {
   const values = new Map<string, unknown>();
   if (text.trim() === "") return values;
-  const document = parseJson(text, where);
+  const document = parseExactJson(text, where);
   if (typeof document !== "object" || document === null || Array.isArray(document))
     throw invalid(`${where}: it is not an object`);
   const unknown = Object.keys(document).filter((key) => !rowsByKey.has(key));

@@ -22,7 +22,7 @@ export interface Line {
   range: SourceRange;
 }
 
-export interface Lines {
+interface Lines {
   lines: Line[];
   escape: Dockerfile["escape"];
   directives: Map<string, string>;

@@ -14,7 +14,7 @@ interface Candidate {
   readonly help?: string;
 }
 
-export interface Completion {
+interface Completion {
   readonly candidates: readonly Candidate[];
   /** "files": the shell offers file names as well. "nospace": the word goes on after a candidate. */
   readonly directive?: "files" | "nospace";

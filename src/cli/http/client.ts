@@ -3,7 +3,7 @@
  * texts users know.
  */
 import { errnoOf, LighterError, messageOf } from "../../base/errors.ts";
-import { parseJson as parseExact } from "../../spec/json.ts";
+import { parseExactJson as parseExact } from "../../spec/json.ts";
 import { ApiError, CliError, DaemonUnreachable } from "../exit.ts";
 import type { Host } from "./host.ts";
 import { Connection, ConnectionDropped, type Request, type Response } from "./http.ts";

@@ -301,7 +301,7 @@ const ULIMITS: readonly string[] = [
 ];
 
 /** RLIM_INFINITY, 2^64 − 1, as near as a JSON number in JavaScript comes to it. */
-export const RLIM_INFINITY = 2 ** 64;
+const RLIM_INFINITY = 2 ** 64;
 
 /**
  * Plans `process.rlimits`.

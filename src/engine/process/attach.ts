@@ -9,7 +9,7 @@ import { markedForRemoval } from "../errors.ts";
 import type { ContainerRecord } from "../state/record.ts";
 
 /** A client's connection to a process. */
-export interface Attached {
+interface Attached {
   socket: Socket;
   /** Resolves when the process has ended and everybody knows: questions after that get the right answer. */
   exitKnown: Promise<unknown>;

@@ -13,7 +13,7 @@ import { LighterError } from "../../base/errors.ts";
 import type { DiffId } from "../../base/ids.ts";
 import { ARCHIVE_MAX_IMAGES, IMAGE_MAX_LAYERS } from "../../base/limits.ts";
 import { parseReference, withDefaultTag } from "../../spec/image-reference.ts";
-import { parseImageDocument, parseJson } from "../../spec/oci-image.ts";
+import { parseDocument, parseImageDocument } from "../../spec/oci-image.ts";
 import { digestOf } from "../store/blobs.ts";
 import type { ImageFiles } from "./archive.ts";
 import type { FoundImage } from "./found-image.ts";
@@ -32,7 +32,7 @@ function objectOf(value: unknown, where: string): JsonObject {
 /** Finds the images, in the order of their first names. @throws LighterError ("invalid"). */
 export async function findLegacyImages(files: ImageFiles, repositories: Buffer): Promise<FoundImage[]> {
   const images = new Map<string, FoundImage>();
-  for (const [name, tags] of Object.entries(objectOf(parseJson(`${repositories}`, "repositories"), "repositories")))
+  for (const [name, tags] of Object.entries(objectOf(parseDocument(`${repositories}`, "repositories"), "repositories")))
     for (const [tag, id] of Object.entries(objectOf(tags, `repositories["${name}"]`))) {
       const known = images.get(`${id}`);
       const image = known ?? (await readImage(files, id));
@@ -84,7 +84,7 @@ function idOf(value: unknown): string {
 async function readConfig(files: ImageFiles, id: string): Promise<JsonObject> {
   const bytes = await files.readDocument(`${id}/json`);
   if (bytes === undefined) throw invalid(`"${id}/json" is not in the archive`);
-  return objectOf(parseJson(`${bytes}`, `"${id}/json"`), `"${id}/json"`);
+  return objectOf(parseDocument(`${bytes}`, `"${id}/json"`), `"${id}/json"`);
 }
 
 /** The diffId of a layer, which was a plain tar. */

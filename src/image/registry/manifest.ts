@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { LighterError } from "../../base/errors.ts";
 import type { Digest } from "../../base/ids.ts";
-import { MEDIA_TYPE, parseJson } from "../../spec/oci-image.ts";
+import { MEDIA_TYPE, parseDocument } from "../../spec/oci-image.ts";
 
 /** The types that we accept, best first: a registry that has an image in several forms takes the first. */
 export const MANIFEST_TYPES: readonly string[] = [
@@ -30,7 +30,7 @@ export function isDigest(tagOrDigest: string): boolean {
 export function documentType(headers: Headers, bytes: Buffer, what: string): string {
   const header = contentType(headers);
   if (header === "text/html") throw new LighterError("invalid", `${what}: the registry answered with a web page`);
-  const document = parseJson(`${bytes}`, what);
+  const document = parseDocument(`${bytes}`, what);
   const field = (key: string): unknown =>
     typeof document === "object" && document !== null && Object.hasOwn(document, key)
       ? (document as Record<string, unknown>)[key]

@@ -4,7 +4,7 @@
  */
 import { type ErrorCode, LighterError } from "../../base/errors.ts";
 import { parseGoJson } from "../../spec/go-json.ts";
-import { parseJson } from "../../spec/json.ts";
+import { parseExactJson } from "../../spec/json.ts";
 import { parseChallenges } from "./challenge.ts";
 
 /** The registry has answered with a refusal. */
@@ -117,7 +117,7 @@ function firstError({ status, headers, body }: Refusal): { code: string; message
 
 function documentOf(body: string): unknown {
   try {
-    return parseJson(body, "error");
+    return parseExactJson(body, "error");
   } catch (error) {
     if (error instanceof LighterError) return undefined;
     throw error;

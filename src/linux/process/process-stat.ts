@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { errnoOf } from "../../base/errors.ts";
 
-export interface ProcessStat {
+interface ProcessStat {
   /** The state, as one letter. */
   state: string;
   parent: number;

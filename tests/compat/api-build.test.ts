@@ -632,6 +632,68 @@ real("a build whose client goes is given up, and nothing is left of it", async (
   expect((await build(contextOf("FROM tools:1\nRUN echo for the next > /x"))).said).toContain("Using cache");
 });
 
+/** A command that says that it runs, and waits until it is let go on; and what to do about that. */
+function gate(name: string) {
+  const path = () => {
+    const caches = join(daemon.dataRoot, "build-caches");
+    return readdirSync(caches)
+      .map((directory) => join(caches, directory))
+      .find((directory) => existsSync(join(directory, `runs-${name}`)));
+  };
+  return {
+    command: `RUN --mount=type=cache,target=/g echo run >> /g/runs-${name}; while ! test -e /g/go-${name}; do sleep 0.1; done; echo gone on`,
+    reached: () => until(() => path() !== undefined, `the step ${name} runs`),
+    open: () => writeFileSync(join(path()!, `go-${name}`), ""),
+    /** How often the command has been begun. */
+    count: () => readFileSync(join(path()!, `runs-${name}`), "utf8").split("\n").length - 1,
+  };
+}
+
+/** Begins a build that can be cancelled. */
+function beginBuild(dockerfile: string) {
+  const aborter = new AbortController();
+  const answer = fetch("http://d/build", {
+    method: "POST",
+    unix: daemon.socketPath,
+    body: Uint8Array.from(contextOf(dockerfile)),
+    headers: { "Content-Type": "application/x-tar" },
+    signal: aborter.signal,
+  })
+    .then((response) => response.text())
+    .catch(() => "");
+  return { answer, cancel: () => aborter.abort() };
+}
+
+real("builds that want a step at once share it, and it ends with the last of them", async () => {
+  const { command, reached, open, count } = gate("shared");
+  const dockerfile = `FROM tools:1\n${command}\nRUN echo after`;
+  const [first, second, third] = [0, 1, 2].map(() => beginBuild(dockerfile)) as ReturnType<typeof beginBuild>[];
+  await reached();
+  first!.cancel();
+  await first!.answer;
+  open();
+  for (const { answer } of [second!, third!]) expect(await answer).toContain("gone on");
+  expect(count()).toBe(1);
+  const abandoned = gate("abandoned");
+  const both = [0, 1].map(() => beginBuild(`FROM tools:1\n${abandoned.command}`));
+  await abandoned.reached();
+  const ids = stepIds();
+  for (const each of both) each.cancel();
+  await until(() => daemon.leftovers(ids).length === 0, "nothing is left of the step");
+  expect(abandoned.count()).toBe(1);
+});
+
+real("a base image may be removed while it is built upon", async () => {
+  await build(contextOf("FROM tools:1\nRUN echo of the base > /base"), "t=base:removed");
+  const { command, reached, open } = gate("base");
+  const building = beginBuild(`FROM base:removed\n${command}\nRUN cat /base`);
+  await reached();
+  expect((await daemon.request("DELETE", "/images/base:removed?force=1")).status).toBe(200);
+  open();
+  expect(await building.answer).toContain("of the base");
+  expect((await daemon.request("GET", "/images/base:removed/json")).status).toBe(404);
+});
+
 stock(
   "the stock docker build without BuildKit shows the steps, tags the image and tells a failed command's code",
   async () => {

@@ -255,6 +255,13 @@ int fuse_poll(int *timeout_ms)
 	return -1;
 }
 
+void fuse_end(void)
+{
+	if (fuse_fd >= 0)
+		close(fuse_fd);
+	fuse_fd = -1;
+}
+
 /* Reads and answers one request. Returns 0 if there is none. */
 static int serve_one(void)
 {
@@ -269,8 +276,7 @@ static int serve_one(void)
 	if (length < 0 && errno == ENOENT)
 		return 1; /* it was given up */
 	if (length < (ssize_t)sizeof(request.header)) {
-		close(fuse_fd); /* nobody has it mounted any more */
-		fuse_fd = -1;
+		fuse_end(); /* nobody has it mounted any more */
 		return 0;
 	}
 	request.bytes[length] = 0;

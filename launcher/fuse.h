@@ -16,6 +16,12 @@ void fuse_begin(const struct program *p);
  */
 int fuse_poll(int *timeout_ms);
 
+/*
+ * Ends the connection, and with it every wait for an answer: some even SIGKILL does not end. Must
+ * come before a wait for the container's processes.
+ */
+void fuse_end(void);
+
 /* Answers requests; returns after some, so that the loop's other work has its turn. */
 void fuse_serve(void);
 

@@ -1050,6 +1050,7 @@ void fail(struct program *p, pid_t init, struct failure failure)
 	uint8_t payload[8];
 
 	program = p;
+	fuse_end();
 	kill_and_reap(init);
 	play_cleanup(program);
 	if (p->blob)
@@ -1452,6 +1453,7 @@ void supervise(struct program *p, pid_t init, int sync)
 		if (client_count == 0 && is_unwanted_without_clients())
 			fail(p, init, (struct failure){ OP_INDEX_UNKNOWN, ECANCELED });
 	} while (!reap());
+	fuse_end();
 	play_cleanup(program);
 	unlink(program_string(p, p->header.socket_path));
 	part();

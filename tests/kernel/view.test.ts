@@ -186,6 +186,18 @@ describeIf(whyNot)("a view", () => {
     await remove(free);
   });
 
+  test("is let go before what is left of the container is killed: no file that it has open holds that up", async () => {
+    const script = `tail -f /proc/stat >/dev/null & tail=$!
+      until readlink /proc/$tail/fd/* | grep -q stat; do :; done`;
+    const ended = await start({ PidMode: "host" }, { Labels: OWN, Cmd: ["/bin/bash", "-c", script] });
+    await (await daemon.wait(ended.id, "not-running")).answer;
+    await remove(ended);
+    await until(
+      () => daemon.leftovers([ended.id]).every((path) => !path.includes(ended.id.slice(0, 32))),
+      "all is gone",
+    );
+  });
+
   test("ends with its supervisor: who reads it is told, and does not wait", async () => {
     const doomed = await start({ Memory: 50 * MIB });
     const fd = openSync(pathIn(doomed, "/proc/meminfo"), "r");

@@ -26,7 +26,7 @@ export type {
 } from "./dockerfile/types.ts";
 export { contextNeedOf } from "./graph/context-paths.ts";
 export type { CacheMount, ExecMount, ExecOp, RunSettings, SecretMount } from "./graph/exec-op.ts";
-export { type CopyAction, type CopyOp, digestOfVertex, type SourceOp, type Vertex } from "./graph/llb.ts";
+export { type CopyAction, type CopyOp, digestOfVertex, isSource, type SourceOp, type Vertex } from "./graph/llb.ts";
 export { type BuildPlan, type PlannedStage, type PlanOptions, planBuild } from "./graph/plan.ts";
 export type { Entitlement } from "./graph/plan-run.ts";
 export { type GitSource, type HttpSource, parseGitSource } from "./graph/remote-source.ts";

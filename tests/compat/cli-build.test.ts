@@ -374,3 +374,33 @@ buildTest("a step gets secrets and agents of this machine, and no layer has them
     agent.close();
   }
 });
+
+buildTest("explain says which steps are cached, and why the others are not, and builds nothing", async () => {
+  const Dockerfile = "FROM tools:1\nCOPY a /explained\nRUN cat /explained > /b\nRUN echo $WORD explained\n";
+  const context = directory({ Dockerfile, a: "1" });
+  const explain = async (...flags: string[]) => {
+    const { code, stdout, stderr } = await lighter(["explain", "--build", context, ...flags]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    return stdout.replace(/\d{4}-\S+Z/g, "TIME").replace(/used (once|\d+ times)/g, "used N");
+  };
+  const head = "#1 [1/4] FROM docker.io/library/tools:1\n   here\n";
+  const [copy, cat, echo] = [
+    "#2 [2/4] COPY a /explained   (of #1)\n",
+    "#3 [3/4] RUN cat /explained > /b   (of #2)\n",
+    "#4 [4/4] RUN echo $WORD explained   (of #3)\n",
+  ];
+  expect(await explain()).toBe(
+    `${head}${copy}   runs: no step in the cache is written like this\n` +
+      `${cat}   runs: it needs #2, which runs\n${echo}   runs: it needs #2, which runs\n`,
+  );
+  expect((await lighter(["build", context])).code).toBe(0);
+  const cached = "   cached: used N, last at TIME\n";
+  expect(await explain()).toBe(`${head}${copy}${cached}${cat}${cached}${echo}${cached}`);
+  writeFileSync(join(context, "Dockerfile"), Dockerfile.replace("RUN echo", "ARG WORD=x\nRUN echo"));
+  expect(await explain()).toEndWith(
+    `${cat}${cached}${echo}   runs: its variables, mounts or settings are not those of the one of TIME\n`,
+  );
+  writeFileSync(join(context, "a"), "2");
+  expect(await explain()).toContain(`${copy}   runs: what it copies is not what was copied by the one of TIME\n`);
+  expect(await explain("--no-cache")).toContain(`${copy}   runs: the cache is not to be used\n`);
+});

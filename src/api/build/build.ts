@@ -56,7 +56,12 @@ export async function build(call: AnswerCall): Promise<void> {
     try {
       const { signal } = stream;
       const targets = targetsOf(daemon, { ...transfer, sessionId });
-      const id = await daemon.builder.build({ ...options, tags, targets, context: request, signal, ...listeners });
+      const asked = { ...options, tags, targets, context: request, signal, ...listeners };
+      if (hasStatus && query.text("call") === "explain") {
+        stream.send({ id: BUILD_RESULT_ID, aux: { text: await daemon.builder.explain(asked) } });
+        return;
+      }
+      const id = await daemon.builder.build(asked);
       if (quiet) stream.send({ stream: `${id}\n` });
       if (hasStatus) stream.send({ id: BUILD_RESULT_ID, aux: resultOf(id, tags) });
       stream.send({ aux: { ID: id } });

@@ -27,9 +27,10 @@ export const buildFlags = {
   allow: listFlag("What the Dockerfile may ask for (security.insecure, network.host)", { type: "strings" }),
   "build-arg": listFlag("Set the value of an ARG: NAME=VALUE, or NAME for that of the environment"),
   "cache-from": listFlag("Images or caches to take steps from"),
-  call: stringFlag('What to do with the Dockerfile: "build" it, "check" it, or list its "targets"', {
-    initial: "build",
-  }),
+  call: stringFlag(
+    'What to do with the Dockerfile: "build", "check" it, "explain" which steps are cached, or list its "targets"',
+    { initial: "build" },
+  ),
   "cgroup-parent": stringFlag("Parent cgroup of the steps' containers"),
   check: boolFlag('Check the Dockerfile: the same as "--call=check"'),
   compress: boolFlag("", { hidden: true }),

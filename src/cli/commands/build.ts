@@ -34,11 +34,18 @@ export const command = defineCommand({
 async function run({ client }: Context, { values, args }: ParsedFlags<typeof buildFlags>): Promise<number> {
   const call = values.check ? "check" : values.call;
   const argument = args[0] ?? ".";
-  if (call !== "build") return await look(client, call, argument, values);
-  const progress: ProgressKind = values.quiet ? "quiet" : values.progress;
+  if (call !== "build" && call !== "explain") return await look(client, call, argument, values);
+  const isExplained = call === "explain";
+  const progress: ProgressKind = values.quiet || isExplained ? "quiet" : values.progress;
   const { dockerfile, chunks, remote } = await openContext(argument, values.file);
   const session = await openSession(client, values);
-  const query = encodeQuery({ ...queryOf(values), dockerfile, remote, session: session?.id });
+  const query = encodeQuery({
+    ...queryOf(values),
+    dockerfile,
+    remote,
+    session: session?.id,
+    call: isExplained ? call : undefined,
+  });
   const response = await client.request({
     method: "POST",
     path: `/build${query}`,
@@ -47,6 +54,10 @@ async function run({ client }: Context, { values, args }: ParsedFlags<typeof bui
   });
   const { id, result } = await showBuild(response, progress);
   session?.close();
+  if (isExplained) {
+    await stdout.text(String(result.text));
+    return 0;
+  }
   if (values.quiet) await printLine(id);
   if (values.iidfile !== "") write(values.iidfile, id);
   if (values["metadata-file"] !== "") write(values["metadata-file"], `${JSON.stringify(result, undefined, 2)}\n`);

@@ -129,6 +129,19 @@ export class BuildCache implements StepCache, Disposable {
       .run(key, id, baseId, description, now, now);
   }
 
+  /** How often a step that is there was used, and when last. */
+  usesOf(key: string): { usageCount: number; lastUsedMs: number } {
+    const row = this.#db.query("SELECT usage_count, last_used_ms FROM step WHERE key = ?").get(key) as Row | null;
+    return { usageCount: row?.usage_count ?? 0, lastUsedMs: row?.last_used_ms ?? 0 };
+  }
+
+  /** The newest step that is written so, and the snapshot over which it was executed. */
+  lastWritten(description: string): { base: string; createdMs: number } | undefined {
+    const query = "SELECT base, created_ms FROM step WHERE description = ? ORDER BY created_ms DESC LIMIT 1";
+    const row = this.#db.query(query).get(description) as Row | null;
+    return row === null ? undefined : { base: row.base, createdMs: row.created_ms };
+  }
+
   /** When the outcome of a step was first made; undefined if none has been. */
   momentOf(key: string): string | undefined {
     const row = this.#db.query("SELECT created FROM moment WHERE key = ?").get(key) as { created: string } | null;

@@ -23,6 +23,7 @@ import { checkBuilt } from "./build-warnings.ts";
 import { CacheHousehold } from "./cache-household.ts";
 import { CacheMounts } from "./cache-mounts.ts";
 import { CopySteps } from "./copy-step.ts";
+import { explainPlan, withoutExecution } from "./explain-build.ts";
 import { followPlan } from "./follow-plan.ts";
 import type { GcSettings } from "./gc-policy.ts";
 import { ImageChain } from "./image-chain.ts";
@@ -109,7 +110,13 @@ export class Builder implements Disposable {
     }
   }
 
-  async #build(request: BuildRequest): Promise<string> {
+  /** Says what a build would do with each step, without doing it. @throws LighterError */
+  async explain(request: BuildRequest): Promise<string> {
+    return await this.#build(request, true);
+  }
+
+  /** Resolves with the image's id or, if it only explains, with a text. */
+  async #build(request: BuildRequest, isExplained = false): Promise<string> {
     const aborter = new AbortController();
     const signal = AbortSignal.any([request.signal, aborter.signal]);
     const sources = new BuildSources(this.#roots, this.trash, signal);
@@ -137,10 +144,12 @@ export class Builder implements Disposable {
       const roots = this.#roots;
       const copies = new CopySteps(roots, sources);
       const runs = new RunSteps({ roots, sources, caches: this.#cacheMounts, request });
-      const workshop = openWorkshop({ roots, sources, copies, runs, steps, held, output });
+      const real = openWorkshop({ roots, sources, copies, runs, steps, held, output });
+      const workshop = isExplained ? withoutExecution(real) : real;
       solve = this.#solver.begin({ workshop, noCache: request.noCache, signal, watcher: progress });
       const { images } = roots;
       const { noCache, hasStepImages: hasSteps } = request;
+      if (isExplained) return await explainPlan({ plan, solve, cache: this.#cache, noCache });
       const chain = new ImageChain({ images, cache: this.#cache, noCache, hasSteps });
       try {
         return await followPlan({ plan, solve, engine: roots.engine, images, chain, output, progress, request });

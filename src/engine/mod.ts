@@ -32,6 +32,7 @@ import { Reserve } from "./state/reserve.ts";
 import { parseRemap, readAccountFiles } from "./userns/mod.ts";
 
 export type { Entitlement } from "../build/mod.ts";
+export { canonicalName } from "../build/mod.ts";
 export { type BodyForm, type JobOutput, measureTrees, type RawBody } from "../files/mod.ts";
 export type {
   Image,
@@ -52,7 +53,6 @@ export { releaseTextPages, residentBytes } from "../linux/sys/text-pages.ts";
 export { idleSocketFd } from "../linux/sys/unix-socket.ts";
 export { features as runtimeFeatures } from "../runtime/features.ts";
 export type { PastBuild } from "./build/build-history.ts";
-
 export type { BuildInputs, BuildRequest } from "./build/build-request.ts";
 
 export { compileCacheFilters } from "./build/cache-filters.ts";
@@ -60,6 +60,7 @@ export { type CacheRecord, NO_RULES, type PruneRules } from "./build/cache-prune
 export { type BuildOutput, checkOutput, type OutputTargets } from "./build/export-build.ts";
 export { DEFAULT_GC, type GcSettings } from "./build/gc-policy.ts";
 export { receiveTree } from "./build/receive-tree.ts";
+export { sendTree } from "./build/send-tree.ts";
 export { StepFailed } from "./build/step-failed.ts";
 export { DEFAULT_CDI_DIRECTORIES } from "./cdi/registry.ts";
 export {

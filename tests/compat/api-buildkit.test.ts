@@ -7,8 +7,10 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
@@ -24,6 +26,7 @@ import { until } from "../support/eventually.ts";
 import { dockerArchive } from "../support/image-archive.ts";
 import { rawTar } from "../support/image-tar.ts";
 import { missing } from "../support/missing.ts";
+import { readTar } from "../support/read-tar.ts";
 import { isRoot } from "../support/stage.ts";
 import { testIf } from "../support/test-if.ts";
 
@@ -208,6 +211,65 @@ testIf(noAgent === undefined, noAgent ?? "")(
     }
   },
 );
+
+stock("what is built goes to the client, as a directory or a tar, and no image is made", async () => {
+  const dockerfile = "FROM scratch\nCOPY . /d/\nCOPY --chmod=4750 a /set\n";
+  const context = contextOf({
+    Dockerfile: dockerfile,
+    ".dockerignore": "Dockerfile",
+    a: "A\n",
+    "x/large": "x".repeat(200_000),
+    "x-y": "",
+  }); // prettier-ignore
+  symlinkSync("x/large", join(context, "link"));
+  const before = (await daemon.request("GET", "/images/json?all=1")).json.length;
+  const out = join(directory, "out");
+  const built = await build(context, "--output", `type=local,dest=${out}`);
+  expect(built).toMatchObject({ code: 0 });
+  expect(built.stderr).toContain("exporting to client directory");
+  expect(readdirSync(out, { recursive: true }).sort()).toEqual([
+    "d",
+    "d/.dockerignore",
+    "d/a",
+    "d/link",
+    "d/x",
+    "d/x-y",
+    "d/x/large",
+    "set",
+  ]);
+  expect(readFileSync(join(out, "d/link"), "latin1")).toBe("x".repeat(200_000));
+  expect(statSync(join(out, "set")).mode & 0o7777).toBe(0o4750);
+
+  expect(await build(context, "--output", `type=tar,dest=${out}.tar`)).toMatchObject({ code: 0 });
+  expect(readTar(readFileSync(`${out}.tar`)).map(({ path }) => String(path))).toContain("d/x/large");
+  expect((await daemon.request("GET", "/images/json?all=1")).json.length).toBe(before);
+
+  const refused = await build(context, "--output", "type=local,dest=/proc/none");
+  expect(refused.stderr).toContain("ERROR: failed to solve: failed to create synctarget dest dir /proc/none");
+});
+
+stock("--metadata-file and --iidfile tell what was made", async () => {
+  const files = { metadata: join(directory, "metadata"), id: join(directory, "id") };
+  const context = contextOf({ Dockerfile: "FROM tools:1\nLABEL meta=data\n" });
+  const built = await buildx([
+    "build",
+    "-q",
+    "-t",
+    "meta:1",
+    "--metadata-file",
+    files.metadata,
+    "--iidfile",
+    files.id,
+    context,
+  ]); // prettier-ignore
+  const { json } = await daemon.request("GET", "/images/meta:1/json");
+  expect(built).toMatchObject({ code: 0, stdout: `${json.Id}\n` });
+  expect(readFileSync(files.id, "latin1")).toBe(json.Id);
+  expect(JSON.parse(readFileSync(files.metadata, "latin1"))).toMatchObject({
+    "containerimage.digest": json.Id,
+    "image.name": "docker.io/library/meta:1",
+  });
+});
 
 stock("the cache is listed and pruned by filters", async () => {
   await build(contextOf({ Dockerfile: "FROM tools:1\nRUN echo to be pruned > /x\n" }));

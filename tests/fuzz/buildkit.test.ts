@@ -4,8 +4,10 @@ import { once } from "node:events";
 import { connect, createServer, type Socket } from "node:net";
 import { LighterError } from "../../src/base/errors.ts";
 import { receiveTree } from "../../src/engine/build/receive-tree.ts";
+import { sendTree } from "../../src/engine/build/send-tree.ts";
 import { GrpcClient } from "../../src/grpc/client.ts";
 import { frameOf, readMessages } from "../../src/grpc/frames.ts";
+import { Outbox } from "../../src/grpc/outbox.ts";
 import { serveGrpc, unary } from "../../src/grpc/server.ts";
 import {
   bridgeSolveType,
@@ -17,6 +19,7 @@ import {
   solveType,
   statusRequestType,
 } from "../../src/spec/buildkit.ts";
+import { rawTar } from "../support/image-tar.ts";
 import { Random } from "../support/random.ts";
 import { collect, readTar } from "../support/read-tar.ts";
 
@@ -142,6 +145,32 @@ test("a directory arrives whole, in whatever order its files come", () =>
     const entries = readTar(tar);
     expect(entries.map(({ path }) => String(path))).toEqual(files.map(({ path }) => path));
     for (const [index, { content }] of entries.entries()) expect(content.equals(files[index]!.content)).toBeTrue();
+  }));
+
+test("a directory that is sent arrives as it was", () =>
+  rounds("send tree", async (random) => {
+    const files = Array.from({ length: random.below(20) }, (_, index) => {
+      const content = Buffer.alloc(random.below(random.pick([2, 100_000])), index);
+      return [
+        { name: `d${index}/`, type: "5", mode: random.pick([0o755, 0o1777, 0o2700]) },
+        { name: `d${index}/f`, mode: random.pick([0o600, 0o4755]), uid: random.below(70_000), content },
+        { name: `d${index}/h`, type: "1", linkName: `d${index}/f`, mode: 0o600 },
+        { name: `d${index}/l`, type: "2", linkName: "../\xe4" },
+      ];
+    });
+    const tar = rawTar(...files.flat());
+    const [toReceiver, toSender] = [new Outbox(), new Outbox()];
+    const sending = (async () => {
+      for await (const packet of sendTree(inPieces(random, tar), toSender[Symbol.asyncIterator]()))
+        toReceiver.send(packet);
+    })();
+    const received = await collect(receiveTree(toReceiver, (packet) => toSender.send(packet)));
+    await sending;
+    const shown = (bytes: Buffer) =>
+      readTar(bytes).map(({ path, linkPath, mode, type, uid, content }) => {
+        return { path, linkPath, mode: type === "hardlink" ? 0 : mode, type, uid, content };
+      });
+    expect(shown(received)).toEqual(shown(tar));
   }));
 
 test("a sender of directories that breaks the protocol gets an error", () =>

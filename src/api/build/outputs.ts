@@ -1,5 +1,6 @@
 /** The outputs that a request for a build asks for, and where they go. */
 import { LighterError } from "../../base/errors.ts";
+import { writeAll } from "../../base/writable.ts";
 import { type BuildOutput, checkOutput, type OutputTargets, pushImage } from "../../engine/mod.ts";
 import { parseGoJson } from "../../spec/go-json.ts";
 import { parseReference, withDefaultTag } from "../../spec/image-reference.ts";
@@ -33,12 +34,13 @@ interface TargetOptions {
 
 export function targetsOf(daemon: Daemon, { sessionId, credentialsFor, signal }: TargetOptions): OutputTargets {
   return {
-    open: async (index) => {
+    send: async (index, tar) => {
       if (sessionId === undefined) throw new LighterError("invalid", "an output for the client needs a session");
       const session = findSession(daemon.clientSessions, sessionId);
       const stream = await session.open({ kind: "output", id: String(index) });
       if (stream === undefined) throw new LighterError("invalid", `the client takes no output ${index}`);
-      return stream;
+      await writeAll(tar, stream);
+      for await (const _ of stream); // it ends when the client has written the last byte
     },
     push: async (name) => {
       const reference = withDefaultTag(parseReference(name));

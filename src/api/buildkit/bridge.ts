@@ -1,5 +1,6 @@
 /** BuildKit's service "LLBBridge": what a client asks of a build between its Solve and its end. */
 import { LighterError } from "../../base/errors.ts";
+import { randomId } from "../../base/ids.ts";
 import { type Call, type Methods, unary } from "../../grpc/server.ts";
 import { GrpcError, OK } from "../../grpc/status.ts";
 import { bridgeSolveAnswerType, bridgeSolveType, emptyType, pongType, returnType } from "../../spec/buildkit.ts";
@@ -26,7 +27,9 @@ export function bridgeMethods(daemon: Daemon): Methods {
         const signal = AbortSignal.any([call.signal, job.signal]);
         if (request.frontend !== "dockerfile.v0")
           throw new LighterError("not-supported", `the frontend "${request.frontend}" is not supported yet`);
-        const id = await buildDockerfile(daemon, { job, options: request.frontendOptions, signal });
+        const image = await buildDockerfile(daemon, { job, options: request.frontendOptions, signal });
+        const id = randomId();
+        if (image !== "") job.results.set(id, image);
         return { result: { ref: { id, definition: { operations: [], metadata: new Map() } } } };
       }),
     ],

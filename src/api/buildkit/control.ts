@@ -1,5 +1,6 @@
 /** BuildKit's service "Control": builds, their progress, and what builds here. */
 import { LighterError } from "../../base/errors.ts";
+import { type BuildOutput, canonicalName, checkOutput } from "../../engine/mod.ts";
 import { answerStream, type Call, type Methods, unary } from "../../grpc/server.ts";
 import {
   buildStatusType,
@@ -15,7 +16,6 @@ import {
   statusRequestType,
   usageRecordType,
 } from "../../spec/buildkit.ts";
-import { familiarReference, parseReference, withDefaultTag } from "../../spec/image-reference.ts";
 import type { Daemon } from "../daemon/daemon-state.ts";
 import { diskUsage, prune } from "./cache.ts";
 import { BUILDKIT_VERSION, workers } from "./workers.ts";
@@ -52,41 +52,41 @@ export function controlMethods(daemon: Daemon): Methods {
   ]);
 }
 
-/** Waits until the client has had its result built by the gateway, and says under which names it is to be found. */
+/** Waits until the client has had its result built by the gateway, and says what it is called. */
 async function solve(daemon: Daemon, request: SolveRequest, { signal }: Call) {
   const { jobs } = daemon.buildkit;
   if (request.frontend !== "" || request.definition !== undefined)
     throw new LighterError("not-supported", "a build whose client does not use the gateway is not supported yet");
-  const names = request.exporters.flatMap(namesOf);
+  const outputs = request.exporters.map(outputOf);
   signal.throwIfAborted();
   const job = jobs.get(request.ref);
   const cancel = () => jobs.end(request.ref);
   signal.addEventListener("abort", cancel);
   try {
-    job.request.resolve({
-      sessionId: request.session,
-      tags: names.map((name) => familiarReference(withDefaultTag(parseReference(name)))),
-    });
+    job.request.resolve({ sessionId: request.session, outputs: outputs.length === 0 ? NO_OUTPUT : outputs });
     const { ref = "" } = await job.returned.promise;
-    const hasImage = ref !== "" && request.exporters.length > 0;
-    return { exporterResponse: hasImage ? answerOf(ref, names) : new Map() };
+    return { exporterResponse: answerOf(job.results.get(ref), outputs) };
   } finally {
     signal.removeEventListener("abort", cancel);
     jobs.end(request.ref);
   }
 }
 
-/** The names that an exporter is to give the image. @throws LighterError "not-supported" for one that makes something else */
-function namesOf({ type, attributes }: SolveRequest["exporters"][number]): string[] {
-  if (type !== "moby" && type !== "image")
-    throw new LighterError("not-supported", `the exporter "${type}" is not supported yet`);
-  return (attributes.get("name") ?? "").split(",").filter((name) => name !== "");
+const NO_OUTPUT: readonly BuildOutput[] = [{ type: "cacheonly", attrs: {} }];
+
+/** An exporter as a build's output. Images are pushed by the client, which says so nevertheless. */
+function outputOf({ type, attributes }: SolveRequest["exporters"][number]): BuildOutput {
+  const { push: _, ...attrs } = Object.fromEntries(attributes);
+  return checkOutput(type === "moby" ? "image" : type, attrs);
 }
 
-function answerOf(id: string, names: readonly string[]): Map<string, string> {
-  const answer = new Map([
+function answerOf(id: string | undefined, outputs: readonly BuildOutput[]): Map<string, string> {
+  const images = outputs.filter(({ type }) => ["image", "docker", "oci"].includes(type));
+  if (id === undefined || images.length === 0) return new Map();
+  const names = images.flatMap(({ attrs: { name = "" } }) => name.split(",").filter((each) => each !== ""));
+  return new Map([
     ["containerimage.digest", id],
     ["containerimage.config.digest", id],
+    ...(names.length === 0 ? [] : [["image.name", names.map(canonicalName).join(",")] as const]),
   ]);
-  return names.length === 0 ? answer : answer.set("image.name", names.join(","));
 }

@@ -11,6 +11,7 @@ import { parseFrontendOptions } from "./frontend-options.ts";
 import type { Job } from "./jobs.ts";
 import { credentialsFor, readFiles, treeOf, uploadOf } from "./session-files.ts";
 import { inputsOf } from "./session-inputs.ts";
+import { targetsOf } from "./session-outputs.ts";
 import type { Session } from "./sessions.ts";
 import { statusMessage } from "./status-message.ts";
 
@@ -25,7 +26,7 @@ interface DockerfileBuild {
 
 /** Builds the image. Resolves with its id. @throws GrpcError, with the lines of the Dockerfile that it is about */
 export async function buildDockerfile(daemon: Daemon, { job, options, signal }: DockerfileBuild): Promise<string> {
-  const { sessionId, tags } = await job.request.promise;
+  const { sessionId, outputs } = await job.request.promise;
   const session = await daemon.buildkit.sessions.find(sessionId, signal);
   const { filename, pull, ...rest } = parseFrontendOptions(options);
   const files = new BuildFiles(session, filename, signal);
@@ -39,7 +40,7 @@ export async function buildDockerfile(daemon: Daemon, { job, options, signal }: 
     return await daemon.builder.build({
       ...rest,
       ...files.sources(options.get("context") ?? ""),
-      ...{ dockerfile: filename, tags, signal },
+      ...{ dockerfile: filename, tags: [], outputs, targets: targetsOf(session, outputs, signal), signal },
       fetchImage: (name: string, onEvent: (event: PullEvent) => void) =>
         fetchImage(daemon, name, { ...transfer, onEvent }),
       inputs: inputsOf(session, signal),

@@ -1,8 +1,9 @@
 /** POST /grpc and POST /session: BuildKit's API, on connections that leave HTTP/1.1. */
 import type { Duplex } from "node:stream";
-import { LighterError } from "../../base/errors.ts";
+import { LighterError, messageOf } from "../../base/errors.ts";
 import { GrpcClient } from "../../grpc/client.ts";
-import { serveGrpc } from "../../grpc/server.ts";
+import { type Method, serveGrpc } from "../../grpc/server.ts";
+import { GrpcError, UNKNOWN } from "../../grpc/status.ts";
 import { formatHead } from "../http/protocol.ts";
 import type { UpgradeCall } from "../http/router.ts";
 import { bridgeMethods } from "./bridge.ts";
@@ -15,7 +16,20 @@ export function refuseWithoutUpgrade(): never {
 
 /** POST /grpc: the daemon serves. @throws LighterError "invalid" unless the client wants h2c */
 export async function grpc(call: UpgradeCall): Promise<void> {
-  await serveGrpc(acceptHttp2(call), new Map([...controlMethods(call.daemon), ...bridgeMethods(call.daemon)]));
+  const methods = [...controlMethods(call.daemon), ...bridgeMethods(call.daemon)];
+  await serveGrpc(acceptHttp2(call), new Map(methods.map(([path, method]) => [path, withoutCodes(method)])));
+}
+
+/** The method with errors as BuildKit's: clients print the code of any other. */
+function withoutCodes(method: Method): Method {
+  return async function* (requests, call) {
+    try {
+      yield* method(requests, call);
+    } catch (error) {
+      if (error instanceof GrpcError) throw error;
+      throw new GrpcError({ code: UNKNOWN, message: messageOf(error), details: [] });
+    }
+  };
 }
 
 /** POST /session: the client serves. @throws LighterError "invalid" unless the client wants h2c, and for an id in use */

@@ -1,13 +1,13 @@
 /** Jobs: each is one build of a client, whose calls (Solve, Status, those of the gateway) name it and come in any order. */
 import { LighterError } from "../../base/errors.ts";
 import { BUILD_JOB_KEEP_MS, BUILD_JOB_WAIT_MS, BUILD_JOBS_MAX } from "../../base/limits.ts";
+import type { BuildOutput } from "../../engine/mod.ts";
 import type { BuildStatus } from "../../spec/buildkit.ts";
 
 /** What the client asks for by Solve. */
 interface JobRequest {
   sessionId: string;
-  /** The names of the image. */
-  tags: readonly string[];
+  outputs: readonly BuildOutput[];
 }
 
 /** What the client hands back at the end of its part: the result to export, or why there is none. */
@@ -20,6 +20,8 @@ export class Job {
   /** What is to be built, known once Solve has come. */
   readonly request = Promise.withResolvers<JobRequest>();
   readonly returned = Promise.withResolvers<Returned>();
+  /** The images that the gateway has made, by the ids of its results; a result for the client alone has none. */
+  readonly results = new Map<string, string>();
   readonly #abort = new AbortController();
   readonly #events: BuildStatus[] = [];
   #changed = Promise.withResolvers<void>();

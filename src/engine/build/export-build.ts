@@ -1,8 +1,6 @@
 /** Puts what was built where it is asked for: into the store, a registry, or to the client as files or as an archive. */
-import type { Duplex } from "node:stream";
 import { LighterError } from "../../base/errors.ts";
 import type { Digest } from "../../base/ids.ts";
-import { writeAll } from "../../base/writable.ts";
 import { canonicalName } from "../../build/mod.ts";
 import { runWithOutput } from "../../files/mod.ts";
 import { type ImageStore, writeImageArchive } from "../../image/mod.ts";
@@ -21,8 +19,8 @@ export interface BuildOutput {
 
 /** Where outputs go that do not stay here. */
 export interface OutputTargets {
-  /** Opens the stream of the output with that index. The client ends it when it has all. */
-  open(index: number): Promise<Duplex>;
+  /** Sends the output with that index, a tar. Resolves when the client has it all. @throws what the client says */
+  send(index: number, tar: AsyncIterable<Uint8Array>): Promise<void>;
   /** Pushes the image of that name. Resolves with the digest that the registry has. */
   push(name: string): Promise<string>;
 }
@@ -149,10 +147,10 @@ async function exportFiles(options: ExportOptions, index: number, type: "local" 
   const { engine, images, root, progress } = options;
   const what = type === "local" ? "directory" : "tarball";
   await progress.task(`exporting to client ${what}`, async ({ part }) => {
-    const stream = await required(options.targets).open(index);
+    const targets = required(options.targets);
     const { lowerDirs: layers } = images.layersOf(root);
     const argument = { layers, options: { form: "merged", includeRoot: false } } as const;
-    const send = (tar: AsyncIterable<Uint8Array>) => sendTo(stream, counted(tar, part, "copying files"));
+    const send = (tar: AsyncIterable<Uint8Array>) => targets.send(index, counted(tar, part, "copying files"));
     await runWithOutput(engine.workers, treeTarJob, argument, {}, (_: null, tar) => send(tar.bytes()));
   });
 }
@@ -161,16 +159,9 @@ async function exportArchive(options: ExportOptions, index: number, type: "docke
   const { images, progress } = options;
   const names = namesOf(options, options.outputs[index]!.attrs).map((name) => withDefaultTag(parseReference(name)));
   await progress.task(`sending ${type} image`, async ({ part }) => {
-    const stream = await required(options.targets).open(index);
     const archive = writeImageArchive(images, { image: images.get(id), names }, type);
-    await sendTo(stream, counted(archive, part, "sending tarball"));
+    await required(options.targets).send(index, counted(archive, part, "sending tarball"));
   });
-}
-
-/** Sends all, and waits until the client has it. @throws what the client says */
-async function sendTo(stream: Duplex, bytes: AsyncIterable<Uint8Array>): Promise<void> {
-  await writeAll(bytes, stream);
-  for await (const _ of stream); // it ends when the client has written the last byte
 }
 
 async function* counted(

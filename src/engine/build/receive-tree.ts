@@ -1,24 +1,15 @@
 /** Receives a directory by fsutil's protocol, by which BuildKit's clients send contexts, as a tar. */
 import { LighterError } from "../../base/errors.ts";
 import { CONTEXT_MAX_ENTRIES } from "../../base/limits.ts";
+import { NS_PER_SECOND } from "../../base/time.ts";
 import { encodeTarHeader, TAR_END, type TarEntry, tarPaddingBytes } from "../../image/mod.ts";
 import type { BytePath } from "../../linux/sys/fs.ts";
 import { type FileStat, PACKET_KINDS, packetType } from "../../spec/buildkit.ts";
+import { decodeGoMode } from "../../spec/go-file-mode.ts";
 
 /** Bytes of files that are requested before their turn. They may have to be kept until then. */
 const AHEAD_MAX_BYTES = 8 * 1024 * 1024;
 const AHEAD_MAX_FILES = 256;
-
-/** The type bits of Go's os.FileMode. */
-const GO_MODES: readonly [bit: number, type: TarEntry["type"]][] = [
-  [2 ** 31, "directory"],
-  [2 ** 27, "symlink"],
-  [2 ** 25, "fifo"],
-  [2 ** 21, "char"], // with the bit of devices, too
-  [2 ** 26, "block"],
-];
-const SECOND_NS = 1_000_000_000n;
-const [GO_SETUID, GO_SETGID, GO_STICKY, GO_SOCKET] = [2 ** 23, 2 ** 22, 2 ** 20, 2 ** 24];
 
 /**
  * Yields the tar of what the peer sends. `packets` come from it, `send` sends to it: files are requested one after another, as they
@@ -135,40 +126,30 @@ class ReceivedTree {
 
 /** The tar's entry of a file; undefined for sockets, which no tar has. @throws LighterError "invalid" */
 function entryOf(stat: FileStat): TarEntry | undefined {
-  const { mode, size, mtimeNs } = stat;
-  const nanoseconds = ((mtimeNs % SECOND_NS) + SECOND_NS) % SECOND_NS;
-  if (hasBit(mode, GO_SOCKET)) return undefined;
+  const { size, mtimeNs } = stat;
+  const { type: kind, permissions } = decodeGoMode(stat.mode);
+  if (kind === undefined) return undefined;
+  const nanoseconds = ((mtimeNs % NS_PER_SECOND) + NS_PER_SECOND) % NS_PER_SECOND;
   const [path, linkPath] = [latin1(stat.path), latin1(stat.linkPath)];
   if (path === "" || path.includes("\0") || linkPath.includes("\0"))
     throw new LighterError("invalid", "the client sends a file without a usable path");
   if (size < 0n || size > BigInt(Number.MAX_SAFE_INTEGER))
     throw new LighterError("invalid", `the client sends a file of ${size} bytes`);
-  const special = GO_MODES.find(([bit]) => hasBit(mode, bit))?.[1];
-  const type = special ?? (linkPath === "" ? "file" : "hardlink");
+  const type = kind === "file" && linkPath !== "" ? "hardlink" : kind;
   return {
     type,
     path: (type === "directory" ? `${path}/` : path) as BytePath,
     linkPath: linkPath as BytePath,
-    mode: permissionsOf(mode),
+    mode: permissions,
     uid: stat.uid,
     gid: stat.gid,
     size: type === "file" ? Number(size) : 0,
-    mtimeSeconds: Number((mtimeNs - nanoseconds) / SECOND_NS),
+    mtimeSeconds: Number((mtimeNs - nanoseconds) / NS_PER_SECOND),
     mtimeNanoseconds: Number(nanoseconds),
     deviceMajor: Number(stat.deviceMajor),
     deviceMinor: Number(stat.deviceMinor),
     xattrs: [...stat.xattrs].map(([name, value]) => ({ name, value })),
   };
-}
-
-function permissionsOf(mode: number): number {
-  const special = [GO_SETUID, GO_SETGID, GO_STICKY].map((bit, at) => (hasBit(mode, bit) ? 0o4000 >> at : 0));
-  return (mode % 0o1000) + special.reduce((sum, bit) => sum + bit, 0);
-}
-
-/** Numbers above 2^31, of which JavaScript's bit operators lose the sign. */
-function hasBit(mode: number, bit: number): boolean {
-  return Math.floor(mode / bit) % 2 === 1;
 }
 
 function latin1(bytes: Uint8Array): string {

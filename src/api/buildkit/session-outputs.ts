@@ -1,0 +1,33 @@
+/** Sends what was built to the client's session: directories, and archives. */
+import { LighterError } from "../../base/errors.ts";
+import { type BuildOutput, type OutputTargets, sendTree } from "../../engine/mod.ts";
+import { Outbox } from "../../grpc/outbox.ts";
+import { pieceType } from "../../spec/buildkit.ts";
+import type { Session } from "./sessions.ts";
+
+const FILE_SEND = "/moby.filesync.v1.FileSend/DiffCopy";
+/** Bytes of an archive in one message. */
+const PIECE_MAX_BYTES = 1024 * 1024;
+
+export function targetsOf(session: Session, outputs: readonly BuildOutput[], signal: AbortSignal): OutputTargets {
+  return {
+    async send(index, tar) {
+      const received = new Outbox();
+      const requests =
+        outputs[index]?.type === "local" ? sendTree(tar, received[Symbol.asyncIterator]()) : piecesOf(tar);
+      const metadata = { "buildkit-attachable-exporter-id": String(index) };
+      try {
+        for await (const packet of session.call(FILE_SEND, requests, { metadata, signal })) received.send(packet);
+      } finally {
+        received.close();
+      }
+    },
+    push: () => Promise.reject(new LighterError("internal", "clients of BuildKit's API push by themselves")),
+  };
+}
+
+async function* piecesOf(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  for await (const chunk of bytes)
+    for (let at = 0; at < chunk.length; at += PIECE_MAX_BYTES)
+      yield pieceType.encode({ data: chunk.subarray(at, at + PIECE_MAX_BYTES) });
+}

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect } from "bun:test";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { machineUuid } from "../../src/machine/mod.ts";
 import { TestDaemon } from "../support/daemon.ts";
@@ -240,6 +240,9 @@ config: disabled
     await until(async () => (await console(own)).split("up\r\n").length === 3, "it is up once more");
     const changed = seen.replace(/instance-id.*\nlocal.*\n/, "\n");
     expect(await sh(own, script)).toBe(changed);
+    rmSync(join(daemon.dataRoot, "containers", own, "secrets.json"));
+    const without = await daemon.request("POST", `/containers/${own}/restart?t=-1`);
+    expect([without.status, without.json.message]).toEqual([500, expect.stringContaining("secrets.json, with this")]);
     await remove(own);
     expect(existsSync(join(daemon.dataRoot, "containers", own))).toBe(false);
   });

@@ -694,6 +694,30 @@ real("a base image may be removed while it is built upon", async () => {
   expect((await daemon.request("GET", "/images/base:removed/json")).status).toBe(404);
 });
 
+real("commands are in the network that they ask for, or that the build asks for", async () => {
+  await daemon.request("POST", "/networks/create", { Name: "own", Driver: "bridge" });
+  const links = "cat /proc/net/dev /etc/resolv.conf";
+  const lines = (said: string) =>
+    said.split("\n").filter((line) => /^ *(lo|eth\d+|lighter\w+):|^nameserver/.test(line));
+  const inOwn = lines((await build(contextOf(`FROM tools:1\nRUN ${links}`), "networkmode=own&nocache=1")).said);
+  expect(inOwn).toEqual([expect.stringContaining("lo:"), expect.stringContaining("eth0:"), "nameserver 127.0.0.11"]);
+  const { said } = await build(contextOf(`FROM tools:1\nRUN ${links}\nRUN --network=none ${links}`), "nocache=1");
+  expect(lines(said).filter((line) => line.includes(":"))).toEqual([
+    ...[expect.stringContaining("lo:"), expect.stringContaining("eth0:")],
+    expect.stringContaining("lo:"),
+  ]);
+  const { command, reached, open } = gate("network");
+  const building = fetch("http://d/build?networkmode=own", {
+    ...{ method: "POST", unix: daemon.socketPath, headers: { "Content-Type": "application/x-tar" } },
+    body: Uint8Array.from(contextOf(`FROM tools:1\n${command}`)),
+  }).then((answer) => answer.text());
+  await reached();
+  expect((await daemon.request("DELETE", "/networks/own")).json.message).toContain("has active endpoints");
+  open();
+  expect(await building).toContain("Successfully built");
+  expect((await daemon.request("DELETE", "/networks/own")).status).toBe(204);
+});
+
 stock(
   "the stock docker build without BuildKit shows the steps, tags the image and tells a failed command's code",
   async () => {

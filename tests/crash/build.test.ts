@@ -1,29 +1,17 @@
 /** `kill -9` of the daemon while it builds, at each of its write points. */
 import { afterAll, beforeAll, expect } from "bun:test";
-import { spawnSync } from "node:child_process";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { TestDaemon } from "../support/daemon.ts";
-import { dockerArchive } from "../support/image-archive.ts";
 import { rawTar } from "../support/image-tar.ts";
-import { isRoot } from "../support/stage.ts";
-import { testIf } from "../support/test-if.ts";
-
-const BUSYBOX = "/bin/busybox";
-const isStatic = existsSync(BUSYBOX) && spawnSync("ldd", [BUSYBOX]).status !== 0;
-const real = testIf(isRoot && isStatic, isRoot ? "no static busybox here" : "needs root");
+import { buildTest, canBuild, loadTools } from "../support/tools-image.ts";
 
 let daemon: TestDaemon;
 
 beforeAll(async () => {
-  if (!isRoot || !isStatic) return;
+  if (!canBuild) return;
   daemon = await TestDaemon.start();
-  const layer = rawTar(
-    { name: "bin/busybox", mode: 0o755, content: readFileSync(BUSYBOX) },
-    ...["sh", "cat"].map((name) => ({ name: `bin/${name}`, type: "2", linkName: "busybox" })),
-  );
-  const archive = dockerArchive({ layers: [layer], tags: ["tools:1"], config: { Env: ["PATH=/bin"] } });
-  await daemon.request("POST", "/images/load", archive, { "Content-Type": "application/x-tar" });
+  await loadTools(daemon);
 });
 
 afterAll(() => daemon?.[Symbol.asyncDispose]());
@@ -50,7 +38,7 @@ let known: string[] | undefined;
 const layers = () => readdirSync(join(daemon.dataRoot, "image/l")).sort();
 
 for (const [index, point] of ["write snapshot", "start guest", "move step's layer", "changed images"].entries())
-  real(`a daemon that dies at "${point}" of a build leaves nothing but cache that the next one uses`, async () => {
+  buildTest(`a daemon that dies at "${point}" of a build leaves nothing but cache that the next one uses`, async () => {
     const word = `word${index}`;
     await daemon.kill();
     await daemon.launch({ LIGHTER_TEST_CRASH_AT: point });

@@ -11,6 +11,7 @@ import { dockerArchive } from "../support/image-archive.ts";
 import { rawTar } from "../support/image-tar.ts";
 import { isRoot } from "../support/stage.ts";
 import { testIf } from "../support/test-if.ts";
+import { canBuild, loadTools } from "../support/tools-image.ts";
 
 const hasLoop = isRoot && spawnSync("losetup", ["--find"]).status === 0;
 const looped = testIf(hasLoop, "needs loop devices and root");
@@ -154,3 +155,35 @@ for (const reserve of ["with a reserve", "whose reserve is used up"])
       expect(existsSync(join(disk, "data/containers", filler))).toBe(false);
     },
   );
+
+const looping = testIf(hasLoop && canBuild, "needs loop devices, root and static busybox");
+
+looping(
+  "a disk that fills up in the middle of a step, a copy or an export fails the build alone, and is free again",
+  async () => {
+    await loadTools(daemon);
+    const before = freeBytes();
+    const build = async (dockerfile: string, files: Record<string, Buffer> = {}) => {
+      const entries = Object.entries({ Dockerfile: Buffer.from(`FROM tools:1\n${dockerfile}`), ...files });
+      const context = rawTar(...entries.map(([name, content]) => ({ name, content })));
+      return (await daemon.request("POST", "/build?networkmode=none", context, { "Content-Type": "application/x-tar" }))
+        .text;
+    };
+    const isFree = () => until(() => freeBytes() > before - 4_000_000, "the disk is free again");
+    const prune = async () => expect(await answerTo("POST", "/build/prune?all=1")).toBe(200);
+    expect(await build("RUN cat /dev/zero > /fill")).toContain("returned a non-zero code: 1");
+    await isFree();
+    const half = Buffer.alloc(Math.round(before * 0.6));
+    expect(await build("COPY large /large\nRUN cat /large >> /more", { large: half })).toMatch(/no space left|ENOSPC/i);
+    await prune(); // what was done before the failure is in the cache
+    await isFree();
+    // The step has room, and its tar has none.
+    const large = await build(`RUN head -c ${half.length} /dev/zero > /large`);
+    expect(large).toMatch(/no space left|ENOSPC/i);
+    await prune();
+    await isFree();
+    expect(await build("RUN echo fits > /x")).toContain("Successfully built");
+    expect(daemon.leftovers([])).toEqual([]);
+    expect(readdirSync(join(disk, "data/image/ingest"))).toEqual([]);
+  },
+);

@@ -2,6 +2,7 @@
 import { boolFlag, listFlag, stringFlag } from "./flags.ts";
 
 export const globalFlags = {
+  config: stringFlag('Directory of the client\'s files (default "~/.docker")'),
   context: stringFlag("One of Docker's contexts, which names a daemon", { short: "c" }),
   debug: boolFlag("Show causes of errors", { short: "D" }),
   host: listFlag("Daemon socket to connect to", { short: "H" }),

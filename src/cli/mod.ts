@@ -47,6 +47,7 @@ async function dispatch(global: ReturnType<typeof parseFlags<typeof globalFlags>
     return 0;
   }
   if (name === undefined) return helpFor([]);
+  if (global.values.config !== "") process.env.DOCKER_CONFIG = global.values.config;
   const loaded = await loadCommand(name);
   const client = await makeClient(global.values.host, tlsFlagsOf(global), global.values.context);
   const context = { client, debug: global.values.debug, commands: COMMANDS };

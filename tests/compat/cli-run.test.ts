@@ -68,6 +68,16 @@ describeIf(isRoot ? undefined : "needs root")("run at once", () => {
       });
   });
 
+  test.each(["LIGHTER_HOST", "DOCKER_HOST"] as const)("with %s it starts although nobody reads the ID", async (how) => {
+    const env = { [how]: `unix://${daemon.socketPath}` };
+    // The reader of the pipe has ended before the command begins.
+    const script = 'exec 3> >(exit 0); wait $!; exec "$@" >&3';
+    const flags = ["run", "-d", "--name", "unread", "--network", "none", "-v", "/usr:/usr:ro", IMAGE, "sleep", "1000"];
+    await runProgram(["bash", "-c", script, "bash", ...lighterCommand, ...flags], { env });
+    expect((await daemon.request("GET", "/containers/unread/json")).json.State.Status).toBe("running");
+    await daemon.request("DELETE", "/containers/unread?force=1");
+  });
+
   test("a file for the ID is written, and one that is there refused", async () => {
     const path = join(daemon.directory, "cid");
     expect(await run("LIGHTER_HOST", ["--cidfile", path, "--name", "filed", IMAGE, "true"])).toMatchObject({ code: 0 });

@@ -939,7 +939,7 @@ describe("the store", () => {
     await store.load(pieces(dockerArchive(...many)));
     const digits = store.list().map((image) => image.id.slice(7, 8));
     const twice = digits.find((digit, index) => digits.indexOf(digit) !== index && store.list().length > 0)!;
-    expect(messageOf(twice)).toBe(`image id prefix "${twice}" is ambiguous`);
+    expect(messageOf(twice)).toBe(`No such image: ${twice}:latest`);
   });
 
   test("removes by name and id with Docker's records, and drops layers no image has", async () => {

@@ -66,8 +66,11 @@ async function runDetached(
 ): Promise<number> {
   if (values["sig-proxy"] && !values.detach) forwardSignals(client, creating, body.Tty);
   const id = await creating;
-  await printLine(id);
-  await start(client, id);
+  try {
+    await start(client, id); // first: nobody may be there any more to read the ID
+  } finally {
+    await printLine(id);
+  }
   return 0;
 }
 

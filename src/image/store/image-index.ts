@@ -63,8 +63,8 @@ export class ImageIndex {
   }
 
   /**
-   * Finds an image by name (tag "latest" if none), by id, or by the beginning of an id, as Docker does: names win.
-   * @throws LighterError ("not-found": "No such image: x:latest"; "invalid": not a reference, or an ambiguous id).
+   * Finds an image by name (tag "latest" if none), by id, or by the beginning of one image's id, as Docker does: names win.
+   * @throws LighterError ("not-found": "No such image: x:latest"; "invalid": not a reference).
    */
   find(nameOrId: string): { image: StoredImage; byId: boolean } {
     const asId = /^(?:sha256:)?([0-9a-f]{64})$/.exec(nameOrId);
@@ -79,8 +79,7 @@ export class ImageIndex {
     const prefix = /^(?:sha256:)?([0-9a-f]{1,64})$/.exec(nameOrId)?.[1];
     const matches =
       prefix === undefined ? [] : this.values().filter((image) => image.id.startsWith(`sha256:${prefix}`));
-    if (matches.length > 1) throw new LighterError("invalid", `image id prefix "${nameOrId}" is ambiguous`);
-    if (matches[0] === undefined) throw noSuchImage(familiarReference(reference));
+    if (matches[0] === undefined || matches.length > 1) throw noSuchImage(familiarReference(reference));
     return { image: matches[0], byId: true };
   }
 

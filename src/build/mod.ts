@@ -3,6 +3,7 @@ export { changeConfig } from "./change-config.ts";
 export { type BaseImage, type CheckResult, checkDockerfile } from "./dockerfile/check.ts";
 export { DockerfileError } from "./dockerfile/error.ts";
 export { expandInstruction } from "./dockerfile/expand.ts";
+export { foreignFrontEnd } from "./dockerfile/front-end.ts";
 export { parse } from "./dockerfile/parse.ts";
 export { formatCheck, formatExcerpt, formatTargets } from "./dockerfile/report-text.ts";
 export type {

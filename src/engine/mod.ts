@@ -32,7 +32,7 @@ import { Reserve } from "./state/reserve.ts";
 import { parseRemap, readAccountFiles } from "./userns/mod.ts";
 
 export type { Entitlement } from "../build/mod.ts";
-export { canonicalName } from "../build/mod.ts";
+export { canonicalName, foreignFrontEnd } from "../build/mod.ts";
 export { type BodyForm, type JobOutput, measureTrees, type RawBody } from "../files/mod.ts";
 export type {
   Image,

@@ -22,6 +22,7 @@ import { messageOf } from "../../src/base/errors.ts";
 import { GrpcClient } from "../../src/grpc/client.ts";
 import { emptyType, listWorkersAnswerType, solveType, statusRequestType } from "../../src/spec/buildkit.ts";
 import { TestDaemon } from "../support/daemon.ts";
+import { DockerRegistry, hasDockerRegistry } from "../support/docker-registry.ts";
 import { until } from "../support/eventually.ts";
 import { dockerArchive } from "../support/image-archive.ts";
 import { rawTar } from "../support/image-tar.ts";
@@ -269,6 +270,38 @@ stock("--metadata-file and --iidfile tell what was made", async () => {
     "containerimage.digest": json.Id,
     "image.name": "docker.io/library/meta:1",
   });
+});
+
+stock("front ends of other images are refused, and Docker's are the built-in one", async () => {
+  const withSyntax = (image: string) => build(contextOf({ Dockerfile: `# syntax=${image}\nFROM tools:1\n` }));
+  expect(await withSyntax("docker/dockerfile:1.9")).toMatchObject({ code: 0 });
+  expect((await withSyntax("example.com/f:1")).stderr).toContain(
+    "ERROR: failed to solve: the front end example.com/f:1 (# syntax=) is not supported yet",
+  );
+});
+
+const noRegistry = whyNot ?? (hasDockerRegistry ? undefined : "needs docker-registry");
+testIf(noRegistry === undefined, noRegistry ?? "")("a base image is pulled with the client's credentials", async () => {
+  const inside = (...argv: string[]) => daemon.network.inside(...argv);
+  await using registry = await DockerRegistry.start({ users: { me: "secret" }, inside });
+  const image = `${registry.host}/tools:1`;
+  const credentials = { username: "me", password: "secret" };
+  const headers = { "X-Registry-Auth": Buffer.from(JSON.stringify(credentials)).toString("base64url") };
+  await daemon.request("POST", `/images/tools:1/tag?repo=${registry.host}/tools&tag=1`);
+  expect(
+    (await daemon.request("POST", `/images/${registry.host}/tools/push?tag=1`, undefined, headers)).text,
+  ).toContain("digest: sha256:");
+  await daemon.request("DELETE", `/images/${image}`);
+  const context = contextOf({ Dockerfile: `FROM ${image}\nRUN echo private > /p\n` });
+  const configPath = join(directory, "config", "config.json");
+  rmSync(configPath, { force: true });
+  const refused = await build(context);
+  expect(refused).toMatchObject({ code: 1 });
+  expect(refused.stderr).toContain("no basic auth credentials");
+  mkdirSync(dirname(configPath), { recursive: true });
+  const auth = Buffer.from("me:secret").toString("base64");
+  writeFileSync(configPath, JSON.stringify({ auths: { [registry.host]: { auth } } }));
+  expect(await build(context)).toMatchObject({ code: 0 });
 });
 
 stock("the cache is listed and pruned by filters", async () => {

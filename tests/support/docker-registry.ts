@@ -13,6 +13,8 @@ export const hasDockerRegistry = existsSync(PROGRAM);
 export interface DockerRegistryOptions {
   /** Names and passwords of users who may do anything; other users may do nothing. Without it anybody may do anything. */
   readonly users?: Readonly<Record<string, string>>;
+  /** Puts the command into a network namespace: see NetworkNamespace. */
+  readonly inside?: (...argv: string[]) => string[];
   /** PEM files. Without them the registry speaks plain HTTP. */
   readonly tls?: { readonly certPath: string; readonly keyPath: string };
 }
@@ -47,7 +49,9 @@ export class DockerRegistry implements AsyncDisposable {
       const directory = mkdtempSync(join(tmpdir(), "lighter-docker-registry-"));
       const configPath = join(directory, "config.json");
       writeFileSync(configPath, JSON.stringify(await makeConfig(host, directory, options))); // JSON is YAML
-      const child = spawn(PROGRAM, ["serve", configPath], {
+      const argv = [PROGRAM, "serve", configPath];
+      const [program = "", ...args] = options.inside?.(...argv) ?? argv;
+      const child = spawn(program, args, {
         stdio: ["ignore", "ignore", "pipe"],
         env: {}, // variables named REGISTRY_… would change its configuration
       });

@@ -1,7 +1,7 @@
 /** The front end "dockerfile.v0": builds a Dockerfile with the files that the client's session serves. */
 import { LighterError, messageOf } from "../../base/errors.ts";
 import { BUILD_DOCKERFILE_MAX_CHARS } from "../../base/limits.ts";
-import { type BuildRequest, type PullEvent, StepFailed } from "../../engine/mod.ts";
+import { type BuildRequest, foreignFrontEnd, type PullEvent, StepFailed } from "../../engine/mod.ts";
 import { GrpcError, UNKNOWN } from "../../grpc/status.ts";
 import { parseIgnoreFile } from "../../spec/docker-ignore.ts";
 import type { BuildFailure } from "../../spec/solve-status.ts";
@@ -29,7 +29,7 @@ export async function buildDockerfile(daemon: Daemon, { job, options, signal }: 
   const { sessionId, outputs } = await job.request.promise;
   const session = await daemon.buildkit.sessions.find(sessionId, signal);
   const { filename, pull, ...rest } = parseFrontendOptions(options);
-  const files = new BuildFiles(session, filename, signal);
+  const files = new BuildFiles(session, { filename, syntax: rest.buildArgs.get("BUILDKIT_SYNTAX") }, signal);
   let failure: BuildFailure = {};
   const transfer = {
     isPull: pull,
@@ -62,12 +62,18 @@ class BuildFiles {
   readonly #session: Session;
   readonly #filename: string;
   readonly #signal: AbortSignal;
+  readonly #syntax: string | undefined;
   #ignoreFile: Buffer | undefined;
   dockerfile: Buffer = Buffer.alloc(0);
 
-  constructor(session: Session, filename: string, signal: AbortSignal) {
+  constructor(
+    session: Session,
+    { filename, syntax }: { filename: string; syntax: string | undefined },
+    signal: AbortSignal,
+  ) {
     this.#session = session;
     this.#filename = filename;
+    this.#syntax = syntax;
     this.#signal = signal;
   }
 
@@ -91,6 +97,9 @@ class BuildFiles {
       );
     this.#ignoreFile = files.get(ignoreName);
     this.dockerfile = dockerfile;
+    const foreign = foreignFrontEnd(dockerfile.toString(), this.#syntax);
+    if (foreign !== undefined)
+      throw new LighterError("not-supported", `the front end ${foreign} (# syntax=) is not supported yet`);
     return dockerfile;
   }
 

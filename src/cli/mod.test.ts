@@ -10,9 +10,7 @@ function lighter(...args: string[]) {
 }
 
 test.each<[string[], RegExp]>([
-  [["build", "-t", "x", "."], /^Lighter has no command that builds yet: .* docker build -t NAME \."\n$/],
-  [["buildx", "build", "."], /^Lighter has no command that builds yet: /],
-  [["image", "build", "."], /^Lighter has no command that builds yet: /],
+  [["buildx", "build", "."], /^Lighter builds with "lighter build": .*\n$/],
   [["compose", "up", "-d"], /^Lighter has no compose of its own: .*docker compose up"\n$/],
   [["swarm", "init"], /^Lighter has no swarm mode: .*\n$/],
   [["toString"], /^lighter: 'toString' is not a lighter command\.\nSee 'lighter --help'\n$/],

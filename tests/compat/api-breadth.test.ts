@@ -72,7 +72,7 @@ rooted("what there is nothing of: empty lists, or Docker's words", async () => {
           "swarm and try again.",
       },
     });
-  for (const path of ["/build/cancel", "/session", "/swarm/init", "/plugins/pull"]) {
+  for (const path of ["/swarm/init", "/plugins/pull"]) {
     const { status, json } = await server.request("POST", path);
     expect([path, status]).toEqual([path, 501]);
     expect(json.message).toContain("not supported");

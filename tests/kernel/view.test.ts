@@ -34,6 +34,12 @@ async function start(hostConfig: object, body: object = { Labels: OWN }): Promis
 const pathIn = ({ pid }: Started, path: string) => `/proc/${pid}/root${path}`;
 const read = (container: Started, path: string) => readFileSync(pathIn(container, path), "utf8");
 const remove = ({ id }: Started) => daemon.request("DELETE", `/containers/${id}?force=1&v=1`);
+async function removeWholly(container: Started): Promise<void> {
+  await remove(container);
+  const isOf = (path: string) => path.includes(container.id.slice(0, 32));
+  await until(() => !daemon.leftovers([container.id]).some(isOf), "nothing is left of it");
+}
+
 const update = ({ id }: Started, limits: object) => daemon.request("POST", `/containers/${id}/update`, limits);
 
 async function exec({ id }: Started, script: string): Promise<string> {
@@ -191,11 +197,19 @@ describeIf(whyNot)("a view", () => {
       until readlink /proc/$tail/fd/* | grep -q stat; do :; done`;
     const ended = await start({ PidMode: "host" }, { Labels: OWN, Cmd: ["/bin/bash", "-c", script] });
     await (await daemon.wait(ended.id, "not-running")).answer;
-    await remove(ended);
-    await until(
-      () => daemon.leftovers([ended.id]).every((path) => !path.includes(ended.id.slice(0, 32))),
-      "all is gone",
-    );
+    await removeWholly(ended);
+  });
+
+  test("holds up neither a pause nor an end while many read it", async () => {
+    const reads = "while :; do mapfile </proc/stat; mapfile </proc/cpuinfo; done";
+    const Cmd = ["/bin/bash", "-c", `for i in {1..8}; do (${reads}) & done; wait`];
+    for (const hostConfig of [{}, { PidMode: "host" }, { UsernsMode: "auto" }]) {
+      const read = await start(hostConfig, { Labels: OWN, Cmd });
+      for (const verb of ["pause", "unpause", "kill"])
+        expect((await daemon.request("POST", `/containers/${read.id}/${verb}`)).status).toBe(204);
+      await (await daemon.wait(read.id, "not-running")).answer;
+      await removeWholly(read);
+    }
   });
 
   test("ends with its supervisor: who reads it is told, and does not wait", async () => {

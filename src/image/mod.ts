@@ -43,7 +43,7 @@ export { planLayersMount } from "./store/image-mounts.ts";
 export type { TreeChanges } from "./store/layer-jobs.ts";
 export type { Image } from "./store/present-image.ts";
 export type { ImageUser } from "./store/removal.ts";
-export type { SnapshotLayer, StepDirectory } from "./store/snapshots.ts";
+export type { PackedLayers, SnapshotLayer, StepDirectory } from "./store/snapshots.ts";
 export { type ImageLayers, ImageStore, type LoadedImage, type RemoveRecord } from "./store/store.ts";
 export { decompress, decompressStream, looksLikeArchive, peek } from "./tar/compression.ts";
 export { type ExtractOptions, LiveExtractor } from "./tar/extract-live.ts";

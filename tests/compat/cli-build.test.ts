@@ -404,3 +404,29 @@ buildTest("explain says which steps are cached, and why the others are not, and 
   expect(await explain()).toContain(`${copy}   runs: what it copies is not what was copied by the one of TIME\n`);
   expect(await explain("--no-cache")).toContain(`${copy}   runs: the cache is not to be used\n`);
 });
+
+buildTest(
+  "with SOURCE_DATE_EPOCH two builds make the same image, if the times of files are rewritten, too",
+  async () => {
+    // A file whose time is another one in each build, and a file that is older than the epoch.
+    const touch = `read n < /proc/sys/kernel/random/uuid; touch -d @$((1800000000 + 0x\${n%%-*} % 100000)) /new`;
+    const Dockerfile = `FROM tools:1\nRUN ${touch}; touch -d @100 /old\nWORKDIR /epoch.d\nENV A=b\n`;
+    const context = directory({ Dockerfile });
+    const env = { SOURCE_DATE_EPOCH: "1700000000" };
+    const build = async (name: string) => {
+      const output = `type=image,name=${name},rewrite-timestamp=true`;
+      const built = await lighter(["build", "--no-cache", "-q", "-o", output, context], { env });
+      expect(built.stderr).toBe("");
+      return built.stdout;
+    };
+    const first = await build("epoch:1");
+    expect(await build("epoch:2")).toBe(first);
+    const { json } = await daemon.request("GET", "/images/epoch:1/json");
+    expect(json.Created).toBe("2023-11-14T22:13:20Z");
+    const archive = join(folder, "epoch.tar");
+    await lighter(["build", "-q", "-o", `type=tar,dest=${archive}`, context], { env });
+    expect((await lighter(["build", "--build-arg", "SOURCE_DATE_EPOCH=now", context])).stderr).toContain(
+      "invalid SOURCE_DATE_EPOCH: now",
+    );
+  },
+);

@@ -108,10 +108,11 @@ export function queryOf(values: BuildFlags): Query {
   const json = (value: object) => JSON.stringify(value);
   const flag = (value: boolean) => (value ? "1" : undefined);
   const outputs = outputsOf(values);
+  const epoch = ["SOURCE_DATE_EPOCH"]; // that of the environment, unless it is given
   const count = (value: number) => (value === 0 ? undefined : String(value));
   return {
     allow: values.allow,
-    buildargs: json(Object.fromEntries(values["build-arg"].flatMap(parseBuildArg))),
+    buildargs: json(Object.fromEntries([...epoch, ...values["build-arg"]].flatMap(parseBuildArg))),
     cachefrom: values["cache-from"].length === 0 ? undefined : json(values["cache-from"]),
     cgroupparent: values["cgroup-parent"] || undefined,
     cpuperiod: count(values["cpu-period"]),

@@ -150,7 +150,7 @@ export class Builder implements Disposable {
       const { images } = roots;
       const { noCache, hasStepImages: hasSteps } = request;
       if (isExplained) return await explainPlan({ plan, solve, cache: this.#cache, noCache });
-      const chain = new ImageChain({ images, cache: this.#cache, noCache, hasSteps });
+      const chain = new ImageChain({ images, cache: this.#cache, noCache, hasSteps, ...timesOf(request) });
       try {
         return await followPlan({ plan, solve, engine: roots.engine, images, chain, output, progress, request });
       } catch (error) {
@@ -195,6 +195,19 @@ export class Builder implements Disposable {
       ...{ ...request, entitlements, settings: runSettings(hostConfig), platform: { os, architecture }, resolveImage },
     });
   }
+}
+
+/** The time that all of the image is to have, and whether its layers are, too. Source: reproducible-builds.org, SOURCE_DATE_EPOCH. */
+function timesOf({ buildArgs, outputs = [] }: BuildRequest): {
+  epochSeconds: number | undefined;
+  rewritesTimes: boolean;
+} {
+  const text = buildArgs.get("SOURCE_DATE_EPOCH") ?? "";
+  if (!/^\d{0,11}$/.test(text)) throw new LighterError("invalid", `invalid SOURCE_DATE_EPOCH: ${text}`);
+  return {
+    epochSeconds: text === "" ? undefined : Number(text),
+    rewritesTimes: outputs.some(({ attrs }) => attrs["rewrite-timestamp"] === "true"),
+  };
 }
 
 /** The time between two counts of what is being transferred. */

@@ -28,6 +28,7 @@ export interface OutputTargets {
 /** The options that each exporter has; those of no effect here are taken, too. */
 const IMAGE_OPTIONS = [
   "name",
+  "rewrite-timestamp",
   "compression",
   "force-compression",
   "oci-mediatypes",
@@ -72,6 +73,8 @@ interface ExportOptions {
   targets: OutputTargets | undefined;
   progress: BuildProgress;
   signal: AbortSignal;
+  /** No file is said to have been changed later. */
+  maxMtimeSeconds: number | undefined;
   /** The root file system, which is held. */
   root: string;
   /** Makes the image in the store, if that has not been done. */
@@ -149,7 +152,8 @@ async function exportFiles(options: ExportOptions, index: number, type: "local" 
   await progress.task(`exporting to client ${what}`, async ({ part }) => {
     const targets = required(options.targets);
     const { lowerDirs: layers } = images.layersOf(root);
-    const argument = { layers, options: { form: "merged", includeRoot: false } } as const;
+    const times = options.maxMtimeSeconds === undefined ? {} : { maxMtimeSeconds: options.maxMtimeSeconds };
+    const argument = { layers, options: { form: "merged", includeRoot: false, ...times } } as const;
     const send = (tar: AsyncIterable<Uint8Array>) => targets.send(index, counted(tar, part, "copying files"));
     await runWithOutput(engine.workers, treeTarJob, argument, {}, (_: null, tar) => send(tar.bytes()));
   });

@@ -63,7 +63,7 @@ export async function followPlan({
         const { id: made, isCached } = await solve(step.vertex);
         if (isCached) say(" ---> Using cache\n");
         root = made;
-        if (exported.has(stage)) void images.packSnapshot(root).catch(() => {}); // beside the next step; the export hears of it
+        if (exported.has(stage)) void chain.pack(root).catch(() => {}); // beside the next step; the export hears of it
       }
       const isEmpty = images.snapshots.layersOf(root).length === before;
       const done = await chain.add(link, stage, { ...step, root, isEmpty, isExported: exported.has(stage) });
@@ -75,6 +75,7 @@ export async function followPlan({
     if (stage === stages.at(-1))
       id = await exportBuild({
         ...{ engine, images, tags, outputs, targets, progress, signal, root },
+        maxMtimeSeconds: chain.epochSeconds,
         makeImage: () => chain.finish(link, root),
         onImage: (made) => {
           say(` ---> ${shortId(made)}\n`);

@@ -6,13 +6,14 @@
  */
 import { createHash } from "node:crypto";
 import type { Digest } from "../../base/ids.ts";
-import { formatNow } from "../../base/time.ts";
+import { formatNow, formatRfc3339, NS_PER_SECOND } from "../../base/time.ts";
 import type { PlannedStage } from "../../build/mod.ts";
 import {
   addSnapshotImages,
   type Image,
   type ImageStore,
   idOfSnapshotImage,
+  type PackedLayers,
   type SnapshotImage,
 } from "../../image/mod.ts";
 import type { DockerContainerConfig } from "../../spec/docker-api.ts";
@@ -38,6 +39,9 @@ interface ChainOptions {
   noCache: boolean;
   /** Whether steps have images, too. */
   hasSteps: boolean;
+  /** The time of everything, if it is given; layers then say that no file was changed later, if `rewritesTimes`. */
+  epochSeconds: number | undefined;
+  rewritesTimes: boolean;
 }
 
 interface ChainStep {
@@ -71,6 +75,21 @@ export class ImageChain {
     };
   }
 
+  get epochSeconds(): number | undefined {
+    return this.#options.epochSeconds;
+  }
+
+  get #epoch(): string | undefined {
+    const { epochSeconds } = this.#options;
+    return epochSeconds === undefined ? undefined : formatRfc3339(BigInt(epochSeconds) * NS_PER_SECOND);
+  }
+
+  /** Makes the tars of a snapshot's layers, for an image. */
+  async pack(root: string): Promise<PackedLayers> {
+    const { images, rewritesTimes, epochSeconds } = this.#options;
+    return await images.packSnapshot(root, rewritesTimes ? epochSeconds : undefined);
+  }
+
   /** Adds a step. `isKnown`: an earlier build has done it. */
   async add(
     before: ChainLink,
@@ -81,7 +100,7 @@ export class ImageChain {
     const text = JSON.stringify([before.key, hasSteps, root, createdBy, config, author ?? "", isEmpty]);
     const key = createHash("sha256").update(text).digest("hex");
     const known = noCache ? undefined : cache.momentOf(key);
-    const created = known ?? formatNow();
+    const created = this.#epoch ?? known ?? formatNow();
     if (known === undefined) cache.noteMoment(key, created);
     const entry = { created, created_by: createdBy, ...(isEmpty ? { empty_layer: true } : {}) };
     const link = { key, created, config, author, history: [...before.history, entry], id: undefined };
@@ -113,9 +132,14 @@ export class ImageChain {
     const { images } = this.#options;
     const { os, architecture } = images.platform;
     const image: SnapshotImage = {
-      below: await images.packSnapshot(root),
+      below: await this.pack(root),
       document: {
-        ...{ created: created || formatNow(), architecture, os, config: parseImageConfig(config, "config") },
+        ...{
+          created: this.#epoch ?? (created || formatNow()),
+          architecture,
+          os,
+          config: parseImageConfig(config, "config"),
+        },
         ...(author === undefined ? {} : { author }),
       },
       history,

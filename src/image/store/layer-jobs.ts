@@ -205,7 +205,7 @@ export class LayerJobs implements AsyncDisposable {
   }
 
   /** Makes the tar of a layer whose directory is there already. @throws as `takeArchive`. */
-  pack(source: TreeChanges, ingestPath: string): Promise<TakenFile> {
+  pack(source: TreeChanges & { maxMtimeSeconds?: number }, ingestPath: string): Promise<TakenFile> {
     return this.#makeFrom({ kind: "tree", ...source }, ingestPath);
   }
 

@@ -26,22 +26,26 @@ export class SnapshotPacker {
     this.#parts = parts;
   }
 
-  /** Packs a layer of a snapshot that is held; once, however many ask. */
-  async pack(layer: SnapshotLayer): Promise<void> {
+  /**
+   * Packs a layer of a snapshot that is held; once, however many ask. Its tar says of files that were changed later than
+   * `maxMtimeSeconds` that they were changed then.
+   */
+  async pack(layer: SnapshotLayer, maxMtimeSeconds?: number): Promise<void> {
     if (layer.packed !== undefined) return;
     const underway = this.#packing.get(layer);
     if (underway !== undefined) return await underway;
-    const packing = this.#pack(layer).finally(() => this.#packing.delete(layer));
+    const packing = this.#pack(layer, maxMtimeSeconds).finally(() => this.#packing.delete(layer));
     this.#packing.set(layer, packing);
     await packing;
   }
 
-  async #pack(layer: SnapshotLayer): Promise<void> {
+  async #pack(layer: SnapshotLayer, maxMtimeSeconds: number | undefined): Promise<void> {
     const { blobs, layers, jobs, change } = this.#parts;
     const ingestPath = await blobs.createIngest();
     try {
       const source = { upperPath: layers.directoryPath(layer.directory), includeRoot: layer.root !== undefined };
-      const [made] = await Promise.all([jobs.pack(source, ingestPath), this.measure([layer])]);
+      const times = maxMtimeSeconds === undefined ? {} : { maxMtimeSeconds };
+      const [made] = await Promise.all([jobs.pack({ ...source, ...times }, ingestPath), this.measure([layer])]);
       await change(() => this.#adopt(layer, ingested(made, ingestPath)));
     } finally {
       await blobs.removeIngest(ingestPath);

@@ -553,12 +553,13 @@ export class ImageStore implements AsyncDisposable {
 
   /**
    * Makes a tar of each layer of the snapshot that has none, so that an image can have it. Resolves with the layers, for an image
-   * that is made while the caller holds the snapshot.
+   * that is made while the caller holds the snapshot. Files that were changed later than `maxMtimeSeconds` are said to have
+   * been changed then.
    */
-  async packSnapshot(id: string): Promise<PackedLayers> {
+  async packSnapshot(id: string, maxMtimeSeconds?: number): Promise<PackedLayers> {
     const layers = this.snapshots.layersOf(id);
     using _held = this.snapshots.hold(id);
-    await Promise.all(layers.map((layer) => this.#packer.pack(layer)));
+    await Promise.all(layers.map((layer) => this.#packer.pack(layer, maxMtimeSeconds)));
     return packedLayers(layers);
   }
 

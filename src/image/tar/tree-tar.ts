@@ -51,6 +51,8 @@ export interface TreeTarOptions {
   form: "merged" | "layer";
   /** True if the tar begins with "./", which describes "/" itself. */
   includeRoot: boolean;
+  /** Unix time: what was changed later is said to have been changed then. */
+  maxMtimeSeconds?: number;
   /** Called for each entry. */
   beat?: () => void;
 }
@@ -61,6 +63,7 @@ export interface TreeTarOptions {
  */
 export function* writeTreeTar(layerPaths: readonly string[], options: TreeTarOptions): Generator<Uint8Array> {
   const writer = new TreeTarWriter(options.form, options.beat);
+  writer.maxMtimeSeconds = options.maxMtimeSeconds ?? Number.POSITIVE_INFINITY;
   try {
     yield* writer.write(openRoots(layerPaths), options.includeRoot);
   } finally {
@@ -109,6 +112,7 @@ class TreeTarWriter {
   /** For each file with several names, the path of the first. */
   readonly #linked = new Map<string, BytePath>();
   #entryCount = 0;
+  maxMtimeSeconds = Number.POSITIVE_INFINITY;
   readonly #beat: () => void;
   readonly #chunk = Buffer.allocUnsafe(CHUNK_BYTES);
   #chunkLength = 0;
@@ -219,7 +223,14 @@ class TreeTarWriter {
   }
 
   #header(entry: TarEntry): Generator<Uint8Array> {
-    return this.#put(encodeTarHeader(this.#ids === undefined ? entry : entryForContainer(entry, this.#ids)));
+    return this.#put(this.#encode(this.#ids === undefined ? entry : entryForContainer(entry, this.#ids)));
+  }
+
+  #encode(entry: TarEntry): Buffer {
+    const { mtimeSeconds } = entry;
+    return encodeTarHeader(
+      mtimeSeconds > this.maxMtimeSeconds ? { ...entry, mtimeSeconds: this.maxMtimeSeconds } : entry,
+    );
   }
 
   #entryOf({ fds, stat }: Found, type: TarEntryType, path: string): TarEntry {
@@ -235,7 +246,7 @@ class TreeTarWriter {
   }
 
   #whiteout(path: string, stat: Stats, mode: number): Generator<Uint8Array> {
-    return this.#put(encodeTarHeader({ ...attributesOf(stat), type: "file", path: path as BytePath, mode }));
+    return this.#put(this.#encode({ ...attributesOf(stat), type: "file", path: path as BytePath, mode }));
   }
 
   *#leaf(found: Found, path: BytePath): Generator<Uint8Array> {

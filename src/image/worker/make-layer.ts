@@ -16,10 +16,7 @@ export async function makeLayer(
   { ingestPath, source }: MakeJob,
   input: (form: BodyForm | undefined) => AsyncIterable<Uint8Array>,
 ): Promise<TakenFile> {
-  const tar =
-    source.kind === "input"
-      ? orEmptyTar(decompressStream(input(source.form)))
-      : writeTreeTar([source.upperPath], { form: "layer", includeRoot: source.includeRoot, beat });
+  const tar = source.kind === "input" ? orEmptyTar(decompressStream(input(source.form))) : treeTar(source);
   let failure: { error: unknown } | undefined;
   const guarded = (async function* () {
     try {
@@ -32,6 +29,11 @@ export async function makeLayer(
   const taken = await (source.kind === "tree" ? writeFile : takeFile)(guarded, { ingestPath, number: 0 });
   if (failure !== undefined) throw (failure as { error: unknown }).error; // the source is broken, not the layer
   return taken;
+}
+
+function treeTar({ upperPath, includeRoot, maxMtimeSeconds }: Exclude<MakeJob["source"], { kind: "input" }>) {
+  const times = maxMtimeSeconds === undefined ? {} : { maxMtimeSeconds };
+  return writeTreeTar([upperPath], { form: "layer", includeRoot, beat, ...times });
 }
 
 /** Stores the bytes of a layer whose directory is there already. */

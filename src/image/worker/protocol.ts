@@ -86,7 +86,9 @@ export interface MakeJob {
   kind: "make";
   ingestPath: string;
   /** "tree": the changes stay where they are, as the layer's directory, and no other one is made. */
-  source: { kind: "input"; form?: BodyForm } | { kind: "changes" | "tree"; upperPath: string; includeRoot: boolean };
+  source:
+    | { kind: "input"; form?: BodyForm }
+    | { kind: "changes" | "tree"; upperPath: string; includeRoot: boolean; maxMtimeSeconds?: number };
 }
 
 export type WorkerJob = LayerJob | CompressJob | InheritJob | ArchiveJob | MakeJob;

@@ -372,6 +372,29 @@ function renamed(tar: Buffer, from: string, to: string): Buffer {
   return tar;
 }
 
+real("FROM --platform and the arguments for platforms: what builds, what is built for", async () => {
+  const host = process.arch === "x64" ? "amd64" : process.arch;
+  const other = host === "amd64" ? "arm64" : "amd64";
+  const lines = [
+    "FROM --platform=$BUILDPLATFORM tools:1",
+    ...["TARGETPLATFORM", "TARGETARCH", "TARGETVARIANT", "BUILDPLATFORM", "TARGETOS"].map((name) => `ARG ${name}`),
+    "RUN echo $TARGETPLATFORM $TARGETARCH [$TARGETVARIANT] $BUILDPLATFORM $TARGETOS",
+  ];
+  const dockerfile = lines.join("\n");
+  const own = await build(contextOf(dockerfile), "t=own");
+  expect(own.said).toContain(`\nlinux/${host} ${host} [] linux/${host} linux\n`);
+  const cross = await build(contextOf(dockerfile), `t=cross&platform=linux/${other}/v8`);
+  expect(cross.said).toContain(`\nlinux/${other}/v8 ${other} [v8] linux/${host} linux\n`);
+  const { json } = await daemon.request("GET", "/images/cross/json");
+  expect([json.Architecture, json.Variant, json.Os]).toEqual([other, "v8", "linux"]);
+  expect((await build(contextOf("FROM --platform=a/b/c/d tools:1"))).error).toContain(
+    "cannot parse platform specifier",
+  );
+  // The image that is there is for another platform than is wanted, and nobody has another one.
+  expect((await build(contextOf(`FROM --platform=linux/${other} tools:1\nRUN true`))).error).toBeDefined();
+  expect((await build(contextOf(`FROM --platform=linux/${other} cross\nCOPY Dockerfile /x`))).error).toBeUndefined();
+});
+
 /** Runs `use` with a directory, and the URL at which the daemon finds it. */
 async function withServedFiles(use: (directory: string, url: string) => Promise<void>): Promise<void> {
   const directory = mkdtempSync(join(tmpdir(), "lighter-served-"));

@@ -5,6 +5,7 @@ import { type Entitlement, type PullEvent, StepFailed } from "../../engine/mod.t
 import type { DockerHostConfig } from "../../spec/docker-api.ts";
 import { parseGoJson } from "../../spec/go-json.ts";
 import { familiarReference, formatReference, parseReference, withDefaultTag } from "../../spec/image-reference.ts";
+import type { Platform } from "../../spec/oci-image.ts";
 import { HOST_PLATFORM, parsePlatform } from "../../spec/platform.ts";
 import { authKeyOfDomain, parseAuthConfig } from "../../spec/registry-auth.ts";
 import { BUILD_FAILURE_ID, BUILD_RESULT_ID, SOLVE_STATUS_ID, SOLVE_STATUS_TYPE } from "../../spec/solve-status.ts";
@@ -34,6 +35,7 @@ export async function build(call: AnswerCall): Promise<void> {
     labels: mapOf(query, "labels"),
     network: networkOf(query),
     entitlements: entitlementsOf(query),
+    targetPlatform: platformOf(query),
     noCache: query.boolean("nocache"),
     hostConfig: hostConfigOf(query),
   };
@@ -49,8 +51,8 @@ export async function build(call: AnswerCall): Promise<void> {
     wantsWarnings: hasStatus,
     hasStepImages: !hasStatus,
     onFailure: (aux: object) => (hasStatus ? stream.send({ id: BUILD_FAILURE_ID, aux }) : undefined),
-    fetchImage: (name: string, onEvent: (event: PullEvent) => void) =>
-      fetchImage(daemon, name, { ...transfer, onEvent }),
+    fetchImage: (name: string, onEvent: (event: PullEvent) => void, platform: Platform | undefined) =>
+      fetchImage(daemon, name, { ...transfer, onEvent, platform }),
   };
   const work = async () => {
     try {
@@ -95,13 +97,15 @@ function refuseUnknown(query: Query, hasStatus: boolean): void {
   for (const name of ["squash", ...(hasStatus ? [] : ["session"])])
     if (query.has(name) && !["", "0", "false"].includes(query.text(name) ?? ""))
       throw new LighterError("not-supported", `building with "${name}" is not supported yet`);
-  const platform = query.text("platform") ?? "";
-  if (platform !== "" && !isHosts(parsePlatform(platform)))
-    throw new LighterError("not-supported", `building for ${platform} is not supported yet`);
 }
 
-function isHosts({ os, architecture }: ReturnType<typeof parsePlatform>): boolean {
-  return os === HOST_PLATFORM.os && architecture === HOST_PLATFORM.architecture;
+/** The platform that is built for, if the request names one. */
+function platformOf(query: Query): Platform | undefined {
+  const text = query.text("platform") ?? "";
+  if (text === "") return undefined;
+  const platform = parsePlatform(text);
+  if (platform.os === HOST_PLATFORM.os) return platform;
+  throw new LighterError("not-supported", `building for ${text} is not supported yet`);
 }
 
 /** The parameter's JSON object of strings; null stands for no value. @throws LighterError "invalid" */

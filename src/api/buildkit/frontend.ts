@@ -4,6 +4,7 @@ import { BUILD_DOCKERFILE_MAX_CHARS } from "../../base/limits.ts";
 import { type BuildRequest, foreignFrontEnd, type PullEvent, StepFailed } from "../../engine/mod.ts";
 import { GrpcError, UNKNOWN } from "../../grpc/status.ts";
 import { parseIgnoreFile } from "../../spec/docker-ignore.ts";
+import type { Platform } from "../../spec/oci-image.ts";
 import type { BuildFailure } from "../../spec/solve-status.ts";
 import { fetchImage } from "../build/fetch-image.ts";
 import type { Daemon } from "../daemon/daemon-state.ts";
@@ -41,8 +42,8 @@ export async function buildDockerfile(daemon: Daemon, { job, options, signal }: 
       ...rest,
       ...files.sources(options.get("context") ?? ""),
       ...{ dockerfile: filename, tags: [], outputs, targets: targetsOf(session, outputs, signal), signal },
-      fetchImage: (name: string, onEvent: (event: PullEvent) => void) =>
-        fetchImage(daemon, name, { ...transfer, onEvent }),
+      fetchImage: (name: string, onEvent: (event: PullEvent) => void, platform: Platform | undefined) =>
+        fetchImage(daemon, name, { ...transfer, onEvent, platform }),
       inputs: inputsOf(session, signal),
       say: () => {},
       hasStepImages: false,

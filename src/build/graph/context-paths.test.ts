@@ -12,7 +12,7 @@ const needOf = async (...lines: string[]) =>
       entitlements: new Set(),
       settings: { extraHosts: [], ulimits: [], cgroupParent: "", shmBytes: 0 },
       platform: { os: "linux", architecture: "amd64" },
-      resolveImage: async () => ({}),
+      resolveImage: async (reference: string) => ({ config: {}, reference }),
     }),
   );
 

@@ -7,7 +7,7 @@ const OPTIONS: PlanOptions = {
   ...{ buildArgs: new Map(), labels: {}, target: "", network: "default", entitlements: new Set() },
   settings: { extraHosts: [], ulimits: [], cgroupParent: "", shmBytes: 0 },
   platform: { os: "linux", architecture: "amd64" },
-  resolveImage: async () => ({ Env: ["PATH=/bin"], WorkingDir: "/w" }),
+  resolveImage: async (reference: string) => ({ config: { Env: ["PATH=/bin"], WorkingDir: "/w" }, reference }),
 };
 
 async function planned(

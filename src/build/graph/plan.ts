@@ -3,10 +3,14 @@
  * What only BuildKit's front end understands is refused by name. Texts are those of Docker's classic builder.
  */
 import type { DockerContainerConfig } from "../../spec/docker-api.ts";
+import type { Platform } from "../../spec/oci-image.ts";
+import { parsePlatform } from "../../spec/platform.ts";
 import { changedBy } from "../change-config.ts";
+import { located } from "../dockerfile/error.ts";
 import { expandInstruction } from "../dockerfile/expand.ts";
 import { parse } from "../dockerfile/parse.ts";
-import type { Add, Arg, Copy, Dockerfile, Instruction, Run, SourceRange, Stage } from "../dockerfile/types.ts";
+import { globalVariables } from "../dockerfile/scope.ts";
+import type { Add, Arg, Copy, Dockerfile, From, Instruction, Run, SourceRange, Stage } from "../dockerfile/types.ts";
 import { expandWord } from "../dockerfile/words.ts";
 import { pairsOf } from "./environment.ts";
 import type { Network, RunSettings } from "./exec-op.ts";
@@ -14,7 +18,7 @@ import { noted, textOf } from "./history-text.ts";
 import type { Vertex } from "./llb.ts";
 import { planCopy } from "./plan-copy.ts";
 import { type Entitlement, planRun } from "./plan-run.ts";
-import { invalid, needsBuildKit } from "./refuse.ts";
+import { invalid } from "./refuse.ts";
 
 interface PlannedStep {
   /** What it says, as written: "RUN true". */
@@ -55,10 +59,18 @@ export interface PlanOptions {
   settings: RunSettings;
   /** What the Dockerfile may ask for beyond what a container may do. */
   entitlements: ReadonlySet<Entitlement>;
-  /** The values of TARGETPLATFORM and its like. */
-  platform: { os: string; architecture: string };
-  /** The config of an image, which is there when this resolves. */
-  resolveImage: (reference: string) => Promise<DockerContainerConfig>;
+  /** The platform that builds. */
+  platform: Platform;
+  /** The platform that is built for, if it is asked for: bases are for that one unless FROM says otherwise. */
+  targetPlatform?: Platform | undefined;
+  /** Finds an image, for a platform if one is wanted. It is there when this resolves. */
+  resolveImage: (reference: string, platform: Platform | undefined) => Promise<ResolvedImage>;
+}
+
+interface ResolvedImage {
+  config: DockerContainerConfig;
+  /** What names the image from now on. */
+  reference: string;
 }
 
 const DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -89,7 +101,7 @@ class Planner {
   readonly #escape: Dockerfile["escape"];
   readonly #options: PlanOptions;
   readonly #stages: PlannedStage[] = [];
-  readonly #globalArgs = new Map<string, string>();
+  readonly #globalArgs: ReadonlyMap<string, string>;
   /** The arguments of the stage, with their values. */
   #args = new Map<string, string>();
   #cmdSet = false;
@@ -98,17 +110,13 @@ class Planner {
   /** Where the instruction that is being added is written; for one that an image brings, its FROM. */
   #range: SourceRange | undefined;
 
-  constructor({ escape: escapeChar, globalArgs, stages }: Dockerfile, options: PlanOptions) {
-    this.#escape = escapeChar;
+  constructor(dockerfile: Dockerfile, options: PlanOptions) {
+    this.#escape = dockerfile.escape;
     this.#options = options;
-    this.#hasOneStage = stages.length === 1;
-    const { os, architecture } = options.platform;
-    for (const side of ["TARGET", "BUILD"])
-      this.#globalArgs
-        .set(`${side}PLATFORM`, `${os}/${architecture}`)
-        .set(`${side}OS`, os)
-        .set(`${side}ARCH`, architecture);
-    for (const arg of globalArgs) this.#arg(arg, this.#globalArgs, this.#globalArgs);
+    this.#hasOneStage = dockerfile.stages.length === 1;
+    const { buildArgs, platform, targetPlatform = platform, target } = options;
+    const inputs = { buildArgs, buildPlatform: platform, targetPlatform, targetStage: target };
+    this.#globalArgs = globalVariables(dockerfile, inputs);
   }
 
   finish(): PlannedStage[] {
@@ -134,17 +142,17 @@ class Planner {
   async addStage({ from, index, instructions }: Stage): Promise<void> {
     const image = expandWord(from.image, this.#globalArgs, { escape: this.#escape });
     if (image === "") throw invalid(`base name (${from.image}) should not be blank`);
-    if (from.platform !== undefined) throw needsBuildKit("FROM --platform");
+    const platform = this.#platformOf(from);
     const baseStage = this.#find(image);
     const isImage = baseStage === undefined && image !== "scratch";
-    const config: DockerContainerConfig =
-      baseStage?.config ?? (isImage ? await this.#options.resolveImage(image) : { Env: [DEFAULT_PATH] });
-    const op = { kind: "image", reference: image } as const;
+    const resolved = isImage ? await this.#options.resolveImage(image, platform) : undefined;
+    const config = baseStage?.config ?? resolved?.config ?? { Env: [DEFAULT_PATH] };
+    const op = { kind: "image", reference: resolved?.reference ?? image } as const;
     const vertex: Vertex = { op, inputs: [], name: `FROM ${image}`, range: from.range };
     this.#args = new Map();
     this.#cmdSet = false;
     this.#stages.push({
-      baseReference: isImage ? image : undefined,
+      baseReference: resolved?.reference,
       baseStage,
       baseVertex: isImage ? vertex : undefined,
       from: from.original,
@@ -161,6 +169,12 @@ class Planner {
       this.#range = each.range;
       await this.#add(each);
     }
+  }
+
+  #platformOf({ platform, range }: From): Platform | undefined {
+    const written = platform === undefined ? "" : expandWord(platform, this.#globalArgs, { escape: this.#escape });
+    if (written === "") return this.#options.targetPlatform;
+    return located(range, () => parsePlatform(written));
   }
 
   #find(name: string): PlannedStage | undefined {
@@ -249,8 +263,8 @@ class Planner {
       this.#copiedFrom.set(this.#stage, [...(this.#copiedFrom.get(this.#stage) ?? []), stage]);
       return stage.vertex ?? EMPTY;
     }
-    await this.#options.resolveImage(from);
-    return { op: { kind: "image", reference: from }, inputs: [], name: `FROM ${from}` };
+    const { reference } = await this.#options.resolveImage(from, this.#options.targetPlatform);
+    return { op: { kind: "image", reference }, inputs: [], name: `FROM ${from}` };
   }
 }
 

@@ -3,6 +3,7 @@ import type { Duplex } from "node:stream";
 import type { Entitlement, PlanOptions } from "../../build/mod.ts";
 import type { PullEvent } from "../../image/mod.ts";
 import type { DockerHostConfig } from "../../spec/docker-api.ts";
+import type { Platform } from "../../spec/oci-image.ts";
 import type { BuildFailure, SolveStatus } from "../../spec/solve-status.ts";
 import type { ContextRequest } from "./build-sources.ts";
 import type { BuildOutput, OutputTargets } from "./export-build.ts";
@@ -46,8 +47,8 @@ export interface BuildRequest
   inputs?: BuildInputs;
   /** What the Dockerfile may ask for beyond what a container may do; by default, nothing. */
   entitlements?: ReadonlySet<Entitlement>;
-  /** Makes sure that the image is in the store. */
-  fetchImage: (reference: string, onEvent: (event: PullEvent) => void) => Promise<void>;
+  /** Makes sure that the image is in the store, for a platform if one is wanted. */
+  fetchImage: (reference: string, onEvent: (event: PullEvent) => void, platform: Platform | undefined) => Promise<void>;
   signal: AbortSignal;
   /** Receives Docker's texts for people. */
   say: (text: string) => void;

@@ -13,6 +13,8 @@ import {
 } from "../../build/mod.ts";
 import { measureTrees, Trash } from "../../files/mod.ts";
 import type { ImageStore, PullEvent } from "../../image/mod.ts";
+import type { Platform } from "../../spec/oci-image.ts";
+import { formatPlatform } from "../../spec/platform.ts";
 import type { Engine } from "../engine.ts";
 import { BuildCache } from "./build-cache.ts";
 import type { BuildHistory } from "./build-history.ts";
@@ -150,7 +152,8 @@ export class Builder implements Disposable {
       const { images } = roots;
       const { noCache, hasStepImages: hasSteps } = request;
       if (isExplained) return await explainPlan({ plan, solve, cache: this.#cache, noCache });
-      const chain = new ImageChain({ images, cache: this.#cache, noCache, hasSteps, ...timesOf(request) });
+      const platform = request.targetPlatform ?? images.platform;
+      const chain = new ImageChain({ images, cache: this.#cache, noCache, hasSteps, platform, ...timesOf(request) });
       try {
         return await followPlan({ plan, solve, engine: roots.engine, images, chain, output, progress, request });
       } catch (error) {
@@ -184,15 +187,18 @@ export class Builder implements Disposable {
 
   async #plan(dockerfile: string, request: BuildRequest, progress: BuildProgress): Promise<BuildPlan> {
     const { images } = this.#roots;
-    const { os, architecture } = images.platform;
-    const resolveImage = async (reference: string) => {
+    const { platform } = images;
+    const resolveImage = async (reference: string, wanted: Platform | undefined) => {
       const name = `[internal] load metadata for ${canonicalName(reference)}`;
-      await progress.task(name, ({ part }) => request.fetchImage(reference, showPull(part)));
-      return images.get(reference).document.config;
+      await progress.task(name, ({ part }) => request.fetchImage(reference, showPull(part), wanted));
+      const { id, document } = images.get(reference);
+      // The name may be given to the image of another platform, in this build or in another one.
+      const isOwn = wanted === undefined || formatPlatform(wanted) === formatPlatform(platform);
+      return { config: document.config, reference: isOwn ? reference : id };
     };
     const { entitlements = new Set(), hostConfig } = request;
     return await planBuild(dockerfile, {
-      ...{ ...request, entitlements, settings: runSettings(hostConfig), platform: { os, architecture }, resolveImage },
+      ...{ ...request, entitlements, settings: runSettings(hostConfig), platform, resolveImage },
     });
   }
 }

@@ -17,7 +17,7 @@ import {
   type SnapshotImage,
 } from "../../image/mod.ts";
 import type { DockerContainerConfig } from "../../spec/docker-api.ts";
-import { type ImageDocument, parseImageConfig } from "../../spec/oci-image.ts";
+import { type ImageDocument, type Platform, parseImageConfig } from "../../spec/oci-image.ts";
 import type { BuildCache } from "./build-cache.ts";
 
 /** A point of a stage. */
@@ -42,6 +42,8 @@ interface ChainOptions {
   /** The time of everything, if it is given; layers then say that no file was changed later, if `rewritesTimes`. */
   epochSeconds: number | undefined;
   rewritesTimes: boolean;
+  /** What images are for. */
+  platform: Platform;
 }
 
 interface ChainStep {
@@ -129,15 +131,13 @@ export class ImageChain {
     root: string,
     parentId: Digest | undefined,
   ): Promise<Digest> {
-    const { images } = this.#options;
-    const { os, architecture } = images.platform;
+    const { images, platform } = this.#options;
     const image: SnapshotImage = {
       below: await this.pack(root),
       document: {
         ...{
           created: this.#epoch ?? (created || formatNow()),
-          architecture,
-          os,
+          ...platform,
           config: parseImageConfig(config, "config"),
         },
         ...(author === undefined ? {} : { author }),

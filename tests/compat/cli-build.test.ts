@@ -430,3 +430,17 @@ buildTest(
     );
   },
 );
+
+buildTest("the cache is not used for stages that are named", async () => {
+  const context = directory({
+    Dockerfile: "FROM tools:1 AS One\nRUN echo one > /x\nFROM tools:1\nCOPY --from=one /x /x\nRUN echo two\n",
+  });
+  await lighter(["build", context]);
+  const { stderr } = await lighter(["build", "--no-cache-filter", "none,one", context]);
+  const states = [...stderr.matchAll(/^#(\d+) \[(one|stage-1) \d.\d\] (RUN|COPY).*\n(?:.*\n)*?#\1 (CACHED|DONE)/gm)];
+  expect(states.map(([, , stage, word, state]) => `${stage} ${word} ${state}`).sort()).toEqual([
+    "one RUN DONE",
+    "stage-1 COPY CACHED",
+    "stage-1 RUN CACHED",
+  ]);
+});

@@ -37,6 +37,7 @@ export async function build(call: AnswerCall): Promise<void> {
     entitlements: entitlementsOf(query),
     targetPlatform: platformOf(query),
     noCache: query.boolean("nocache"),
+    noCacheStages: query.all("nocachefilter"),
     hostConfig: hostConfigOf(query),
   };
   const quiet = query.boolean("q");

@@ -13,6 +13,7 @@ interface FrontendOptions {
   labels: Record<string, string>;
   network: "default" | "host" | "none";
   noCache: boolean;
+  noCacheStages: readonly string[];
   /** Whether images are to be pulled even if they are there. */
   pull: boolean;
   hostConfig: DockerHostConfig;
@@ -30,7 +31,8 @@ export function parseFrontendOptions(options: Options): FrontendOptions {
     buildArgs: withPrefix(options, "build-arg:"),
     labels: Object.fromEntries(withPrefix(options, "label:")),
     network: networkOf(options.get("force-network-mode")),
-    noCache: options.has("no-cache"),
+    noCache: options.get("no-cache") === "",
+    noCacheStages: (options.get("no-cache") ?? "").split(","),
     pull: options.get("image-resolve-mode") === "pull",
     hostConfig: hostConfigOf(options),
   };

@@ -46,6 +46,8 @@ export interface SolveWatcher {
 interface SolveOptions {
   workshop: Workshop;
   noCache: boolean;
+  /** Says of which steps the cache is not to be used, either. */
+  skipsCache?: (vertex: Vertex) => boolean;
   signal: AbortSignal;
   watcher?: SolveWatcher;
 }
@@ -96,7 +98,9 @@ export class Solver {
     }
   }
 
-  async #make(vertex: Vertex, solved: readonly Solved[], { workshop, noCache, signal }: SolveOptions): Promise<Solved> {
+  async #make(vertex: Vertex, solved: readonly Solved[], options: SolveOptions): Promise<Solved> {
+    const { workshop, signal } = options;
+    const noCache = options.noCache || options.skipsCache?.(vertex) === true;
     const { op } = vertex;
     if (isSource(op)) {
       const id = await workshop.source(op);

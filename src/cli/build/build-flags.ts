@@ -52,6 +52,7 @@ export const buildFlags = {
   network: stringFlag("Network of the RUN steps", { initial: "default" }),
   net: aliasFlag("network"),
   "no-cache": boolFlag("Do not use what earlier builds have done"),
+  "no-cache-filter": listFlag("The same for stages of these names alone", { type: "stringArray" }),
   output: listFlag("Where what is built goes (type=local,dest=PATH; local, tar, oci, docker, image, registry)", {
     short: "o",
     type: "stringArray",
@@ -127,6 +128,7 @@ export function queryOf(values: BuildFlags): Query {
     networkmode: values.network,
     outputs: outputs.length === 0 ? undefined : json(outputs.map(({ Type, Attrs }) => ({ Type, Attrs }))),
     nocache: flag(values["no-cache"]),
+    nocachefilter: values["no-cache-filter"].flatMap((names) => names.split(",")),
     platform: values.platform || undefined,
     pull: flag(values.pull),
     rm: values.rm ? "1" : "0",

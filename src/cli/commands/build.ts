@@ -20,6 +20,7 @@ import type { ParsedFlags } from "../flags.ts";
 import { type Client, encodeQuery } from "../http/client.ts";
 import { CredentialStore, encodeAuthHeader } from "../login/credentials.ts";
 import { printLine, stdout } from "../output.ts";
+import { errnoText } from "../values/env-file.ts";
 
 export const command = defineCommand({
   name: "build",
@@ -58,7 +59,7 @@ async function run({ client }: Context, { values, args }: ParsedFlags<typeof bui
     await stdout.text(String(result.text));
     return 0;
   }
-  if (values.quiet) await printLine(id);
+  if (values.quiet && id !== "") await printLine(id);
   if (values.iidfile !== "") write(values.iidfile, id);
   if (values["metadata-file"] !== "") write(values["metadata-file"], `${JSON.stringify(result, undefined, 2)}\n`);
   return 0;
@@ -101,6 +102,6 @@ function write(path: string, text: string): void {
   try {
     writeFileSync(path, text);
   } catch (cause) {
-    throw new CliError(`write ${path}: ${cause instanceof Error ? cause.message : cause}`);
+    throw new CliError(`write ${path}: ${errnoText(cause)}`);
   }
 }

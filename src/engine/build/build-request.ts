@@ -41,6 +41,8 @@ export interface BuildRequest
   /** Where that goes which does not stay here. */
   targets?: OutputTargets | undefined;
   noCache: boolean;
+  /** The names of stages of whose steps the cache is not used. */
+  noCacheStages?: readonly string[];
   /** The limits and other settings of steps' containers. */
   hostConfig: DockerHostConfig;
   /** Secrets and agents of the client, if it has any. */

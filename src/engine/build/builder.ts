@@ -10,6 +10,7 @@ import {
   type Solve,
   Solver,
   stepNames,
+  type Vertex,
 } from "../../build/mod.ts";
 import { measureTrees, Trash } from "../../files/mod.ts";
 import type { ImageStore, PullEvent } from "../../image/mod.ts";
@@ -148,9 +149,10 @@ export class Builder implements Disposable {
       const runs = new RunSteps({ roots, sources, caches: this.#cacheMounts, request });
       const real = openWorkshop({ roots, sources, copies, runs, steps, held, output });
       const workshop = isExplained ? withoutExecution(real) : real;
-      solve = this.#solver.begin({ workshop, noCache: request.noCache, signal, watcher: progress });
       const { images } = roots;
       const { noCache, hasStepImages: hasSteps } = request;
+      const skipsCache = stepsOf(plan, request.noCacheStages);
+      solve = this.#solver.begin({ workshop, noCache, skipsCache, signal, watcher: progress });
       if (isExplained) return await explainPlan({ plan, solve, cache: this.#cache, noCache });
       const platform = request.targetPlatform ?? images.platform;
       const chain = new ImageChain({ images, cache: this.#cache, noCache, hasSteps, platform, ...timesOf(request) });
@@ -201,6 +203,14 @@ export class Builder implements Disposable {
       ...{ ...request, entitlements, settings: runSettings(hostConfig), platform, resolveImage },
     });
   }
+}
+
+/** Tells the steps of the stages with these names. */
+function stepsOf({ stages }: BuildPlan, names: readonly string[] = []): (vertex: Vertex) => boolean {
+  const wanted = new Set(names.filter(Boolean).map((name) => name.toLowerCase()));
+  const chosen = stages.filter(({ label }) => wanted.has(label));
+  const vertices = new Set(chosen.flatMap(({ steps }) => steps.map(({ vertex }) => vertex)));
+  return (vertex) => vertices.has(vertex);
 }
 
 /** The time that all of the image is to have, and whether its layers are, too. Source: reproducible-builds.org, SOURCE_DATE_EPOCH. */

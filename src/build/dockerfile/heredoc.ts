@@ -29,8 +29,8 @@ function wordsOf(line: string): string[] {
 
 /** Undefined: the word begins none. */
 export function parseHeredoc(word: string): Heredoc | undefined {
-  const [, chomp, rest] = /^\d*<<(-?)([^<]+)$/.exec(word) ?? [];
-  if (rest === undefined) return undefined;
+  const [, chomp, rest] = /^\d*<<(-?)([^<]*)$/.exec(word) ?? [];
+  if (rest === undefined || rest === "") return undefined;
   const names = expandWords(rest, NO_VARIABLES, { keepUnset: true });
   if (names.length !== 1) return undefined;
   const [written = ""] = expandWords(rest, NO_VARIABLES, { keepUnset: true, keepQuotes: true });

@@ -57,14 +57,14 @@ export function parseInstruction(line: Line, escapeChar: string): Instruction {
   return parse({ line, name: kind.toUpperCase(), escape: escapeChar, written: { keyword, original, comments, range } });
 }
 
-/** The suggestion is in the letters of what was written. */
+/** The suggestion is in capitals if what was written is. */
 function unknownInstruction(keyword: string, kind: string, names: readonly string[]): string {
-  const isLower = keyword === kind;
+  const isUpper = keyword === keyword.toUpperCase();
   const shown = keyword.length > 100 ? `${keyword.slice(0, 100)}…` : keyword;
   const message = withSuggestion(`unknown instruction: ${shown}`, kind, names);
-  return isLower
-    ? message
-    : message.replace(/\(did you mean (\w+)\?\)$/, (text, name) => text.replace(name, name.toUpperCase()));
+  return isUpper
+    ? message.replace(/\(did you mean (\w+)\?\)$/, (text, name) => text.replace(name, name.toUpperCase()))
+    : message;
 }
 
 const NO_FLAGS: FlagTable = {};

@@ -224,3 +224,23 @@ describe("expandInstruction", () => {
         message,
       ));
 });
+
+test("what follows a JSON array counts for nothing, and what is none is for the shell", () => {
+  const words = (line: string) => {
+    const [command] = parse(`FROM a\n${line}`).stages[0]!.instructions;
+    return command?.kind === "cmd" ? command.command.words : undefined;
+  };
+  expect(words('CMD ["a", "]\\"["] && b')).toEqual(["a", ']"[']);
+  expect(words('CMD ["a"')).toEqual(['["a"']);
+  expect(words('CMD [ "$x" = y ] && z')).toEqual(['[ "$x" = y ] && z']);
+});
+
+test("a dash alone begins no heredoc", () => {
+  const [copy] = parse("FROM a\nCOPY <<- x /y\n").stages[0]!.instructions;
+  expect(copy).toMatchObject({ sources: ["<<-", "x"], heredocs: [] });
+});
+
+test("a suggestion is in capitals if what was written is", () => {
+  expect(() => parse("FROM a\nRUNN x")).toThrow("unknown instruction: RUNN (did you mean RUN?)");
+  expect(() => parse("FROM a\nRunn x")).toThrow("unknown instruction: Runn (did you mean run?)");
+});

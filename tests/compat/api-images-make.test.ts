@@ -501,12 +501,17 @@ test("a build pushes its image with the request's credentials, compressed as it 
   const refused = await build(attrs);
   expect(refused.text).toContain('"error"');
   const auth = { "X-Registry-Config": Buffer.from(JSON.stringify(config)).toString("base64") };
-  const { text } = await build(attrs, auth);
+  const { text } = await build(attrs, { ...auth, Accept: "application/vnd.lighter.solve-status+json" });
   expect(text).not.toContain('"error"');
   const put = registry.requests.findLast(({ method, path }) => method === "PUT" && path === "/v2/team/app/manifests/1");
   expect(JSON.parse(put!.body.toString()).layers).toMatchObject([
     { mediaType: "application/vnd.oci.image.layer.v1.tar+zstd" },
   ]);
+  const results = text.split("\r\n").filter((line) => line.includes("lighter.build-result"));
+  expect(JSON.parse(results[0]!).aux).toMatchObject({
+    "containerimage.digest": `sha256:${sha256(put!.body)}`,
+    "image.name": attrs.name,
+  });
   expect((await build({ push: "true" }, auth)).text).toContain("tag is needed when pushing to registry");
   expect((await build({ compression: "lz4" })).json.message).toContain('the compression "lz4" is not supported');
   expect((await api.request("POST", "/build?outputs=[{}]", context)).json.message).toContain(

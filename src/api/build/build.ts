@@ -1,7 +1,7 @@
 /** Docker's classic POST /build, and the cache of builds. */
 import type { IncomingMessage } from "node:http";
 import { LighterError } from "../../base/errors.ts";
-import { type Entitlement, type PullEvent, StepFailed } from "../../engine/mod.ts";
+import { type BuildOutput, type Entitlement, type PullEvent, StepFailed } from "../../engine/mod.ts";
 import type { DockerHostConfig } from "../../spec/docker-api.ts";
 import { parseGoJson } from "../../spec/go-json.ts";
 import { familiarReference, formatReference, parseReference, withDefaultTag } from "../../spec/image-reference.ts";
@@ -58,7 +58,11 @@ export async function build(call: AnswerCall): Promise<void> {
   const work = async () => {
     try {
       const { signal } = stream;
-      const targets = targetsOf(daemon, { ...transfer, sessionId });
+      let digest: string | undefined;
+      const onPushed = (pushed: string) => {
+        digest = pushed;
+      };
+      const targets = targetsOf(daemon, { ...transfer, sessionId, onPushed });
       const asked = { ...options, tags, targets, context: request, signal, ...listeners };
       if (hasStatus && query.text("call") === "explain") {
         stream.send({ id: BUILD_RESULT_ID, aux: { text: await daemon.builder.explain(asked) } });
@@ -66,7 +70,7 @@ export async function build(call: AnswerCall): Promise<void> {
       }
       const id = await daemon.builder.build(asked);
       if (quiet) stream.send({ stream: `${id}\n` });
-      if (hasStatus) stream.send({ id: BUILD_RESULT_ID, aux: resultOf(id, tags) });
+      if (hasStatus) stream.send({ id: BUILD_RESULT_ID, aux: resultOf(id, digest, options.outputs, tags) });
       stream.send({ aux: { ID: id } });
     } catch (error) {
       if (!(error instanceof StepFailed)) throw error;
@@ -80,13 +84,19 @@ export async function build(call: AnswerCall): Promise<void> {
 }
 
 /** What was made, under BuildKit's names: `--metadata-file` holds it. */
-function resultOf(id: string, tags: readonly string[]): object {
-  const names = tags.map((tag) => formatReference(parseReference(tag)));
+function resultOf(
+  id: string,
+  digest: string | undefined,
+  outputs: readonly BuildOutput[] | undefined,
+  tags: readonly string[],
+): object {
   if (id === "") return {};
+  const given = (outputs ?? []).flatMap(({ attrs: { name = "" } }) => name.split(",").filter((each) => each !== ""));
+  const names = new Set([...tags, ...given].map((tag) => formatReference(withDefaultTag(parseReference(tag)))));
   return {
     "containerimage.config.digest": id,
-    "containerimage.digest": id,
-    ...(names.length === 0 ? {} : { "image.name": names.join(",") }),
+    "containerimage.digest": digest ?? id,
+    ...(names.size === 0 ? {} : { "image.name": [...names].join(",") }),
   };
 }
 

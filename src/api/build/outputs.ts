@@ -30,9 +30,14 @@ interface TargetOptions {
   sessionId: string | undefined;
   credentialsFor: (domain: string) => AuthConfig;
   signal: AbortSignal;
+  /** Hears what a registry has of the image. */
+  onPushed: (digest: string) => void;
 }
 
-export function targetsOf(daemon: Daemon, { sessionId, credentialsFor, signal }: TargetOptions): OutputTargets {
+export function targetsOf(
+  daemon: Daemon,
+  { sessionId, credentialsFor, signal, onPushed }: TargetOptions,
+): OutputTargets {
   return {
     send: async (index, tar) => {
       if (sessionId === undefined) throw new LighterError("invalid", "an output for the client needs a session");
@@ -56,6 +61,7 @@ export function targetsOf(daemon: Daemon, { sessionId, credentialsFor, signal }:
         onEvent: () => {},
       });
       publishTransfer(daemon, "push", reference);
+      onPushed(digest);
       return digest;
     },
   };

@@ -6,6 +6,8 @@ import { posix } from "node:path";
 import { LighterError } from "../base/errors.ts";
 import { compilePattern } from "../base/linear-pattern.ts";
 
+export const IGNORE_FILE = ".dockerignore";
+
 type Match = (path: string) => boolean;
 
 interface Pattern {

@@ -272,6 +272,34 @@ stock("--metadata-file and --iidfile tell what was made", async () => {
   });
 });
 
+stock("contexts by name: directories and images, in place of stages and images of that name", async () => {
+  const other = contextOf({ o: "other\n", ignored: "", ".dockerignore": "ignored\n" });
+  const dockerfile =
+    "FROM base AS kept\nFROM kept AS replaced\nCOPY --from=dir / /d/\nCOPY --from=dir o /o\nRUN ls -A /d\n";
+  const args = ["--build-context", `dir=${other}`, "--build-context", "base=docker-image://tools:1"];
+  const built = await build(contextOf({ Dockerfile: dockerfile }), "-t", "named:1", ...args);
+  expect(built).toMatchObject({ code: 0 });
+  expect(built.stderr).toMatch(/#\d+ [\d.]+ \.dockerignore\n#\d+ [\d.]+ o\n/);
+  expect(await outputOf("named:1", "cat", "/o")).toBe("other\n");
+
+  const root = contextOf({ "bin/x": "x" });
+  const directory = await build(
+    contextOf({ Dockerfile: "FROM root\nCOPY --from=tools:1 /bin/ls /bin/ls\n" }),
+    "-t",
+    "named:2",
+    "--build-context",
+    `root=${root}`,
+  ); // prettier-ignore
+  expect(directory).toMatchObject({ code: 0 });
+  const absent = await build(
+    contextOf({ Dockerfile: "FROM tools:1\nCOPY --from=dir /none /x\n" }),
+    "--build-context",
+    `dir=${other}`,
+  ); // prettier-ignore
+  expect(absent.stderr).toContain("/none");
+  expect(absent.code).toBe(1);
+});
+
 stock("front ends of other images are refused, and Docker's are the built-in one", async () => {
   const withSyntax = (image: string) => build(contextOf({ Dockerfile: `# syntax=${image}\nFROM tools:1\n` }));
   expect(await withSyntax("docker/dockerfile:1.9")).toMatchObject({ code: 0 });

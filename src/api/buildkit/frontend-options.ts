@@ -11,6 +11,8 @@ interface FrontendOptions {
   target: string;
   buildArgs: Map<string, string>;
   labels: Record<string, string>;
+  /** Contexts by name. */
+  contexts: Map<string, string>;
   network: "default" | "host" | "none";
   noCache: boolean;
   noCacheStages: readonly string[];
@@ -30,6 +32,7 @@ export function parseFrontendOptions(options: Options): FrontendOptions {
     target: options.get("target") ?? "",
     buildArgs: withPrefix(options, "build-arg:"),
     labels: Object.fromEntries(withPrefix(options, "label:")),
+    contexts: withPrefix(options, "context:"),
     network: networkOf(options.get("force-network-mode")),
     noCache: options.get("no-cache") === "",
     noCacheStages: (options.get("no-cache") ?? "").split(","),
@@ -39,7 +42,7 @@ export function parseFrontendOptions(options: Options): FrontendOptions {
 }
 
 const KNOWN =
-  /^(filename|target|build-arg:.+|label:.+|force-network-mode|no-cache|image-resolve-mode|add-hosts|shm-size|ulimit|cgroup-parent)$/;
+  /^(filename|target|build-arg:.+|label:.+|context:.+|force-network-mode|no-cache|image-resolve-mode|add-hosts|shm-size|ulimit|cgroup-parent)$/;
 
 function refuseUnknown(key: string, value: string): void {
   if (KNOWN.test(key) || IGNORED.test(key)) return;

@@ -3,7 +3,7 @@ import { LighterError, messageOf } from "../../base/errors.ts";
 import { BUILD_DOCKERFILE_MAX_CHARS } from "../../base/limits.ts";
 import { type BuildRequest, foreignFrontEnd, type PullEvent, StepFailed } from "../../engine/mod.ts";
 import { GrpcError, UNKNOWN } from "../../grpc/status.ts";
-import { parseIgnoreFile } from "../../spec/docker-ignore.ts";
+import { IGNORE_FILE, parseIgnoreFile } from "../../spec/docker-ignore.ts";
 import type { Platform } from "../../spec/oci-image.ts";
 import type { BuildFailure } from "../../spec/solve-status.ts";
 import { fetchImage } from "../build/fetch-image.ts";
@@ -58,6 +58,10 @@ export async function buildDockerfile(daemon: Daemon, { job, options, signal }: 
   }
 }
 
+function patternsOf(ignoreFile: Buffer | undefined): readonly string[] {
+  return ignoreFile === undefined ? [] : parseIgnoreFile(ignoreFile.toString()).patterns;
+}
+
 /** The files of a build, which come one after another as they are needed. */
 class BuildFiles {
   readonly #session: Session;
@@ -83,7 +87,11 @@ class BuildFiles {
     const [, path] = /^http:\/\/buildkit-session(\/.+)$/.exec(context) ?? [];
     if (path !== undefined) return { context: uploadOf(this.#session, path, this.#signal), remote: undefined };
     if (context !== "") return { context: NOTHING, remote: context };
-    const served = { readDockerfile: () => this.#readDockerfile(), context: this.#context.bind(this) };
+    const served = {
+      readDockerfile: () => this.#readDockerfile(),
+      context: this.#context.bind(this),
+      namedContext: this.#namedContext.bind(this),
+    };
     return { context: NOTHING, remote: undefined, served };
   }
 
@@ -105,11 +113,14 @@ class BuildFiles {
   }
 
   async *#context(paths: readonly string[] | undefined): AsyncGenerator<Uint8Array> {
-    const name = ".dockerignore";
-    const file = this.#ignoreFile ?? (await this.#read("context", [name])).get(name);
-    const exclude = file === undefined ? [] : parseIgnoreFile(file.toString()).patterns;
+    const file = this.#ignoreFile ?? (await this.#read("context", [IGNORE_FILE])).get(IGNORE_FILE);
     const followPaths = paths ?? [];
-    yield* treeOf(this.#session, "context", { exclude, followPaths, signal: this.#signal });
+    yield* treeOf(this.#session, "context", { exclude: patternsOf(file), followPaths, signal: this.#signal });
+  }
+
+  async *#namedContext(name: string): AsyncGenerator<Uint8Array> {
+    const file = (await this.#read(name, [IGNORE_FILE])).get(IGNORE_FILE);
+    yield* treeOf(this.#session, name, { exclude: patternsOf(file), signal: this.#signal });
   }
 
   #read(directory: string, followPaths: readonly string[]): Promise<Map<string, Buffer>> {

@@ -16,6 +16,7 @@ import { pairsOf } from "./environment.ts";
 import type { Network, RunSettings } from "./exec-op.ts";
 import { noted, textOf } from "./history-text.ts";
 import type { Vertex } from "./llb.ts";
+import { COPY_OF_ALL, findNamedContext, type NamedContexts } from "./named-context.ts";
 import { planCopy } from "./plan-copy.ts";
 import { type Entitlement, planRun } from "./plan-run.ts";
 import { invalid } from "./refuse.ts";
@@ -59,6 +60,8 @@ export interface PlanOptions {
   settings: RunSettings;
   /** What the Dockerfile may ask for beyond what a container may do. */
   entitlements: ReadonlySet<Entitlement>;
+  /** Contexts by name, which go before stages and images that are called so. */
+  contexts?: NamedContexts | undefined;
   /** The platform that builds. */
   platform: Platform;
   /** The platform that is built for, if it is asked for: bases are for that one unless FROM says otherwise. */
@@ -143,12 +146,16 @@ class Planner {
     const image = expandWord(from.image, this.#globalArgs, { escape: this.#escape });
     if (image === "") throw invalid(`base name (${from.image}) should not be blank`);
     const platform = this.#platformOf(from);
-    const baseStage = this.#find(image);
-    const isImage = baseStage === undefined && image !== "scratch";
-    const resolved = isImage ? await this.#options.resolveImage(image, platform) : undefined;
+    const named = findNamedContext(this.#options.contexts, image);
+    const baseStage = named === undefined ? this.#find(image) : undefined;
+    const source = named !== undefined && "source" in named ? named.source : undefined;
+    const isImage = source === undefined && baseStage === undefined && image !== "scratch";
+    const reference = named !== undefined && "image" in named ? named.image : image;
+    const resolved = isImage ? await this.#options.resolveImage(reference, platform) : undefined;
     const config = baseStage?.config ?? resolved?.config ?? { Env: [DEFAULT_PATH] };
     const op = { kind: "image", reference: resolved?.reference ?? image } as const;
     const vertex: Vertex = { op, inputs: [], name: `FROM ${image}`, range: from.range };
+    const copied = source && { op: COPY_OF_ALL, inputs: [EMPTY, source], name: `FROM ${image}`, range: from.range };
     this.#args = new Map();
     this.#cmdSet = false;
     this.#stages.push({
@@ -159,7 +166,7 @@ class Planner {
       steps: [],
       author: baseStage?.author,
       config: { ...config, OnBuild: null },
-      vertex: isImage ? vertex : baseStage?.vertex,
+      vertex: isImage ? vertex : (copied ?? baseStage?.vertex),
       name: from.name,
       label: from.name ?? (this.#hasOneStage ? "" : `stage-${index}`),
     });
@@ -257,14 +264,21 @@ class Planner {
 
   async #sourceOf(from: string | undefined): Promise<Vertex> {
     if (from === undefined) return CONTEXT;
+    const named = findNamedContext(this.#options.contexts, from);
+    if (named !== undefined && "source" in named) return named.source;
+    if (named !== undefined) return await this.#image(named.image);
     const stage = (/^\d+$/.test(from) ? this.#stages[Number(from)] : undefined) ?? this.#find(from);
     if (stage === this.#stage) throw invalid(`invalid from flag value ${from}: refers to current build block`);
     if (stage !== undefined) {
       this.#copiedFrom.set(this.#stage, [...(this.#copiedFrom.get(this.#stage) ?? []), stage]);
       return stage.vertex ?? EMPTY;
     }
-    const { reference } = await this.#options.resolveImage(from, this.#options.targetPlatform);
-    return { op: { kind: "image", reference }, inputs: [], name: `FROM ${from}` };
+    return await this.#image(from);
+  }
+
+  async #image(name: string): Promise<Vertex> {
+    const { reference } = await this.#options.resolveImage(name, this.#options.targetPlatform);
+    return { op: { kind: "image", reference }, inputs: [], name: `FROM ${name}` };
   }
 }
 

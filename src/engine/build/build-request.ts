@@ -5,15 +5,8 @@ import type { PullEvent } from "../../image/mod.ts";
 import type { DockerHostConfig } from "../../spec/docker-api.ts";
 import type { Platform } from "../../spec/oci-image.ts";
 import type { BuildFailure, SolveStatus } from "../../spec/solve-status.ts";
-import type { ContextRequest } from "./build-sources.ts";
+import type { ContextRequest, ServedFiles } from "./build-sources.ts";
 import type { BuildOutput, OutputTargets } from "./export-build.ts";
-
-/** Files that a client serves to its build. */
-interface ServedFiles {
-  readDockerfile(): Promise<Buffer>;
-  /** The context as a tar. `paths`: all that is needed of it; undefined for everything. */
-  context(paths: readonly string[] | undefined): AsyncIterable<Uint8Array>;
-}
 
 /** What commands get of the client, and what never is in a layer or a key. */
 export interface BuildInputs {

@@ -21,6 +21,15 @@ export interface ContextRequest {
   remote: string | undefined;
 }
 
+/** Files that a client serves to its build. */
+export interface ServedFiles {
+  readDockerfile(): Promise<Buffer>;
+  /** The context as a tar. `paths`: all that is needed of it; undefined for everything. */
+  context(paths: readonly string[] | undefined): AsyncIterable<Uint8Array>;
+  /** Another directory, as a tar. */
+  namedContext(name: string): AsyncIterable<Uint8Array>;
+}
+
 export class BuildSources implements Disposable {
   readonly contextId = "context";
   readonly #roots: StepRoots;
@@ -30,10 +39,13 @@ export class BuildSources implements Disposable {
   readonly #path: string;
   /** The directories of sources that are no images, by id. */
   readonly #directories = new Map<string, string>();
+  readonly #namedContexts = new Map<string, Promise<string>>();
+  readonly #served: ServedFiles | undefined;
   #count = 0;
 
-  constructor(roots: StepRoots, trash: Trash, signal: AbortSignal) {
+  constructor(roots: StepRoots, trash: Trash, { signal, served }: { signal: AbortSignal; served?: ServedFiles }) {
     this.#roots = roots;
+    this.#served = served;
     this.#trash = trash;
     this.#signal = signal;
     this.#path = join(trash.path, randomId());
@@ -82,6 +94,21 @@ export class BuildSources implements Disposable {
     await runWithInput(this.#roots.engine.workers, writeContextJob, argument, {}, tar);
   }
 
+  /** Asks the client for a context by its name, once. */
+  #named(name: string): Promise<string> {
+    const known = this.#namedContexts.get(name) ?? this.#receiveNamed(name);
+    this.#namedContexts.set(name, known);
+    return known;
+  }
+
+  async #receiveNamed(name: string): Promise<string> {
+    if (this.#served === undefined) throw new LighterError("invalid", `this client serves no context "${name}"`);
+    const contextPath = this.#newDirectory();
+    const argument = { contextPath, digestsPath: join(this.#path, `digests-${this.#namedContexts.size}`) };
+    await runWithInput(this.#roots.engine.workers, writeContextJob, argument, {}, this.#served.namedContext(name));
+    return this.#known(`context:${name}`, contextPath);
+  }
+
   /** The directories of the layers of a root file system, topmost first. */
   layersOf(id: string): readonly string[] {
     if (id === "") return [];
@@ -92,7 +119,7 @@ export class BuildSources implements Disposable {
   async open(op: SourceOp): Promise<string> {
     switch (op.kind) {
       case "local":
-        return this.contextId;
+        return op.name === this.contextId ? this.contextId : await this.#named(op.name);
       case "image":
         return op.reference === "scratch" ? "" : this.#roots.of(this.#roots.images.get(op.reference));
       case "files":

@@ -15,12 +15,10 @@ import {
   tryOpenat2,
   tryUnlinkat,
 } from "../../linux/sys/fs.ts";
-import { parseIgnoreFile } from "../../spec/docker-ignore.ts";
+import { IGNORE_FILE, parseIgnoreFile } from "../../spec/docker-ignore.ts";
 
 /** The name that clients give a Dockerfile from outside of the context, which is no part of that. */
 const STRAY_DOCKERFILE = /^\.dockerfile\.[0-9a-f]{20}$/;
-const IGNORE_FILE = ".dockerignore";
-
 /** The Dockerfile's name, as people know it. */
 export function shownName(path: string): string {
   return STRAY_DOCKERFILE.test(path) ? "Dockerfile" : path;

@@ -1,0 +1,46 @@
+/** Contexts that a build is given by name, `--build-context NAME=SOURCE`. Source: moby/buildkit frontend/dockerui/namedcontext.go. */
+import { familiarReference, parseReference, withDefaultTag } from "../../spec/image-reference.ts";
+import type { CopyOp, Vertex } from "./llb.ts";
+import { invalid } from "./refuse.ts";
+import { parseGitSource } from "./remote-source.ts";
+
+/** By name: "docker-image://REFERENCE", "local:NAME" of a directory that the client serves, or the URL of a git repository. */
+export type NamedContexts = ReadonlyMap<string, string>;
+
+type NamedContext = { image: string } | { source: Vertex };
+
+/** The context of that name, which goes before a stage or an image that is called so. @throws LighterError ("invalid") */
+export function findNamedContext(contexts: NamedContexts | undefined, name: string): NamedContext | undefined {
+  if (contexts === undefined || contexts.size === 0) return undefined;
+  const value = contexts.get(name.toLowerCase()) ?? contexts.get(familiarName(name));
+  if (value === undefined) return undefined;
+  const [, image] = /^docker-image:\/\/(.+)$/.exec(value) ?? [];
+  if (image !== undefined) return { image };
+  const [, directory] = /^local:(.+)$/.exec(value) ?? [];
+  if (directory !== undefined)
+    return { source: { op: { kind: "local", name: directory }, inputs: [], name: `context ${name}` } };
+  const git = parseGitSource(value);
+  if (git === undefined) throw invalid(`unsupported context source ${value} for ${name}`);
+  return { source: { op: git, inputs: [], name: value } };
+}
+
+/** "debian" for "debian:latest" and "docker.io/library/debian"; other words stay as they are. */
+function familiarName(name: string): string {
+  try {
+    return familiarReference(withDefaultTag(parseReference(name))).replace(/:latest$/, "");
+  } catch {
+    return name; // a stage's name need not be a reference
+  }
+}
+
+/** A copy of all that is in the source, which makes a root file system of it over an empty one. */
+export const COPY_OF_ALL: CopyOp = {
+  kind: "copy",
+  instruction: "COPY",
+  actions: [{ input: 1, source: "/", isPattern: false, unpack: false, include: [] }],
+  destination: "/",
+  owner: undefined,
+  mode: undefined,
+  exclude: [],
+  isLink: false,
+};

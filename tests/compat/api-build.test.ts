@@ -19,59 +19,20 @@ import { gzipSync } from "node:zlib";
 import { TestDaemon } from "../support/daemon.ts";
 import { until } from "../support/eventually.ts";
 import { startFileServer } from "../support/file-server.ts";
-import { dockerArchive } from "../support/image-archive.ts";
 import { rawTar } from "../support/image-tar.ts";
 import { isRoot } from "../support/stage.ts";
 import { testIf } from "../support/test-if.ts";
-
-const BUSYBOX = "/bin/busybox";
-const isStatic = existsSync(BUSYBOX) && spawnSync("ldd", [BUSYBOX]).status !== 0;
-const real = testIf(isRoot && isStatic, isRoot ? "no static busybox here" : "needs root");
+import { buildTest, canBuild, loadTools } from "../support/tools-image.ts";
 
 const hasDocker = spawnSync("docker", ["--version"]).status === 0;
-const stock = testIf(
-  isRoot && isStatic && hasDocker,
-  isRoot ? "no docker command, or no static busybox here" : "needs root",
-);
+const stock = testIf(canBuild && hasDocker, isRoot ? "no docker command, or no static busybox here" : "needs root");
 
 let daemon: TestDaemon;
 
 beforeAll(async () => {
-  if (!isRoot || !isStatic) return;
+  if (!canBuild) return;
   daemon = await TestDaemon.start();
-  const programs = [
-    "sh",
-    "cat",
-    "ls",
-    "stat",
-    "sleep",
-    "touch",
-    "find",
-    "sort",
-    "readlink",
-    "mkdir",
-    "ln",
-    "chown",
-    "wc",
-  ].map((name) => ({
-    name: `bin/${name}`,
-    type: "2",
-    linkName: "busybox",
-  }));
-  const passwd = { name: "etc/passwd", content: "root:x:0:0::/:/bin/sh\nuser:x:1000:1000::/:/bin/sh\n" };
-  const group = { name: "etc/group", content: "root:x:0:\nuser:x:1000:\n" };
-  const layer = rawTar(
-    { name: "bin/busybox", mode: 0o755, content: readFileSync(BUSYBOX) },
-    ...programs,
-    passwd,
-    group,
-  );
-  const archive = dockerArchive({
-    layers: [layer],
-    tags: ["tools:1"],
-    config: { Cmd: ["/bin/sh"], Env: ["PATH=/bin"] },
-  });
-  await daemon.request("POST", "/images/load", archive, { "Content-Type": "application/x-tar" });
+  await loadTools(daemon);
 });
 
 afterAll(() => daemon?.[Symbol.asyncDispose]());
@@ -118,7 +79,7 @@ async function output(image: string, ...command: string[]): Promise<string> {
   return text.replace(/[\u0001\u0002]\0\0\0.{4}/gs, "");
 }
 
-real("a Dockerfile is built in steps, and found in the cache afterwards", async () => {
+buildTest("a Dockerfile is built in steps, and found in the cache afterwards", async () => {
   const dockerfile = [
     "ARG BASE=tools:1",
     "FROM $BASE AS first",
@@ -165,14 +126,14 @@ real("a Dockerfile is built in steps, and found in the cache afterwards", async 
   expect(again.said).not.toContain("Running in");
 });
 
-real("what is copied and has not changed is found, whatever else has", async () => {
+buildTest("what is copied and has not changed is found, whatever else has", async () => {
   const dockerfile = "FROM tools:1\nCOPY a /a\nRUN cat /a";
   expect((await build(contextOf(dockerfile, { a: "1", b: "1" }))).error).toBeUndefined();
   expect((await build(contextOf(dockerfile, { a: "1", b: "2" }))).said.match(/Using cache/g)).toHaveLength(2);
   expect((await build(contextOf(dockerfile, { a: "2", b: "2" }))).said).not.toContain("Using cache");
 });
 
-real("a command that fails ends the build with its code, and nothing is left of it", async () => {
+buildTest("a command that fails ends the build with its code, and nothing is left of it", async () => {
   const { error, status } = await build(contextOf("FROM tools:1\nRUN echo out; exit 3"), "t=never");
   expect({ error, status }).toEqual({
     error: "The command '/bin/sh -c echo out; exit 3' returned a non-zero code: 3",
@@ -182,14 +143,14 @@ real("a command that fails ends the build with its code, and nothing is left of 
   expect((await daemon.request("GET", "/containers/json?all=1")).json).toEqual([]);
 });
 
-real("stages that the target does not need are not run", async () => {
+buildTest("stages that the target does not need are not run", async () => {
   const dockerfile = "FROM tools:1 AS broken\nRUN exit 1\nFROM tools:1 AS good\nRUN echo fine\nFROM broken";
   const { said, error } = await build(contextOf(dockerfile), "target=good");
   expect(error).toBeUndefined();
   expect(said).toContain("fine\n");
 });
 
-real("ADD unpacks archives, and links in the context lead nowhere outside of it", async () => {
+buildTest("ADD unpacks archives, and links in the context lead nowhere outside of it", async () => {
   const inner = gzipSync(rawTar({ name: "unpacked/x", content: "x" }));
   const context = rawTar(
     { name: "Dockerfile", content: "FROM tools:1\nADD a.tar.gz plain /to/\nCOPY link /link" },
@@ -218,7 +179,7 @@ async function copied(files: Parameters<typeof rawTar>, ...lines: string[]): Pro
   return await Promise.all(lines.map((line) => listed("copied", /(\S+?)\/?$/m.exec(line.split("\n")[0]!)![1]!)));
 }
 
-real("COPY has the rules of BuildKit for modes, owners, patterns and what is a directory", async () => {
+buildTest("COPY has the rules of BuildKit for modes, owners, patterns and what is a directory", async () => {
   const files = [
     { name: "a.txt", mode: 0o640, content: "a", uid: 7 },
     { name: "b.md", mode: 0o750, content: "b" },
@@ -258,7 +219,7 @@ real("COPY has the rules of BuildKit for modes, owners, patterns and what is a d
   ]);
 });
 
-real("heredocs become files, with variables where their word has no quotes", async () => {
+buildTest("heredocs become files, with variables where their word has no quotes", async () => {
   const lines = [
     "ENV WHO=me",
     "COPY <<EOF <<-'RAW' /h/",
@@ -282,7 +243,7 @@ real("heredocs become files, with variables where their word has no quotes", asy
   expect(existsSync("/tmp/evil")).toBe(false);
 });
 
-real("COPY --from keeps owners and hard links, and nothing of a container's own files comes along", async () => {
+buildTest("COPY --from keeps owners and hard links, and nothing of a container's own files comes along", async () => {
   const dockerfile = [
     "FROM tools:1 AS base",
     'RUN ["sh", "-c", "mkdir -p /out/in; echo 1 > /out/one; ln /out/one /out/in/two; chown 5:6 /out/one"]',
@@ -302,7 +263,7 @@ real("COPY --from keeps owners and hard links, and nothing of a container's own 
   expect(await listed("from", "/all")).toEqual(["x 644 5:6"]);
 });
 
-real(
+buildTest(
   "ADD replaces what is in its way, follows links only where an archive does not say otherwise, and keeps owners",
   async () => {
     const archive = rawTar(
@@ -336,7 +297,7 @@ real(
   },
 );
 
-real("names that are not UTF-8 are matched and copied, and a copy that cannot be is refused by name", async () => {
+buildTest("names that are not UTF-8 are matched and copied, and a copy that cannot be is refused by name", async () => {
   const odd = Buffer.from([0x61, 0xff, 0x62]).toString("latin1");
   const context = (dockerfile: string) => {
     const tar = rawTar(
@@ -372,7 +333,7 @@ function renamed(tar: Buffer, from: string, to: string): Buffer {
   return tar;
 }
 
-real("FROM --platform and the arguments for platforms: what builds, what is built for", async () => {
+buildTest("FROM --platform and the arguments for platforms: what builds, what is built for", async () => {
   const host = process.arch === "x64" ? "amd64" : process.arch;
   const other = host === "amd64" ? "arm64" : "amd64";
   const lines = [
@@ -406,7 +367,7 @@ async function withServedFiles(use: (directory: string, url: string) => Promise<
   }
 }
 
-real("ADD fetches URLs: names, times, modes, digests, redirects; a failure is told with its status", async () => {
+buildTest("ADD fetches URLs: names, times, modes, digests, redirects; a failure is told with its status", async () => {
   await withServedFiles(async (directory, url) => {
     writeFileSync(join(directory, "name.txt"), "from afar");
     utimesSync(join(directory, "name.txt"), 1_709_251_200, 1_709_251_200);
@@ -443,7 +404,7 @@ real("ADD fetches URLs: names, times, modes, digests, redirects; a failure is to
   });
 });
 
-real("the context is a tar at a URL, compressed in any way, or a Dockerfile alone", async () => {
+buildTest("the context is a tar at a URL, compressed in any way, or a Dockerfile alone", async () => {
   await withServedFiles(async (directory, url) => {
     const tar = contextOf("FROM tools:1\nCOPY x /x\nRUN cat x", { x: "found\n" });
     const remote = (name: string, query = "") => build(Buffer.alloc(0), `remote=${url}/${name}&nocache=1&${query}`);
@@ -460,7 +421,7 @@ real("the context is a tar at a URL, compressed in any way, or a Dockerfile alon
 });
 
 const compressors = ["bzip2", "xz"].filter((name) => spawnSync(name, ["--version"], { input: "" }).status === 0);
-testIf(isRoot && isStatic && compressors.length === 2, "needs root, a static busybox, bzip2 and xz")(
+testIf(canBuild && compressors.length === 2, "needs root, a static busybox, bzip2 and xz")(
   "contexts and archives are unpacked from bzip2 and xz; what is broken is told",
   async () => {
     for (const name of compressors) {
@@ -477,7 +438,7 @@ testIf(isRoot && isStatic && compressors.length === 2, "needs root, a static bus
 );
 
 const hasGit = spawnSync("git", ["--version"]).status === 0;
-testIf(isRoot && isStatic && hasGit, "needs root, a static busybox and git")(
+testIf(canBuild && hasGit, "needs root, a static busybox and git")(
   "git repositories are contexts, and sources of ADD: branches, tags, commits, subdirectories; nothing leads out of them",
   async () => {
     await withServedFiles(async (directory, url) => {
@@ -536,7 +497,7 @@ testIf(isRoot && isStatic && hasGit, "needs root, a static busybox and git")(
   },
 );
 
-real("a hostile context stays where it is, and a Dockerfile that is too long is told what to do", async () => {
+buildTest("a hostile context stays where it is, and a Dockerfile that is too long is told what to do", async () => {
   const links = await build(
     rawTar(
       { name: "Dockerfile", content: "FROM tools:1\nCOPY up /up/\nCOPY evil/passwd /p" },
@@ -563,13 +524,13 @@ real("a hostile context stays where it is, and a Dockerfile that is too long is 
   expect(lower.said).toContain("small letters\n");
 });
 
-real("what .dockerignore leaves out of the Dockerfile's own files is not there to be copied", async () => {
+buildTest("what .dockerignore leaves out of the Dockerfile's own files is not there to be copied", async () => {
   const dockerfile = "FROM tools:1\nCOPY . /c/\nRUN ls -a /c";
   const files = { ".dockerignore": "Dockerfile\n.dockerignore\nother", other: "is sent all the same" };
   expect((await build(contextOf(dockerfile, files))).said).toContain("..\nother\n ---> ");
 });
 
-real("what cannot be built is refused by name", async () => {
+buildTest("what cannot be built is refused by name", async () => {
   const messages = async (dockerfile: string, query = "") => {
     const { text } = await daemon.request("POST", `/build?${query}`, contextOf(dockerfile), {
       "Content-Type": "application/x-tar",
@@ -586,7 +547,7 @@ real("what cannot be built is refused by name", async () => {
   expect(await messages("FROM tools:1\n", "dockerfile=Other")).toBe("Cannot locate specified Dockerfile: Other");
 });
 
-real("the cache is counted, and pruned by Docker's rules", async () => {
+buildTest("the cache is counted, and pruned by Docker's rules", async () => {
   const dockerfile = "FROM tools:1\nRUN echo for the cache > /x\nRUN echo more > /y";
   const { id } = await build(contextOf(dockerfile));
   const records = async () => (await daemon.request("GET", "/system/df")).json.BuildCache;
@@ -635,7 +596,7 @@ function isThere(...words: string[]): boolean {
   });
 }
 
-real("a build whose client goes is given up, and nothing is left of it", async () => {
+buildTest("a build whose client goes is given up, and nothing is left of it", async () => {
   const aborter = new AbortController();
   const gone = fetch("http://d/build", {
     method: "POST",
@@ -687,7 +648,7 @@ function beginBuild(dockerfile: string) {
   return { answer, cancel: () => aborter.abort() };
 }
 
-real("builds that want a step at once share it, and it ends with the last of them", async () => {
+buildTest("builds that want a step at once share it, and it ends with the last of them", async () => {
   const { command, reached, open, count } = gate("shared");
   const dockerfile = `FROM tools:1\n${command}\nRUN echo after`;
   const [first, second, third] = [0, 1, 2].map(() => beginBuild(dockerfile)) as ReturnType<typeof beginBuild>[];
@@ -706,7 +667,7 @@ real("builds that want a step at once share it, and it ends with the last of the
   expect(abandoned.count()).toBe(1);
 });
 
-real("a base image may be removed while it is built upon", async () => {
+buildTest("a base image may be removed while it is built upon", async () => {
   await build(contextOf("FROM tools:1\nRUN echo of the base > /base"), "t=base:removed");
   const { command, reached, open } = gate("base");
   const building = beginBuild(`FROM base:removed\n${command}\nRUN cat /base`);
@@ -717,7 +678,7 @@ real("a base image may be removed while it is built upon", async () => {
   expect((await daemon.request("GET", "/images/base:removed/json")).status).toBe(404);
 });
 
-real("commands are in the network that they ask for, or that the build asks for", async () => {
+buildTest("commands are in the network that they ask for, or that the build asks for", async () => {
   await daemon.request("POST", "/networks/create", { Name: "own", Driver: "bridge" });
   const links = "cat /proc/net/dev /etc/resolv.conf";
   const lines = (said: string) =>
@@ -778,7 +739,7 @@ stock(
   },
 );
 
-real("each step has an image, which goes with the image that was made of it", async () => {
+buildTest("each step has an image, which goes with the image that was made of it", async () => {
   const { id, said } = await build(contextOf("FROM tools:1\nENV CHAIN=b\nRUN echo > /one\nCMD true"), "t=chain:1");
   const parents: string[] = [];
   const { json: base } = await daemon.request("GET", "/images/tools:1/json");
@@ -801,7 +762,7 @@ real("each step has an image, which goes with the image that was made of it", as
   await daemon.request("DELETE", "/images/chain:1");
 });
 
-real("what was there before a step that failed may be run", async () => {
+buildTest("what was there before a step that failed may be run", async () => {
   const context = contextOf("FROM tools:1\nRUN echo kept > /kept\nRUN false");
   const { text } = await daemon.request("POST", "/build", context, { "Content-Type": "application/x-tar" });
   const [last] = [...text.matchAll(/ ---> ([0-9a-f]{12})\\n/g)].slice(-1);
@@ -810,7 +771,7 @@ real("what was there before a step that failed may be run", async () => {
   expect(json).toContainEqual({ Deleted: expect.stringContaining(last![1]!) });
 });
 
-real("a daemon that is killed in the middle of a step leaves nothing but its cache", async () => {
+buildTest("a daemon that is killed in the middle of a step leaves nothing but its cache", async () => {
   const dockerfile = "FROM tools:1\nRUN echo kept > /kept\nRUN echo unfinished > /x; sleep 100124";
   const building = build(contextOf(dockerfile)).catch(() => undefined);
   await until(() => isThere("sleep", "100124"), "the step runs");
@@ -825,7 +786,7 @@ real("a daemon that is killed in the middle of a step leaves nothing but its cac
   expect(said).toContain("Using cache");
 });
 
-real("a cache that is damaged is begun anew", async () => {
+buildTest("a cache that is damaged is begun anew", async () => {
   await daemon.kill();
   for (const end of ["-wal", "-shm"]) rmSync(join(daemon.dataRoot, `build.db${end}`), { force: true });
   writeFileSync(join(daemon.dataRoot, "build.db"), "no database at all ".repeat(1000));

@@ -1,5 +1,8 @@
 import { expect, test } from "bun:test";
 import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 function lighter(...args: string[]) {
@@ -21,4 +24,16 @@ test.each<[string[], RegExp]>([
 test("--help names the daemon too", () => {
   expect(lighter("--help").stdout).toMatch(/^ {2}daemon {7}Serve the API/m);
   expect(lighter("help", "daemon").stdout).toContain("Usage:  lighter daemon [OPTIONS]");
+});
+
+test("--config names the directory of the client's files", () => {
+  const directory = mkdtempSync(join(tmpdir(), "lighter-config-"));
+  const context = join(directory, "contexts/meta", createHash("sha256").update("far").digest("hex"));
+  mkdirSync(context, { recursive: true });
+  const endpoint = { Host: "unix:///far", SkipTLSVerify: false };
+  const meta = { Name: "far", Metadata: {}, Endpoints: { docker: endpoint } };
+  writeFileSync(join(context, "meta.json"), JSON.stringify(meta));
+  const { code, stdout } = lighter("--config", directory, "context", "ls", "-q");
+  rmSync(directory, { recursive: true });
+  expect({ code, stdout }).toEqual({ code: 0, stdout: "default\nfar\n" });
 });

@@ -21,6 +21,15 @@ export function writeWithRoom<T>(db: WalDatabase, write: () => T, makeRoom: () =
     }
 }
 
+/** Calls `write`, a transaction, for what can be done without: on a full disk it is not done. */
+export function writeIfRoom(db: WalDatabase, write: () => void): void {
+  try {
+    writeWithRoom(db, write, () => false);
+  } catch (error) {
+    if (!isDiskFull(error)) throw error;
+  }
+}
+
 /**
  * Moves what the log holds to the database, so that less would be lost with the log; the next write starts it over. Returns false
  * if there is no room.

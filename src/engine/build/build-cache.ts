@@ -4,6 +4,7 @@ import { chmodSync, rmSync } from "node:fs";
 import { errnoOf, messageOf } from "../../base/errors.ts";
 import { log } from "../../base/log.ts";
 import { applyMigrations } from "../../base/migrations.ts";
+import { writeIfRoom } from "../../base/wal.ts";
 import type { StepCache } from "../../build/mod.ts";
 import type { ImageStore, SnapshotLayer } from "../../image/mod.ts";
 import { BuildHistory } from "./build-history.ts";
@@ -86,6 +87,8 @@ function openAt(path: string): Database {
   const db = new Database(path, { create: true });
   try {
     chmodSync(path, 0o600);
+    // Must precede journal_mode: WAL then keeps its index in our memory, and not in a file for which a full disk has no room.
+    db.run("PRAGMA locking_mode = EXCLUSIVE");
     db.run("PRAGMA journal_mode = WAL");
     db.run("PRAGMA synchronous = NORMAL"); // what a power cut takes is made anew
     applyMigrations(db, path, MIGRATIONS);
@@ -116,17 +119,13 @@ export class BuildCache implements StepCache, Disposable {
   find(key: string): string | undefined {
     const row = this.#db.query("SELECT snapshot FROM step WHERE key = ?").get(key) as { snapshot: string } | null;
     if (row === null || !this.#images.snapshots.has(row.snapshot)) return undefined;
-    this.#db
-      .query("UPDATE step SET last_used_ms = ?, usage_count = usage_count + 1 WHERE key = ?")
-      .run(Date.now(), key);
+    this.#write("UPDATE step SET last_used_ms = ?, usage_count = usage_count + 1 WHERE key = ?", Date.now(), key);
     return row.snapshot;
   }
 
   add(key: string, { id, baseId, description }: { id: string; baseId: string; description: string }): void {
     const now = Date.now();
-    this.#db
-      .query("INSERT OR REPLACE INTO step VALUES (?, ?, ?, ?, ?, ?, 1)")
-      .run(key, id, baseId, description, now, now);
+    this.#write("INSERT OR REPLACE INTO step VALUES (?, ?, ?, ?, ?, ?, 1)", key, id, baseId, description, now, now);
   }
 
   /** How often a step that is there was used, and when last. */
@@ -145,12 +144,17 @@ export class BuildCache implements StepCache, Disposable {
   /** When the outcome of a step was first made; undefined if none has been. */
   momentOf(key: string): string | undefined {
     const row = this.#db.query("SELECT created FROM moment WHERE key = ?").get(key) as { created: string } | null;
-    if (row !== null) this.#db.query("UPDATE moment SET last_used_ms = ? WHERE key = ?").run(Date.now(), key);
+    if (row !== null) this.#write("UPDATE moment SET last_used_ms = ? WHERE key = ?", Date.now(), key);
     return row?.created;
   }
 
   noteMoment(key: string, created: string): void {
-    this.#db.query("INSERT OR REPLACE INTO moment VALUES (?, ?, ?)").run(key, created, Date.now());
+    this.#write("INSERT OR REPLACE INTO moment VALUES (?, ?, ?)", key, created, Date.now());
+  }
+
+  /** Writes down what a build can do without: a full disk fails none. */
+  #write(sql: string, ...values: (string | number)[]): void {
+    writeIfRoom(this.#db, () => this.#db.query(sql).run(...values));
   }
 
   /** The layers that the step has added. */
@@ -188,23 +192,19 @@ export class BuildCache implements StepCache, Disposable {
     return this.#db.query("SELECT * FROM step ORDER BY created_ms").all() as Row[];
   }
 
-  /** Forgets steps. What nothing else needs goes with `tidy`. */
-  forget(ids: ReadonlySet<string>): void {
-    const remove = this.#db.query("DELETE FROM step WHERE key = ?");
-    this.#db.transaction(() => {
-      for (const { key } of this.#rows()) if (ids.has(idOfKey(key))) remove.run(key);
-    })();
-  }
-
-  /** Removes the snapshots that no step has and no build holds, and forgets the steps whose snapshot is gone. */
-  async tidy(): Promise<void> {
+  /**
+   * Removes the snapshots that no step has and no build holds, and forgets the steps whose snapshot is gone, and those of these ids.
+   * The rows go last: on a full disk there is room for that only then.
+   */
+  async tidy(forgotten: ReadonlySet<string> = new Set()): Promise<void> {
     const { snapshots } = this.#images;
-    this.#db.query("DELETE FROM moment WHERE last_used_ms < ?").run(Date.now() - MOMENT_MAX_AGE_MS);
-    const kept = new Set<string>();
-    for (const { key, snapshot, base } of this.#rows())
-      if (snapshots.has(snapshot)) kept.add(snapshot).add(base);
-      else this.#db.query("DELETE FROM step WHERE key = ?").run(key);
+    this.#write("DELETE FROM moment WHERE last_used_ms < ?", Date.now() - MOMENT_MAX_AGE_MS);
+    const isStaying = ({ key, snapshot }: Row) => snapshots.has(snapshot) && !forgotten.has(idOfKey(key));
+    const { staying = [], going = [] } = Object.groupBy(this.#rows(), (row) => (isStaying(row) ? "staying" : "going"));
+    const kept = new Set(staying.flatMap(({ snapshot, base }) => [snapshot, base]));
     await this.#images.removeSnapshots(snapshots.ids().filter((id) => !kept.has(id)));
+    for (const { key, snapshot } of going)
+      this.#write("DELETE FROM step WHERE key = ? AND snapshot = ?", key, snapshot);
   }
 }
 

@@ -4,6 +4,7 @@ import { deflateSync, inflateSync } from "node:zlib";
 import { LighterError } from "../../base/errors.ts";
 import { randomId } from "../../base/ids.ts";
 import { BUILD_LOG_MAX_BYTES, BUILDS_MAX } from "../../base/limits.ts";
+import { writeIfRoom } from "../../base/wal.ts";
 import type { BuildFailure, SolveStatus } from "../../spec/solve-status.ts";
 import { failureText } from "./step-failed.ts";
 
@@ -51,12 +52,14 @@ export class BuildHistory {
     return new BuildRecord(name, (record, log) => {
       const { id, startedMs, endedMs, image, error, steps, cachedSteps } = record;
       const text = deflateSync(JSON.stringify(log));
-      this.#db
-        .query("INSERT INTO build VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)")
-        .run(id, name, startedMs, endedMs, image, error, steps, cachedSteps, text);
-      this.#db
-        .query("DELETE FROM build WHERE id NOT IN (SELECT id FROM build ORDER BY ended_ms DESC LIMIT ?)")
-        .run(BUILDS_MAX);
+      writeIfRoom(this.#db, () => {
+        this.#db
+          .query("INSERT INTO build VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)")
+          .run(id, name, startedMs, endedMs, image, error, steps, cachedSteps, text);
+        this.#db
+          .query("DELETE FROM build WHERE id NOT IN (SELECT id FROM build ORDER BY ended_ms DESC LIMIT ?)")
+          .run(BUILDS_MAX);
+      });
     });
   }
 

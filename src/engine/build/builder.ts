@@ -64,7 +64,7 @@ export class Builder implements Disposable {
     this.#cache[Symbol.dispose]();
   }
 
-  /** Removes what an earlier daemon's builds have left. What cannot be removed now is left to the next daemon. */
+  /** Removes what builds have left that is of no use. What cannot be removed now is left to the next build, or daemon. */
   async recover(): Promise<void> {
     try {
       await this.#cache.tidy();
@@ -171,9 +171,10 @@ export class Builder implements Disposable {
       aborter.abort(new LighterError("conflict", "the build has ended"));
       await solve?.ended();
       // What is left is wanted by other builds, too, and may need our context.
-      void Promise.allSettled(steps).then(() => {
+      void Promise.allSettled(steps).then(async () => {
         sources[Symbol.dispose]();
         held.dispose();
+        await this.recover(); // a step that was done anew has taken another one's place in the cache
       });
     }
   }

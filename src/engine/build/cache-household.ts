@@ -34,8 +34,7 @@ export class CacheHousehold {
     const chosen = choosePruned(this.list(), rules, { nowMs: Date.now(), freeBytes: bavail * bsize });
     if (chosen.length === 0) return [];
     const ids = new Set(chosen.map(({ id }) => id));
-    this.#cache.forget(ids);
-    await this.#cache.tidy();
+    await this.#cache.tidy(ids);
     await this.#caches.remove(ids);
     return chosen;
   }

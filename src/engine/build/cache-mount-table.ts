@@ -1,5 +1,6 @@
 /** Rows that tell which directories caches of `RUN --mount` have. */
 import type { Database } from "bun:sqlite";
+import { writeIfRoom } from "../../base/wal.ts";
 
 export interface CacheMountRow {
   /** Its name. */
@@ -30,16 +31,20 @@ export class CacheMountTable {
   }
 
   noteUse(directory: string): void {
-    this.#db
-      .query("UPDATE cache_mount SET last_used_ms = ?, usage_count = usage_count + 1 WHERE directory = ?")
-      .run(Date.now(), directory);
+    writeIfRoom(this.#db, () =>
+      this.#db
+        .query("UPDATE cache_mount SET last_used_ms = ?, usage_count = usage_count + 1 WHERE directory = ?")
+        .run(Date.now(), directory),
+    );
   }
 
   setSize(directory: string, bytes: number): void {
-    this.#db.query("UPDATE cache_mount SET size_bytes = ? WHERE directory = ?").run(bytes, directory);
+    writeIfRoom(this.#db, () =>
+      this.#db.query("UPDATE cache_mount SET size_bytes = ? WHERE directory = ?").run(bytes, directory),
+    );
   }
 
   delete(directory: string): void {
-    this.#db.query("DELETE FROM cache_mount WHERE directory = ?").run(directory);
+    writeIfRoom(this.#db, () => this.#db.query("DELETE FROM cache_mount WHERE directory = ?").run(directory));
   }
 }

@@ -1,5 +1,5 @@
 /** The directories of `RUN --mount=type=cache`: they outlive builds, and are in no layer. */
-import { chmodSync, chownSync, mkdirSync, readdirSync } from "node:fs";
+import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { messageOf } from "../../base/errors.ts";
 import { randomId } from "../../base/ids.ts";
@@ -57,27 +57,31 @@ export class CacheMounts {
       signal.throwIfAborted();
       const names = this.#table.all().flatMap(({ id, directory }) => (id === wish.id ? [directory] : []));
       const free = names.find((name) => !this.#users.has(name));
-      if (wish.sharing === "shared" && names[0] !== undefined) return this.#take(names[0], false);
-      if (free !== undefined) return this.#take(free, false);
-      if (wish.sharing === "private" || names.length === 0) return this.#take(this.#make(wish), true);
+      if (wish.sharing === "shared" && names[0] !== undefined) return this.#take(names[0], wish);
+      if (free !== undefined) return this.#take(free, wish);
+      if (wish.sharing === "private" || names.length === 0) return this.#take(this.#newName(wish), wish);
       await this.#untilReleased(signal);
     }
   }
 
-  #make({ id, mode, uid, gid }: Wish): string {
+  #newName({ id }: Wish): string {
     const name = randomId().slice(0, DIRECTORY_DIGITS);
-    const path = join(this.#path, name);
-    mkdirSync(path);
-    chownSync(path, uid, gid);
-    chmodSync(path, mode);
     this.#table.add(name, id);
     return name;
   }
 
-  #take(name: string, isNew: boolean): CacheInUse {
+  /** Takes a directory, which is made if it is new, or if its removal has left the row. */
+  #take(name: string, { mode, uid, gid }: Wish): CacheInUse {
+    const path = join(this.#path, name);
+    const isNew = !existsSync(path);
+    if (isNew) {
+      mkdirSync(path);
+      chownSync(path, uid, gid);
+      chmodSync(path, mode);
+    }
     this.#users.set(name, (this.#users.get(name) ?? 0) + 1);
     this.#table.noteUse(name);
-    return { path: join(this.#path, name), isNew, [Symbol.dispose]: () => this.#release(name) };
+    return { path, isNew, [Symbol.dispose]: () => this.#release(name) };
   }
 
   #release(name: string): void {
@@ -117,8 +121,8 @@ export class CacheMounts {
   async remove(ids: ReadonlySet<string>): Promise<void> {
     for (const { directory } of this.#table.all())
       if (ids.has(directory) && !this.#users.has(directory)) {
-        this.#table.delete(directory);
         await this.#trash.discard(join(this.#path, directory));
+        this.#table.delete(directory); // after that there may be room for it
       }
   }
 

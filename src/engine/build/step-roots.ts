@@ -71,7 +71,8 @@ export class StepRoots {
     try {
       return await use(directory);
     } finally {
-      await snapshots.discardStep(directory);
+      // Nobody waits for it: until the new snapshot is held, no other work may come in between.
+      void snapshots.discardStep(directory);
     }
   }
 

@@ -407,7 +407,9 @@ export class DockerPlanner implements Planner {
     const resolved = resolveUser(read("/etc/passwd"), groupText, user);
     const added = groups.map((group) => resolveGroup(groupText, group));
     const withGroups = { ...resolved, additionalGids: [...resolved.additionalGids, ...added] };
-    if (upper === undefined) this.#usersOfImages.set(key, withGroups);
+    if (upper !== undefined) return withGroups;
+    if (this.#usersOfImages.size >= USERS_KEPT) this.#usersOfImages.clear(); // each step of a build has an image of its own
+    this.#usersOfImages.set(key, withGroups);
     return withGroups;
   }
 
@@ -440,6 +442,8 @@ export class DockerPlanner implements Planner {
     });
   }
 }
+
+const USERS_KEPT = 1000;
 
 function kindOfSource(type: ReturnType<HostProbe["fileType"]>): NonNullable<VolumeMount["kind"]> {
   if (type === undefined) return "missing";

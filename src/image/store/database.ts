@@ -7,7 +7,7 @@ import type { ChainId, DiffId, Digest } from "../../base/ids.ts";
 import { COPIES_MS } from "../../base/limits.ts";
 import { log } from "../../base/log.ts";
 import { applyMigrations, schemaOf } from "../../base/migrations.ts";
-import { checkpoint, writeWithRoom } from "../../base/wal.ts";
+import { checkpoint, writeIfRoom, writeWithRoom } from "../../base/wal.ts";
 import { writePoint } from "../../base/write-point.ts";
 import type { Descriptor } from "../../spec/oci-image.ts";
 import { writeFailure } from "./write-failure.ts";
@@ -329,10 +329,10 @@ export class ImageDatabase implements Disposable {
     });
   }
 
+  /** Writes down a size; on a full disk it is measured anew by the next daemon. */
   setSnapshotLayerSize(directory: string, sizeBytes: number): void {
-    this.#writeSoon(() =>
-      this.#db.query("UPDATE snapshot_layer SET size_bytes = ? WHERE directory = ?").run(sizeBytes, directory),
-    );
+    const update = this.#db.query("UPDATE snapshot_layer SET size_bytes = ? WHERE directory = ?");
+    writeIfRoom(this.#db, () => this.#writeSoon(() => update.run(sizeBytes, directory)));
   }
 
   removeSnapshots(ids: readonly string[], directories: readonly string[]): void {

@@ -636,16 +636,23 @@ function gate(name: string) {
 /** Begins a build that can be cancelled. */
 function beginBuild(dockerfile: string) {
   const aborter = new AbortController();
-  const answer = fetch("http://d/build", {
-    method: "POST",
-    unix: daemon.socketPath,
-    body: Uint8Array.from(contextOf(dockerfile)),
-    headers: { "Content-Type": "application/x-tar" },
-    signal: aborter.signal,
-  })
-    .then((response) => response.text())
-    .catch(() => "");
-  return { answer, cancel: () => aborter.abort() };
+  let said = "";
+  const read = async () => {
+    const response = await fetch("http://d/build", {
+      method: "POST",
+      unix: daemon.socketPath,
+      body: Uint8Array.from(contextOf(dockerfile)),
+      headers: { "Content-Type": "application/x-tar" },
+      signal: aborter.signal,
+    });
+    for await (const chunk of response.body!) said += Buffer.from(chunk).toString();
+  };
+  const answer = read().then(
+    () => said,
+    () => said, // it was cancelled
+  );
+  const running = () => until(() => said.includes("Running in"), "the build waits for the step");
+  return { answer, running, cancel: () => aborter.abort() };
 }
 
 buildTest("builds that want a step at once share it, and it ends with the last of them", async () => {
@@ -653,6 +660,7 @@ buildTest("builds that want a step at once share it, and it ends with the last o
   const dockerfile = `FROM tools:1\n${command}\nRUN echo after`;
   const [first, second, third] = [0, 1, 2].map(() => beginBuild(dockerfile)) as ReturnType<typeof beginBuild>[];
   await reached();
+  for (const each of [first!, second!, third!]) await each.running();
   first!.cancel();
   await first!.answer;
   open();
@@ -661,6 +669,7 @@ buildTest("builds that want a step at once share it, and it ends with the last o
   const abandoned = gate("abandoned");
   const both = [0, 1].map(() => beginBuild(`FROM tools:1\n${abandoned.command}`));
   await abandoned.reached();
+  for (const each of both) await each.running();
   const ids = stepIds();
   for (const each of both) each.cancel();
   await until(() => daemon.leftovers(ids).length === 0, "nothing is left of the step");

@@ -24,8 +24,8 @@ export interface Frame {
 
 /** What a stream is for. */
 export interface StreamRequest {
-  /** "secret" and "ssh" give, "output" takes what an exporter makes. */
-  kind: "secret" | "ssh" | "output";
+  /** "secret", "ssh" and "context" (a tar) give, "output" takes what an exporter makes. */
+  kind: "secret" | "ssh" | "context" | "output";
   id: string;
 }
 

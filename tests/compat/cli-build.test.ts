@@ -444,3 +444,20 @@ buildTest("the cache is not used for stages that are named", async () => {
     "stage-1 RUN CACHED",
   ]);
 });
+
+buildTest("a build copies from other directories, which are sent when a step needs them", async () => {
+  const other = directory({
+    ".dockerignore": "ignored",
+    ignored: "x",
+    file: "of the other\n",
+    big: "x".repeat(3_000_000),
+  });
+  const context = directory({ Dockerfile: "FROM base\nCOPY --from=other . /all/\nRUN cat /all/file\n" });
+  const flags = ["--build-context", `other=${other}`, "--build-context", "base=docker-image://tools:1"];
+  const built = await lighter(["build", "-t", "named:1", ...flags, context]);
+  expect(built.code, built.stderr).toBe(0);
+  expect(built.stderr).toContain("of the other");
+  expect(await filesOf("named:1")).toEqual(["/all/.dockerignore", "/all/big", "/all/file"]);
+  const wrong = await lighter(["build", "--build-context", `other=${other}/none`, context]);
+  expect(wrong.stderr).toBe(`failed to get build context other: stat ${other}/none: no such directory\n`);
+});

@@ -1,7 +1,7 @@
 /** Docker's classic POST /build, and the cache of builds. */
 import type { IncomingMessage } from "node:http";
 import { LighterError } from "../../base/errors.ts";
-import { type BuildOutput, type Entitlement, type PullEvent, StepFailed } from "../../engine/mod.ts";
+import { type BuildOutput, type BuildRequest, type Entitlement, type PullEvent, StepFailed } from "../../engine/mod.ts";
 import type { DockerHostConfig } from "../../spec/docker-api.ts";
 import { parseGoJson } from "../../spec/go-json.ts";
 import { familiarReference, formatReference, parseReference, withDefaultTag } from "../../spec/image-reference.ts";
@@ -29,7 +29,8 @@ export async function build(call: AnswerCall): Promise<void> {
     remote: query.text("remote") || undefined,
     id: query.text("buildid"),
     outputs: outputsOf(query),
-    ...(sessionId === undefined ? {} : { inputs: findSession(daemon.clientSessions, sessionId) }),
+    contexts: new Map(Object.entries(mapOf(query, "contexts"))),
+    ...(sessionId === undefined ? {} : ofSession(findSession(daemon.clientSessions, sessionId))),
     target: query.text("target") ?? "",
     buildArgs: new Map(Object.entries(mapOf(query, "buildargs"))),
     labels: mapOf(query, "labels"),
@@ -81,6 +82,11 @@ export async function build(call: AnswerCall): Promise<void> {
     }
   };
   await stream.carry(work);
+}
+
+/** What a build gets of its client's session. */
+function ofSession(session: ReturnType<typeof findSession>): Pick<BuildRequest, "inputs" | "namedContext"> {
+  return { inputs: session, namedContext: (name) => session.context(name) };
 }
 
 /** What was made, under BuildKit's names: `--metadata-file` holds it. */

@@ -23,14 +23,19 @@ const PROTOCOL = "tcp";
 class SessionStream extends Duplex {
   readonly accepted = Promise.withResolvers<boolean>();
   readonly #send: (kind: FrameKind, payload?: Uint8Array) => Promise<void>;
+  /** Hears whether more may come. */
+  readonly #onRoom: (hasRoom: boolean) => void;
 
-  constructor(send: (kind: FrameKind, payload?: Uint8Array) => Promise<void>) {
+  constructor(send: (kind: FrameKind, payload?: Uint8Array) => Promise<void>, onRoom: (hasRoom: boolean) => void) {
     super({ allowHalfOpen: true });
     this.#send = send;
+    this.#onRoom = onRoom;
     this.accepted.promise.catch(() => {}); // who has opened the stream hears of it
   }
 
-  override _read(): void {}
+  override _read(): void {
+    this.#onRoom(true);
+  }
 
   override _write(bytes: Uint8Array, _encoding: string, done: (error?: Error) => void): void {
     this.#sendAll(bytes).then(() => done(), done);
@@ -48,7 +53,7 @@ class SessionStream extends Duplex {
   receive(kind: FrameKind, payload: Uint8Array): void {
     if (kind === FRAME_KINDS.accept) this.accepted.resolve(true);
     else if (kind === FRAME_KINDS.missing) this.accepted.resolve(false);
-    else if (kind === FRAME_KINDS.data) this.push(payload);
+    else if (kind === FRAME_KINDS.data) this.#onRoom(this.push(payload));
     else if (kind === FRAME_KINDS.end) this.push(null);
     else this.fail(new LighterError("invalid", Buffer.from(payload).toString()));
   }
@@ -64,6 +69,8 @@ class ClientSession {
   readonly #socket: Socket;
   readonly #streams = new Map<number, SessionStream>();
   readonly #decoder = new FrameDecoder();
+  /** The streams that have more than they need. */
+  readonly #full = new Set<number>();
   #count = 0;
 
   constructor(socket: Socket) {
@@ -85,12 +92,26 @@ class ClientSession {
     }
   }
 
+  /** Reads nothing from the client as long as somebody has not taken what has come. */
+  #setFull(stream: number, isFull: boolean): void {
+    if (isFull) this.#full.add(stream);
+    else this.#full.delete(stream);
+    if (this.#full.size > 0) this.#socket.pause();
+    else this.#socket.resume();
+  }
+
   /** Opens a stream. Resolves with undefined if the client has none of that id. */
   async open(request: StreamRequest): Promise<Duplex | undefined> {
     const number = ++this.#count;
-    const stream = new SessionStream((kind, payload = NO_PAYLOAD) => this.#send(number, kind, payload));
+    const stream = new SessionStream(
+      (kind, payload = NO_PAYLOAD) => this.#send(number, kind, payload),
+      (hasRoom) => this.#setFull(number, !hasRoom),
+    );
     this.#streams.set(number, stream);
-    stream.once("close", () => this.#streams.delete(number));
+    stream.once("close", () => {
+      this.#streams.delete(number);
+      this.#setFull(number, false);
+    });
     await this.#send(number, FRAME_KINDS.open, Buffer.from(JSON.stringify(request)));
     if (await stream.accepted.promise) return stream;
     stream.destroy();
@@ -116,6 +137,14 @@ class ClientSession {
       chunks.push(chunk);
     }
     return Buffer.concat(chunks);
+  }
+
+  /** Asks for a directory, as a tar. @throws LighterError if the client has none of that name */
+  async *context(name: string): AsyncGenerator<Uint8Array> {
+    const stream = await this.open({ kind: "context", id: name });
+    if (stream === undefined) throw new LighterError("invalid", `the client has no context "${name}"`);
+    stream.end();
+    yield* stream as AsyncIterable<Uint8Array>;
   }
 
   ssh(id: string): Promise<Duplex | undefined> {

@@ -7,6 +7,7 @@ import { packContent } from "../copy/copy-pack.ts";
 import { stdinChunks } from "../copy/input-file.ts";
 import { CliError } from "../exit.ts";
 import { errnoText } from "../values/env-file.ts";
+import type { StreamProvider } from "./build-session.ts";
 
 /** What is sent to the daemon. */
 interface BuildContext {
@@ -63,6 +64,40 @@ function directoryContext(path: string, file: string, given: string | undefined)
   const keeps = rules === undefined ? undefined : keeperOf(rules, new Set([name]));
   const options = { withoutOwners: true, ...(keeps === undefined ? {} : { keeps }) };
   return { dockerfile: name, chunks: packContent(root, options, extra) };
+}
+
+/** `--build-context NAME=SOURCE`. @throws Error in the words of Docker's client */
+export function parseNamedContext(text: string): [name: string, source: string] {
+  const at = text.indexOf("=");
+  if (at < 1 || at === text.length - 1) throw new Error(`invalid context value: ${text}, expected key=value`);
+  return [text.slice(0, at).toLowerCase(), text.slice(at + 1)];
+}
+
+/** What the daemon is told of a named context: a directory is served by the session. @throws CliError */
+export function namedSource([name, source]: readonly [string, string]): [name: string, source: string] {
+  if (/^docker-image:\/\//.test(source) || isRemote(source)) return [name, source];
+  if (!isDirectory(source))
+    throw new CliError(`failed to get build context ${name}: stat ${source}: no such directory`);
+  return [name, `local:${name}`];
+}
+
+/** Serves the directories among named contexts. */
+export function contextProvider(contexts: readonly (readonly [string, string])[]): StreamProvider {
+  const paths = new Map(contexts);
+  return async (id, { send, end, fail }) => {
+    const path = paths.get(id);
+    if (path === undefined) return undefined;
+    const root = resolve(path);
+    const ignored = readIf(join(root, ".dockerignore"));
+    const keeps = ignored === undefined ? undefined : keeperOf(parseIgnoreFile(ignored), new Set());
+    const pump = async () => {
+      const options = { withoutOwners: true, ...(keeps === undefined ? {} : { keeps }) };
+      for await (const chunk of packContent(root, options, new Map())) await send(chunk);
+      end();
+    };
+    pump().catch(fail);
+    return { data: () => {}, end: () => {}, close: () => {} };
+  };
 }
 
 /** What the daemon needs is sent whether it is ignored or not. */

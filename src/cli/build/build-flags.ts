@@ -7,6 +7,7 @@ import { pairsToObject } from "../values/env-file.ts";
 import { parseLabel } from "../values/labels.ts";
 import { parseExtraHost } from "../values/network-values.ts";
 import { parseMemorySwap, parseUlimit } from "../values/resource-values.ts";
+import { namedSource, parseNamedContext } from "./build-context.ts";
 import { parseAgent, parseSecret } from "./build-inputs.ts";
 import { type BuildOutput, parseOutput } from "./build-outputs.ts";
 
@@ -26,6 +27,10 @@ export const buildFlags = {
   "add-host": listFlag("Extra line for /etc/hosts (name:ip)", { item: parseExtraHost }),
   allow: listFlag("What the Dockerfile may ask for (security.insecure, network.host)", { type: "strings" }),
   "build-arg": listFlag("Set the value of an ARG: NAME=VALUE, or NAME for that of the environment"),
+  "build-context": listFlag("Another context, by its name (NAME=DIRECTORY, docker-image://IMAGE or a git URL)", {
+    type: "stringArray",
+    item: parseNamedContext,
+  }),
   "cache-from": listFlag("Images or caches to take steps from"),
   call: stringFlag(
     'What to do with the Dockerfile: "build", "check" it, "explain" which steps are cached, or list its "targets"',
@@ -116,6 +121,10 @@ export function queryOf(values: BuildFlags): Query {
     buildargs: json(Object.fromEntries([...epoch, ...values["build-arg"]].flatMap(parseBuildArg))),
     cachefrom: values["cache-from"].length === 0 ? undefined : json(values["cache-from"]),
     cgroupparent: values["cgroup-parent"] || undefined,
+    contexts:
+      values["build-context"].length === 0
+        ? undefined
+        : json(Object.fromEntries(values["build-context"].map(namedSource))),
     cpuperiod: count(values["cpu-period"]),
     cpuquota: count(values["cpu-quota"]),
     cpusetcpus: values["cpuset-cpus"] || undefined,

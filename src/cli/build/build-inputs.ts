@@ -34,8 +34,7 @@ export function secretProvider(secrets: readonly (readonly [string, SecretSource
   return async (id, { send, end }) => {
     const source = sources.get(id);
     if (source === undefined) return undefined;
-    send(readSecret(id, source));
-    end();
+    void send(readSecret(id, source)).then(end);
     return { data: () => {}, end: () => {}, close: () => {} };
   };
 }
@@ -79,7 +78,12 @@ export function agentProvider(agents: readonly (readonly [string, string])[]): S
         unsent.shift();
       }
     };
-    const events = { data: (bytes: Uint8Array) => send(new Uint8Array(bytes)), drain: () => flush(), end, error: fail };
+    const events = {
+      data: (bytes: Uint8Array) => void send(new Uint8Array(bytes)),
+      drain: () => flush(),
+      end,
+      error: fail,
+    };
     const socket = await connect({ unix: path }, events, false);
     return {
       data: (bytes) => {

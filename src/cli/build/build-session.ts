@@ -25,7 +25,8 @@ export interface ClientStream {
 
 /** Sends to the daemon. */
 interface StreamSender {
-  send(bytes: Uint8Array): void;
+  /** Settles when the kernel has the bytes, which may then be changed. */
+  send(bytes: Uint8Array): Promise<void>;
   end(): void;
   fail(error: unknown): void;
 }
@@ -85,26 +86,26 @@ export class BuildSession {
   async #open(number: number, payload: Uint8Array): Promise<void> {
     const { kind, id } = JSON.parse(Buffer.from(payload).toString()) as StreamRequest;
     const sender = {
-      send: (bytes: Uint8Array) => {
+      send: async (bytes: Uint8Array) => {
         for (let at = 0; at < bytes.length; at += FRAME_MAX_BYTES)
-          this.#send(number, FRAME_KINDS.data, bytes.slice(at, at + FRAME_MAX_BYTES));
+          await this.#send(number, FRAME_KINDS.data, bytes.slice(at, at + FRAME_MAX_BYTES));
       },
-      end: () => this.#send(number, FRAME_KINDS.end),
+      end: () => void this.#send(number, FRAME_KINDS.end),
       fail: (error: unknown) => this.#fail(number, error),
     };
     try {
       const provide = Object.hasOwn(this.#providers, kind) ? this.#providers[kind] : undefined;
       const stream = await provide?.(id, sender);
-      if (stream === undefined) return this.#send(number, FRAME_KINDS.missing);
+      if (stream === undefined) return void this.#send(number, FRAME_KINDS.missing);
       this.#streams.set(number, stream);
-      this.#send(number, FRAME_KINDS.accept);
+      void this.#send(number, FRAME_KINDS.accept);
     } catch (error) {
       this.#fail(number, error);
     }
   }
 
   #fail(number: number, error: unknown): void {
-    this.#send(number, FRAME_KINDS.fail, Buffer.from(messageOf(error)));
+    void this.#send(number, FRAME_KINDS.fail, Buffer.from(messageOf(error)));
     this.#drop(number);
   }
 
@@ -113,8 +114,8 @@ export class BuildSession {
     this.#streams.delete(number);
   }
 
-  #send(stream: number, kind: FrameKind, payload: Uint8Array = NO_PAYLOAD): void {
+  async #send(stream: number, kind: FrameKind, payload: Uint8Array = NO_PAYLOAD): Promise<void> {
     // When the connection has ended, the answer to the build says so.
-    void this.#response.connection.write(encodeFrame({ stream, kind, payload })).catch(() => {});
+    await this.#response.connection.write(encodeFrame({ stream, kind, payload })).catch(() => {});
   }
 }

@@ -1,7 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { SOLVE_STATUS_TYPE } from "../../spec/solve-status.ts";
-import { openContext, readDockerfile, readIgnoreFile } from "../build/build-context.ts";
+import { contextProvider, openContext, readDockerfile, readIgnoreFile } from "../build/build-context.ts";
 import {
   type BuildFlags,
   buildFlags,
@@ -67,13 +67,16 @@ async function run({ client }: Context, { values, args }: ParsedFlags<typeof bui
 
 /** Opens a session if the build needs something of this machine, or is to leave something on it. */
 async function openSession(client: Client, values: BuildFlags): Promise<BuildSession | undefined> {
-  const { secret, ssh } = values;
+  const { secret, ssh, "build-context": contexts } = values;
   const outputs = outputsOf(values);
   checkOutputs(outputs);
-  if (secret.length === 0 && ssh.length === 0 && outputs.every(({ dest }) => dest === undefined)) return undefined;
+  const isNeeded =
+    [secret, ssh, contexts].some(({ length }) => length > 0) || outputs.some(({ dest }) => dest !== undefined);
+  if (!isNeeded) return undefined;
   return await BuildSession.open(client, {
     secret: secretProvider(secret),
     ssh: agentProvider(ssh),
+    context: contextProvider(contexts),
     output: outputProvider(outputs),
   });
 }

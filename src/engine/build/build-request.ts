@@ -26,6 +26,8 @@ export interface BuildRequest
   dockerfile: string;
   /** In place of a context that holds the Dockerfile: both are asked for as they are needed. */
   served?: ServedFiles;
+  /** Gives a directory of the client by its name, as a tar. */
+  namedContext?: ServedFiles["namedContext"];
   /** What the client calls the build, so that it may cancel it. */
   id?: string | undefined;
   tags: readonly string[];

@@ -40,12 +40,16 @@ export class BuildSources implements Disposable {
   /** The directories of sources that are no images, by id. */
   readonly #directories = new Map<string, string>();
   readonly #namedContexts = new Map<string, Promise<string>>();
-  readonly #served: ServedFiles | undefined;
+  readonly #namedContext: ServedFiles["namedContext"] | undefined;
   #count = 0;
 
-  constructor(roots: StepRoots, trash: Trash, { signal, served }: { signal: AbortSignal; served?: ServedFiles }) {
+  constructor(
+    roots: StepRoots,
+    trash: Trash,
+    { signal, namedContext }: { signal: AbortSignal; namedContext: ServedFiles["namedContext"] | undefined },
+  ) {
     this.#roots = roots;
-    this.#served = served;
+    this.#namedContext = namedContext;
     this.#trash = trash;
     this.#signal = signal;
     this.#path = join(trash.path, randomId());
@@ -102,10 +106,10 @@ export class BuildSources implements Disposable {
   }
 
   async #receiveNamed(name: string): Promise<string> {
-    if (this.#served === undefined) throw new LighterError("invalid", `this client serves no context "${name}"`);
+    if (this.#namedContext === undefined) throw new LighterError("invalid", `this client serves no context "${name}"`);
     const contextPath = this.#newDirectory();
     const argument = { contextPath, digestsPath: join(this.#path, `digests-${this.#namedContexts.size}`) };
-    await runWithInput(this.#roots.engine.workers, writeContextJob, argument, {}, this.#served.namedContext(name));
+    await runWithInput(this.#roots.engine.workers, writeContextJob, argument, {}, this.#namedContext(name));
     return this.#known(`context:${name}`, contextPath);
   }
 

@@ -122,8 +122,8 @@ export class Builder implements Disposable {
   async #build(request: BuildRequest, isExplained = false): Promise<string> {
     const aborter = new AbortController();
     const signal = AbortSignal.any([request.signal, aborter.signal]);
-    const served = request.served === undefined ? {} : { served: request.served };
-    const sources = new BuildSources(this.#roots, this.trash, { signal, ...served });
+    const namedContext = request.served?.namedContext ?? request.namedContext;
+    const sources = new BuildSources(this.#roots, this.trash, { signal, namedContext });
     const steps = new Set<Promise<unknown>>();
     const progress = new BuildProgress(request.onStatus);
     const definition = { text: "", vertex: "" };

@@ -177,11 +177,12 @@ export class PrivateDocker {
     const deadline = performance.now() + 30_000;
     while (existsSync(join(this.folder, "pid")) && performance.now() < deadline) await Bun.sleep(50);
     await this.#namespace?.[Symbol.asyncDispose]();
-    // Of containers on the network of its namespace, which it does not take for its own.
-    for (const line of readFileSync("/proc/self/mountinfo", "utf8").split("\n")) {
-      const mountPoint = line.split(" ")[4] ?? "";
-      if (mountPoint.startsWith(join(this.folder, "exec/netns/"))) spawnSync("umount", [mountPoint]);
-    }
+    // Of containers on the network of its namespace, which it does not take for its own; of its data, which it leaves if it is busy.
+    const mountPoints = readFileSync("/proc/self/mountinfo", "utf8")
+      .split("\n")
+      .map((line) => line.split(" ")[4] ?? "");
+    for (const mountPoint of mountPoints.reverse())
+      if (mountPoint.startsWith(`${this.folder}/`)) spawnSync("umount", [mountPoint]);
     rmSync(this.folder, { recursive: true, force: true });
   }
 }

@@ -133,6 +133,7 @@ export type { Exec, ExecRequestOptions } from "./process/exec.ts";
 export { FRAME_HEADER_BYTES, FrameReader } from "./process/frame-reader.ts";
 export { machineEndOf, machineStateOf, untilRunning } from "./process/machine-state.ts";
 export { pauseContainer, unpauseContainer } from "./process/pause.ts";
+export { stopForHost } from "./process/shutdown.ts";
 export { listProcesses } from "./process/top.ts";
 export { updateContainer } from "./process/update.ts";
 export { EnginePaths } from "./state/paths.ts";

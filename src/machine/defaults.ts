@@ -1,13 +1,14 @@
 /** The defaults of machines. */
 import { LighterError } from "../base/errors.ts";
 import type { DockerContainerConfig, DockerHostConfig } from "../spec/docker-api.ts";
+import { parseBootPlace } from "./boot.ts";
 
 /** The path of an init, whichever it is: the kernel's first choice, too. */
 const INIT = "/sbin/init";
 
 /**
  * Fills in what a machine has unless the create request, merged with the image's settings, says otherwise.
- * @throws LighterError "invalid" if its init is not to be process 1
+ * @throws LighterError "invalid" if its init is not to be process 1, or a label says nothing
  */
 export function machineDefaults(
   config: DockerContainerConfig,
@@ -18,6 +19,7 @@ export function machineDefaults(
       "invalid",
       `HostConfig.PidMode: a machine has processes of its own, not "${hostConfig.PidMode}"`,
     );
+  parseBootPlace(config.Labels ?? {});
   const hasCommand = (config.Entrypoint ?? []).length + (config.Cmd ?? []).length > 0;
   const UsernsMode = hostConfig.UsernsMode || (hostConfig.Privileged ? "host" : "auto");
   return {

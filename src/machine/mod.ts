@@ -2,6 +2,7 @@
  * Machines: containers with an init of their own that live like a small computer. Here are their defaults, and what is exchanged
  * with them; the engine starts them and keeps their rows.
  */
+export { type BootPlace, bootGroups, parseBootPlace } from "./boot.ts";
 export { machineCapabilities } from "./capabilities.ts";
 export { timeOffsets } from "./clocks.ts";
 export { seedFiles } from "./cloud-init.ts";

@@ -2,7 +2,7 @@
 import { utf8 } from "../base/bytes.ts";
 import { type OpList, slot, text, words } from "../linux/program/builder.ts";
 import type { Supervise } from "../linux/program/op.ts";
-import { AF_UNIX, SO_PASSCRED, SOCK_DGRAM_CLOEXEC, SOL_SOCKET, SUN_PATH_BYTES } from "../linux/sys/abi.ts";
+import { AF_UNIX, AT_FDCWD, SO_PASSCRED, SOCK_DGRAM_CLOEXEC, SOL_SOCKET, SUN_PATH_BYTES } from "../linux/sys/abi.ts";
 import { unixAddress } from "../linux/sys/unix-address.ts";
 import type { OciConfig } from "../spec/oci-runtime.ts";
 import { hostUserId } from "./namespaces.ts";
@@ -24,7 +24,7 @@ export function openNotifySocket(host: OpList, { notifySocket: path, config }: S
   host.call("umask", [0], why);
   host.call(
     "fchownat",
-    [0, text(path), rootOf(config, "uid"), rootOf(config, "gid"), 0],
+    [AT_FDCWD, text(path), rootOf(config, "uid"), rootOf(config, "gid"), 0],
     "the container's root may write",
   );
 }

@@ -25,3 +25,10 @@ export type CloudInitPart = (typeof CLOUD_INIT_PARTS)[number];
 export function isCloudInitPart(name: string): name is CloudInitPart {
   return (CLOUD_INIT_PARTS as readonly string[]).includes(name);
 }
+
+/** The labels of a machine's place when its host starts. */
+export const BOOT_LABELS = {
+  order: `${PREFIX}boot.order`,
+  delay: `${PREFIX}boot.delay`,
+  after: `${PREFIX}boot.after`,
+} as const;

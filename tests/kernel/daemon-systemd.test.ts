@@ -33,11 +33,15 @@ class Units implements Disposable {
   readonly name = `lighter-test-${process.pid}`;
   readonly service = `${this.name}.service`;
   readonly socket = `${this.name}.socket`;
+  readonly shutdown = `${this.name}-shutdown.service`;
   readonly client = new ApiClient(join(this.directory, "api.sock"), false);
 
   constructor() {
     const unit = (file: string) =>
-      readFileSync(join(root, "packaging/systemd", file), "utf8").replaceAll("lighter.socket", this.socket);
+      readFileSync(join(root, "packaging/systemd", file), "utf8")
+        .replaceAll("lighter.socket", this.socket)
+        .replaceAll("lighter.service", this.service)
+        .replaceAll("lighter-shutdown.service", this.shutdown);
     const roots = `--data-root ${this.directory}/data --exec-root ${this.directory}/run`;
     const command = `${process.execPath} ${root}/src/main.ts daemon -H fd:// ${roots}`;
     const service = unit("lighter.service").replace("/usr/bin/lighter daemon -H fd://", command);
@@ -45,6 +49,10 @@ class Units implements Disposable {
     const socket = unit("lighter.socket")
       .replace("/run/lighter/lighter.sock", this.client.socketPath)
       .replace("SocketGroup=lighter", "SocketGroup=root");
+    const client = `${process.execPath} ${root}/src/main.ts -H unix://${this.client.socketPath}`;
+    const shutdown = unit("lighter-shutdown.service").replace("/usr/bin/lighter", client);
+    expect(shutdown).toContain(`ExecStop=-${client} system stop`);
+    writeFileSync(join(UNITS, this.shutdown), shutdown);
     writeFileSync(join(UNITS, this.service), service);
     writeFileSync(join(UNITS, this.socket), socket);
     systemctl("daemon-reload");
@@ -60,13 +68,14 @@ class Units implements Disposable {
   }
 
   stop(): void {
+    systemctl("stop", this.shutdown);
     systemctl("stop", this.socket, this.service);
   }
 
   [Symbol.dispose](): void {
     this.stop();
     systemctl("disable", "--runtime", this.service);
-    for (const unit of [this.service, this.socket]) rmSync(join(UNITS, unit), { force: true });
+    for (const unit of [this.service, this.socket, this.shutdown]) rmSync(join(UNITS, unit), { force: true });
     systemctl("daemon-reload");
     rmSync(this.directory, { recursive: true });
   }
@@ -114,7 +123,7 @@ withSystemd("after a boot the enabled service starts by itself, and with it what
   using units = new Units();
   const { client } = units;
   systemctl("enable", "--runtime", units.service);
-  expect(systemctl("is-enabled", units.socket)).toBe("enabled-runtime");
+  for (const unit of [units.socket, units.shutdown]) expect(systemctl("is-enabled", unit)).toBe("enabled-runtime");
   systemctl("start", units.service);
   await units.loadImage();
   const body = (Name: string) => ({
@@ -137,4 +146,26 @@ withSystemd("after a boot the enabled service starts by itself, and with it what
   expect((await stateOf(always)).Pid).not.toBe(before.Pid);
   expect((await stateOf(once)).Running).toBe(false);
   for (const id of [always, once]) await client.request("DELETE", `/containers/${id}?force=1`);
+});
+
+withSystemd("a shutdown of the host stops containers by their own signals, and what restarts comes back", async () => {
+  using units = new Units();
+  const { client } = units;
+  systemctl("start", units.service, units.shutdown);
+  await units.loadImage();
+  const body = (Name: string) => ({
+    Cmd: ["/bin/sh", "-c", "trap 'exit 7' TERM; while :; do sleep 0.1; done"],
+    HostConfig: { ...hostUsr, NetworkMode: "none", RestartPolicy: { Name } },
+  });
+  const ids = [await client.run(body("unless-stopped")), await client.run(body("no"))];
+  const states = () => Promise.all(ids.map(async (id) => (await client.inspect(id)).State));
+  // A new daemon is no shutdown.
+  systemctl("restart", units.service);
+  expect((await states()).map(({ Running }) => Running)).toEqual([true, true]);
+  systemctl("stop", units.shutdown);
+  expect((await states()).map(({ ExitCode }) => ExitCode)).toEqual([7, 7]);
+  systemctl("restart", units.service);
+  await until(async () => (await states())[0].Running, "the container is back");
+  expect((await states())[1].Running).toBe(false);
+  for (const id of ids) await client.request("DELETE", `/containers/${id}?force=1`);
 });

@@ -347,6 +347,54 @@ describe("the life of a machine", () => {
     await remove(id);
   });
 
+  here(
+    "starts with its host in the order that labels say, and stops in the opposite one, by no hand",
+    async () => {
+      const policy = { RestartPolicy: { Name: "unless-stopped" } };
+      const boot = (labels: Record<string, string>) => ({
+        Labels: Object.fromEntries(
+          Object.entries(labels).map(([key, value]) => [`io.lighter.machine.boot.${key}`, value]),
+        ),
+      });
+      const late = await startBusybox(boot({ order: "5" }), policy);
+      const db = await startBusybox(boot({ delay: "1" }), policy);
+      const { Name } = await daemon.inspect(db);
+      const web = await startBusybox(boot({ after: `nobody,${Name.slice(1)}` }), policy);
+      const once = await startBusybox(boot({ order: "-1" }));
+      const states = () => Promise.all([late, web, db].map(async (id) => (await daemon.inspect(id)).State));
+      expect((await daemon.request("POST", "/lighter/shutdown?t=600")).status).toBe(204);
+      const ends = (await states()).map(({ FinishedAt }) => FinishedAt);
+      expect(ends).toEqual([...ends].sort());
+      expect(await stateOf(once)).toEqual(["exited", 130, 0]);
+      await daemon.kill();
+      await daemon.launch();
+      await until(async () => (await states()).every(({ Running }) => Running), "they are back");
+      const starts = (await states()).map(({ StartedAt }) => StartedAt).reverse();
+      expect(starts).toEqual([...starts].sort());
+      expect(Date.parse(starts[1]) - Date.parse(starts[0])).toBeGreaterThanOrEqual(990);
+      expect(await stateOf(once)).toEqual(["exited", 130, 0]);
+      for (const id of [late, web, db, once]) await remove(id);
+      const { status, json } = await daemon.request("POST", "/containers/create", {
+        Image: "init:busybox",
+        ...boot({ order: "first" }),
+        HostConfig: MACHINE,
+      });
+      expect([status, json.message]).toEqual([400, expect.stringContaining('"first" is not a whole number')]);
+    },
+    120_000,
+  );
+
+  here("is killed with its host if it does not end in time, and comes back", async () => {
+    const Cmd = ["/bin/sh", "-c", "trap '' TERM; echo up; while :; do /bin/busybox sleep 1; done"];
+    const id = await startBusybox({ Cmd }, { RestartPolicy: { Name: "always" } });
+    expect((await daemon.request("POST", "/lighter/shutdown?t=1")).status).toBe(204);
+    expect(await stateOf(id)).toEqual(["exited", 137, 0]);
+    await daemon.kill();
+    await daemon.launch();
+    await ups(id, 2);
+    await remove(id);
+  });
+
   here("is refused with somebody else's processes", async () => {
     const HostConfig = { ...MACHINE, PidMode: "host" };
     const { status, json } = await daemon.request("POST", "/containers/create", { Image: "init:busybox", HostConfig });

@@ -369,6 +369,7 @@ export const PROGRAM_CASES: readonly ProgramCase[] = [
       ],
     },
   }),
+  start("notify", { request: { notifySocket: "/run/lighter/box/host/notify" }, change: mapped }),
   start("hold", { hold: true }),
   start("joined-namespaces", {
     change: (config) => {

@@ -17,6 +17,7 @@ import {
   type StopOptions,
   startContainer,
   stopContainer,
+  stopForHost,
   unpauseContainer,
   untilRunning,
   updateContainer,
@@ -110,6 +111,14 @@ export async function stop(call: AnswerCall): Promise<void> {
     stopContainer(call.daemon.engine, container, options),
   );
   sendEmpty(call.response, hasStopped ? 204 : 304);
+}
+
+const SHUTDOWN_TIMEOUT_S = 80;
+
+/** POST /lighter/shutdown: stops all containers, because the host goes down. */
+export async function shutDown({ daemon, query, response }: AnswerCall): Promise<void> {
+  await stopForHost(daemon.engine, (query.integer("t") ?? SHUTDOWN_TIMEOUT_S) * 1000);
+  sendEmpty(response, 204);
 }
 
 /** POST /containers/{id}/restart */

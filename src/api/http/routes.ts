@@ -19,6 +19,7 @@ import {
   rename,
   resize,
   restart,
+  shutDown,
   start,
   stop,
   top,
@@ -171,4 +172,5 @@ export const routes: readonly Route[] = [
   { method: "POST", path: "/lighter/dockerfile", answer: answerDockerfile },
   { method: "POST", path: "/lighter/explain", answer: explain },
   { method: "POST", path: "/lighter/run", stream: run },
+  { method: "POST", path: "/lighter/shutdown", answer: shutDown },
 ];

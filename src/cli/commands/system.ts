@@ -12,5 +12,9 @@ export const group: CommandGroup = {
     events,
     info,
     prune: { summary: "Remove unused data", load: () => import("./system-prune.ts") },
+    stop: {
+      summary: "Stop all containers as for a shutdown of the host",
+      load: () => import("./system-stop.ts"),
+    },
   },
 };

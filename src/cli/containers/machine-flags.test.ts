@@ -4,10 +4,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { machineLabels } from "./machine-flags.ts";
 
-const labels = (flags: { credential?: string[]; "cloud-init"?: string[]; view?: string }, isMachine = true) =>
-  machineLabels({ credential: [], "cloud-init": [], view: "", ...flags }, isMachine).map((text) =>
-    text.replace("io.lighter.machine.", ""),
-  );
+const NONE = { "boot-after": [], "boot-delay": 0, "boot-order": 0, credential: [], "cloud-init": [], view: "" };
+
+const labels = (flags: Partial<Parameters<typeof machineLabels>[0]>, isMachine = true) =>
+  machineLabels({ ...NONE, ...flags }, isMachine).map((text) => text.replace("io.lighter.machine.", ""));
 
 function inDirectory(run: (directory: string) => void): void {
   const directory = mkdtempSync(join(tmpdir(), "lighter-machine-flags-"));
@@ -17,6 +17,15 @@ function inDirectory(run: (directory: string) => void): void {
     rmSync(directory, { recursive: true });
   }
 }
+
+test("a place in the host's boot is labels", () => {
+  expect(labels({ "boot-after": ["db", "cache"], "boot-delay": 5, "boot-order": -1 })).toEqual([
+    "boot.after=db,cache",
+    "boot.delay=5",
+    "boot.order=-1",
+  ]);
+  expect(() => labels({ "boot-order": 1 }, false)).toThrow("are for machines");
+});
 
 test("a credential is a text, or a file of any bytes", () => {
   inDirectory((directory) => {

@@ -1,10 +1,19 @@
 /** Flags for machines, for every command that makes containers. They reach the daemon as labels. */
 import { lazyFs } from "../../base/lazy-fs.ts";
-import { CLOUD_INIT_PARTS, isCloudInitPart, SECRET_LABELS, VIEW_LABEL } from "../../spec/machine-labels.ts";
-import { type FlagValues, listFlag, stringFlag } from "../flags.ts";
+import {
+  BOOT_LABELS,
+  CLOUD_INIT_PARTS,
+  isCloudInitPart,
+  SECRET_LABELS,
+  VIEW_LABEL,
+} from "../../spec/machine-labels.ts";
+import { type FlagValues, intFlag, listFlag, stringFlag, uintFlag } from "../flags.ts";
 import { errnoText } from "../values/env-file.ts";
 
 export const machineFlags = {
+  "boot-after": listFlag("Machine that runs before this one starts with the host"),
+  "boot-delay": uintFlag("Seconds between this machine's start with the host and the next", 32),
+  "boot-order": intFlag("Place of a machine's start with the host: those with lower numbers come first"),
   "cloud-init": listFlag("cloud-init data of a machine: user-data, PART=FILE, or a directory of parts", {
     type: "file",
   }),
@@ -21,7 +30,15 @@ export function machineLabels(flags: FlagValues<typeof machineFlags>, isMachine:
     if (flags[name].length > 0 && !isMachine) throw new Error(`--${name} is for machines (--runtime machine)`);
   if (!["", "own", "host"].includes(flags.view)) throw new Error('--view: must be "own" or "host"');
   const view = flags.view === "" ? [] : [`${VIEW_LABEL}=${flags.view}`];
-  return [...view, ...flags.credential.map(credentialLabel), ...flags["cloud-init"].flatMap(cloudInitLabels)];
+  const boot = Object.entries({
+    [BOOT_LABELS.after]: flags["boot-after"].join(","),
+    [BOOT_LABELS.delay]: flags["boot-delay"] || "",
+    [BOOT_LABELS.order]: flags["boot-order"] || "",
+  }).flatMap(([label, value]) => (value === "" ? [] : [`${label}=${value}`]));
+  if (boot.length > 0 && !isMachine)
+    throw new Error("--boot-after, --boot-delay and --boot-order are for machines (--runtime machine)");
+  const secrets = [...flags.credential.map(credentialLabel), ...flags["cloud-init"].flatMap(cloudInitLabels)];
+  return [...boot, ...view, ...secrets];
 }
 
 function credentialLabel(text: string): string {

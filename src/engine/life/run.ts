@@ -253,7 +253,8 @@ function settle(engine: Engine, container: Container, how: EndOfRun, tellOom: bo
   const isStopped = container.restarts.isCancelled || ending === "poweroff";
   const isReboot = ending === "reboot" && !isStopped;
   // A machine that was switched off from inside is stopped as if by a user: no policy starts it.
-  const manuallyStopped = record.manuallyStopped || ending === "poweroff";
+  const isSwitchedOff = ending === "poweroff" && !container.restarts.endsWithHost;
+  const manuallyStopped = record.manuallyStopped || isSwitchedOff;
   const run = { ...record, ...how, manuallyStopped };
   const again = isReboot || (!isStopped && wantsRestart(record.hostConfig.RestartPolicy, run));
   // One write in place of two: an AutoRemove container is not to be seen any more once it has ended.

@@ -54,6 +54,8 @@ export class Restarts {
   #start: (() => void) | undefined;
   /** True if somebody wants the container ended: the next end is the last, whatever the policy. */
   isCancelled = false;
+  /** True if it is the host that ends: a machine that powers off for that is to come back with it. */
+  endsWithHost = false;
 
   /** True from the end of a run until the next one has begun. */
   get isWaiting(): boolean {
@@ -84,5 +86,6 @@ export class Restarts {
     this.cancel();
     this.#delayMs = 0;
     this.isCancelled = false;
+    this.endsWithHost = false;
   }
 }

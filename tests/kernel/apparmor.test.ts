@@ -5,6 +5,9 @@ import { existsSync, readFileSync } from "node:fs";
 import { apparmorEnabled } from "../../src/linux/apparmor/mod.ts";
 import { hostUsr, TestDaemon, type TestDaemonOptions } from "../support/daemon.ts";
 import { until } from "../support/eventually.ts";
+import { dockerArchive } from "../support/image-archive.ts";
+import { rawTar } from "../support/image-tar.ts";
+import { hasSystemd, systemdRoot } from "../support/machine-root.ts";
 import { isRoot } from "../support/stage.ts";
 import { testIf } from "../support/test-if.ts";
 
@@ -113,6 +116,48 @@ confined("a profile of the user's is the process's, none with unconfined, none i
   const refused = await daemon.request("POST", `/containers/${missing}/start`);
   expect([refused.status, refused.json.message]).toEqual([500, expect.stringContaining("the profile is not loaded")]);
 });
+
+const machines = testIf(
+  hasAppArmor && existsSync(PARSER) && hasSystemd,
+  "needs AppArmor in the kernel, apparmor_parser, systemd, dbus-daemon, and root",
+);
+
+machines(
+  "a machine has a profile of its own that lets systemd boot and mount, and not reach what is the host's",
+  async () => {
+    await start();
+    const image = dockerArchive({ layers: [rawTar(...systemdRoot())], tags: ["init:systemd"], config: {} });
+    await daemon.request("POST", "/images/load", image, { "Content-Type": "application/x-tar" });
+    const run = (Cmd: string[], HostConfig: object) =>
+      daemon.run({
+        Image: "init:systemd",
+        Cmd,
+        HostConfig: { Runtime: "machine", Binds: ["/usr:/usr:ro"], ...HostConfig },
+      });
+    const own = await run(["/usr/lib/systemd/systemd"], {});
+    expect((await (await daemon.wait(own, "running")).answer).StatusCode).toBe(0);
+    expect((await daemon.inspect(own)).AppArmorProfile).toBe("lighter-machine");
+    expect(await execSays(own, `${CURRENT}; cat /proc/1/attr/apparmor/current`)).toBe(
+      "lighter-machine (enforce)\nlighter-machine (enforce)",
+    );
+    expect(
+      await execSays(own, "systemctl is-system-running --wait; systemctl --failed --no-pager --plain --no-legend"),
+    ).toBe("running");
+    const attempts = `mount -t tmpfs none /tmp && echo mounted
+    (echo x >/proc/sys/kernel/core_pattern) || (echo h >/proc/sysrq-trigger) || echo read only`;
+    expect(await execSays(own, `(${attempts}) 2>/dev/null`)).toBe("mounted\nread only");
+    expect(await execSays(own, "unshare --user --map-root-user --mount mount -t tmpfs none /tmp && echo nested")).toBe(
+      "nested",
+    );
+    // With the host's ids the profile is what keeps it out.
+    const bare = await run(["/bin/sleep", "1000"], { UsernsMode: "host", SecurityOpt: ["systempaths=unconfined"] });
+    expect(await execSays(bare, `(${attempts}) 2>/dev/null; cat /proc/self/uid_map`)).toMatch(
+      /^mounted\nread only\n +0 +0 +4294967295$/,
+    );
+    const privileged = await run(["/bin/sleep", "1000"], { Privileged: true });
+    expect(await execSays(privileged, CURRENT)).toBe("unconfined");
+  },
+);
 
 confined("the default profile is loaded anew when somebody has unloaded it", async () => {
   await start();

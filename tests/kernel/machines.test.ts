@@ -6,7 +6,7 @@ import { TestDaemon } from "../support/daemon.ts";
 import { eventually, until } from "../support/eventually.ts";
 import { dockerArchive } from "../support/image-archive.ts";
 import { rawTar } from "../support/image-tar.ts";
-import { busyboxRoot } from "../support/machine-root.ts";
+import { busyboxRoot, hasSystemd, systemdRoot } from "../support/machine-root.ts";
 import { isRoot, rootedWith } from "../support/stage.ts";
 import { testIf } from "../support/test-if.ts";
 
@@ -19,22 +19,6 @@ const BOOT_MS = 150_000;
 /** An init that says on its console that it is there, and waits. */
 function busyboxImage(): Buffer {
   return dockerArchive({ layers: [rawTar(...busyboxRoot())], tags: ["init:busybox"], config: { Env: ["PATH=/bin"] } });
-}
-
-/** The host's systemd, with nothing enabled but what its package itself has to start. */
-function systemdImage(): Buffer {
-  const links = ["bin", "sbin", "lib", "lib64"].filter((name) => existsSync(`/${name}`));
-  const layer = rawTar(
-    ...links.map((name) => ({ name, type: "2", linkName: `usr/${name}` })),
-    // One that is there: else this was a first boot, at which everything that is installed is enabled.
-    { name: "etc/machine-id", content: `${"a".repeat(32)}\n` },
-    { name: "etc/passwd", content: "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n" },
-    { name: "etc/group", content: "root:x:0:\ntty:x:5:\nnogroup:x:65534:\n" },
-    { name: "etc/resolv.conf", type: "2", linkName: "../run/systemd/resolve/stub-resolv.conf" },
-    { name: "var/lib/place", content: "" },
-    { name: "root/place", content: "" },
-  );
-  return dockerArchive({ layers: [layer], tags: ["init:systemd"], config: {} });
 }
 
 let daemon: TestDaemon;
@@ -484,13 +468,11 @@ describe("what a machine says of itself", () => {
   });
 });
 
-const systemd = existsSync("/usr/lib/systemd/systemd") && existsSync("/usr/bin/dbus-daemon");
-
 describe("a machine with systemd", () => {
-  rootedWith(...(systemd ? [] : ["systemd", "dbus-daemon"]))(
+  rootedWith(...(hasSystemd ? [] : ["systemd", "dbus-daemon"]))(
     "comes up without a failed unit, and runs services as users of their own",
     async () => {
-      await load(systemdImage());
+      await load(dockerArchive({ layers: [rawTar(...systemdRoot())], tags: ["init:systemd"], config: {} }));
       const id = await daemon.create({
         Image: "init:systemd",
         Cmd: ["/usr/lib/systemd/systemd"],

@@ -62,6 +62,6 @@ export {
   type RuntimeEntry,
   type RuntimeTable,
 } from "./runtimes.ts";
-export { appArmorProfileOf, DEFAULT_APPARMOR_PROFILE } from "./security.ts";
+export { appArmorProfileOf, DEFAULT_APPARMOR_PROFILE, MACHINE_APPARMOR_PROFILE } from "./security.ts";
 export { mergeUpdate, parseUpdateBody, prepareUpdate } from "./update.ts";
 export { seesOwnLimits } from "./view.ts";

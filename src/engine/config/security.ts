@@ -164,6 +164,8 @@ function applySecurityOption(parsed: SecurityOptions, option: string, name: stri
 
 /** The profile of every container that names none. Docker uses the same name: whichever engine starts first loads it. */
 export const DEFAULT_APPARMOR_PROFILE = "docker-default";
+/** The profile of every machine that names none, unless it is privileged. */
+export const MACHINE_APPARMOR_PROFILE = "lighter-machine";
 const UNCONFINED = "unconfined";
 
 /**
@@ -177,9 +179,9 @@ export function appArmorProfileOf(
   const { appArmor: name } = parseSecurityOptions(hostConfig.SecurityOpt ?? []);
   if (name !== "") return name === UNCONFINED && appArmor === undefined ? undefined : name;
   if (appArmor === undefined) return undefined;
-  // The default profile lets nobody mount, and an init mounts.
-  if (hostConfig.Privileged || isMachine(hostConfig)) return UNCONFINED;
-  return appArmor.problem === undefined ? DEFAULT_APPARMOR_PROFILE : undefined;
+  if (hostConfig.Privileged) return UNCONFINED;
+  if (appArmor.problem !== undefined) return undefined;
+  return isMachine(hostConfig) ? MACHINE_APPARMOR_PROFILE : DEFAULT_APPARMOR_PROFILE;
 }
 
 /** Checks the AppArmor profile. @throws LighterError "not-supported" for one that this host cannot apply. */

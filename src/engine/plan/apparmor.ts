@@ -1,9 +1,10 @@
-/** Writes the AppArmor profile of containers that name none, and loads it. */
+/** Writes the AppArmor profiles of containers and machines that name none, and loads them. */
+import { existsSync } from "node:fs";
 import { messageOf } from "../../base/errors.ts";
 import { log } from "../../base/log.ts";
 import { apparmorEnabled, isProfileLoaded, loadPolicy } from "../../linux/apparmor/mod.ts";
 import type { HostFacts } from "../config/host.ts";
-import { DEFAULT_APPARMOR_PROFILE } from "../config/security.ts";
+import { DEFAULT_APPARMOR_PROFILE, MACHINE_APPARMOR_PROFILE } from "../config/mod.ts";
 import { readText } from "./host-facts.ts";
 
 /**
@@ -14,16 +15,7 @@ import { readText } from "./host-facts.ts";
  * only because it may not mount.
  */
 export function defaultPolicy(name: string): string {
-  const deny = (path: string, access: string) => `deny ${path} ${access},`;
-  const rules = [
-    "network,",
-    "capability,",
-    "file,",
-    "umount,",
-    "signal (receive),",
-    `signal (send) peer="${name}",`,
-    `ptrace (trace, read) peer="${name}",`,
-    "ptrace (tracedby, readby),",
+  return profile(name, [
     "deny mount,",
     // In /proc only the processes' own directories are writable, and the settings of shared memory, which is the container's.
     deny("/proc/*", "w"),
@@ -38,8 +30,47 @@ export function defaultPolicy(name: string): string {
     deny("/sys/firmware/**", "rwklx"),
     deny("/sys/devices/virtual/powercap/**", "rwklx"),
     deny("/sys/kernel/security/**", "rwklx"),
+  ]);
+}
+
+/** Writes a profile whose processes do what the rules do not deny, apart from what concerns other profiles' processes. */
+function profile(name: string, more: readonly string[]): string {
+  const rules = [
+    "network,",
+    "capability,",
+    "file,",
+    "umount,",
+    "signal (receive),",
+    `signal (send) peer="${name}",`,
+    `ptrace (trace, read) peer="${name}",`,
+    "ptrace (tracedby, readby),",
+    ...more,
   ];
   return `profile "${name}" flags=(attach_disconnected, mediate_deleted) {\n${rules.map((rule) => `  ${rule}\n`).join("")}}\n`;
+}
+
+const deny = (path: string, access: string) => `deny ${path} ${access},`;
+
+/**
+ * Writes the profile of machines. An init mounts, and so do the engines in a machine: rules about paths are no wall to it, its user
+ * namespace is. The profile is a second one before what has been a way to the host, for the kernel's faults and for machines with
+ * the host's ids. Rules about kinds of file systems are none: they do not hold for fsopen(2) (Linux 7.3).
+ * @param modern whether the compiler knows version 4's rules: some kernels allow user namespaces only by name
+ */
+function machinePolicy(name: string, modern: boolean): string {
+  return profile(name, [
+    "mount,",
+    "remount,",
+    "pivot_root,",
+    "dbus,",
+    ...(modern ? ["userns,", "mqueue,"] : []),
+    ...["core_pattern", "modprobe", "hotplug", "poweroff_cmd"].map((file) => deny(`/proc/sys/kernel/${file}`, "wkl")),
+    deny("/proc/sysrq-trigger", "rwklx"),
+    deny("/proc/kcore", "rwklx"),
+    deny("/sys/kernel/uevent_helper", "wkl"),
+    deny("/sys/firmware/efi/efivars/**", "rwklx"),
+    ...["debug", "security", "tracing"].map((directory) => deny(`/sys/kernel/${directory}/**`, "rwklx")),
+  ]);
 }
 
 /**
@@ -58,7 +89,7 @@ export function allBut(directory: string, pattern: string, alsoFirst = ""): stri
 export async function setUpAppArmor(): Promise<HostFacts["appArmor"]> {
   if (!apparmorEnabled(readText)) return undefined;
   try {
-    await ensureDefaultProfile();
+    await ensureProfile(DEFAULT_APPARMOR_PROFILE);
     return {};
   } catch (error) {
     const problem = `containers run without an AppArmor profile: ${messageOf(error)}`;
@@ -67,7 +98,16 @@ export async function setUpAppArmor(): Promise<HostFacts["appArmor"]> {
   }
 }
 
-/** Loads the profile unless it is loaded; somebody may have unloaded it. @throws LighterError like `loadPolicy` */
-export async function ensureDefaultProfile(): Promise<void> {
-  if (!isProfileLoaded(DEFAULT_APPARMOR_PROFILE)) await loadPolicy(defaultPolicy(DEFAULT_APPARMOR_PROFILE));
+/** A file of compilers that know version 4's rules. */
+const MODERN = "/etc/apparmor.d/abi/4.0";
+
+const POLICIES: Readonly<Record<string, (name: string) => string>> = {
+  [DEFAULT_APPARMOR_PROFILE]: defaultPolicy,
+  [MACHINE_APPARMOR_PROFILE]: (name) => machinePolicy(name, existsSync(MODERN)),
+};
+
+/** Loads a profile of ours unless it is loaded; somebody may have unloaded it. @throws LighterError like `loadPolicy` */
+export async function ensureProfile(name: string): Promise<void> {
+  const policy = POLICIES[name];
+  if (policy !== undefined && !isProfileLoaded(name)) await loadPolicy(policy(name));
 }

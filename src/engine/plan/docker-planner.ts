@@ -20,7 +20,6 @@ import {
   buildExecProcess,
   buildOciConfig,
   type ContainerDefaults,
-  DEFAULT_APPARMOR_PROFILE,
   type HostFacts,
   type HostProbe,
   isMachine,
@@ -53,7 +52,7 @@ import type { ContainerRecord } from "../state/record.ts";
 import { toHostId } from "../userns/id-mappings.ts";
 import { hasHostMemory } from "../volumes/shared-memory.ts";
 import { VolumesInUse } from "../volumes/volumes-in-use.ts";
-import { ensureDefaultProfile } from "./apparmor.ts";
+import { ensureProfile } from "./apparmor.ts";
 import { prepareBindSource } from "./bind-source.ts";
 import { offsetsFromNow } from "./machine-clocks.ts";
 import { planMachineFiles, writeHostFiles } from "./machine-files.ts";
@@ -321,7 +320,8 @@ export class DockerPlanner implements Planner {
   }
 
   async prepareProfile({ hostConfig }: ContainerRecord): Promise<void> {
-    if (appArmorProfileOf(hostConfig, this.#host) === DEFAULT_APPARMOR_PROFILE) await ensureDefaultProfile();
+    const name = appArmorProfileOf(hostConfig, this.#host);
+    if (name !== undefined) await ensureProfile(name);
   }
 
   async prepareMounts(record: ContainerRecord, first: boolean): Promise<VolumesInUse> {

@@ -152,7 +152,7 @@ export const SETTINGS: { readonly [K in keyof Required<Values>]: Setting<Require
     flag: "add-runtime",
     help: "NVIDIA's means the GPUs that CDI specs tell of; others are listed, and not used",
   },
-  builder: { kind: builder, help: 'what the cache of builds keeps: {"gc": {…}}' },
+  builder: { kind: builder, help: 'what the cache of builds keeps: {"gc": {...}}' },
   "cdi-spec-dirs": {
     kind: texts("PATH"),
     flag: "cdi-spec-dir",

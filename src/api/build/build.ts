@@ -9,6 +9,7 @@ import type { Platform } from "../../spec/oci-image.ts";
 import { HOST_PLATFORM, parsePlatform } from "../../spec/platform.ts";
 import { authKeyOfDomain, parseAuthConfig } from "../../spec/registry-auth.ts";
 import { BUILD_FAILURE_ID, BUILD_RESULT_ID, SOLVE_STATUS_ID, SOLVE_STATUS_TYPE } from "../../spec/solve-status.ts";
+import type { Daemon } from "../daemon/daemon-state.ts";
 import type { Query } from "../http/query.ts";
 import type { AnswerCall } from "../http/router.ts";
 import { failureOf, ProgressStream } from "../streams/progress-stream.ts";
@@ -37,7 +38,7 @@ export async function build(call: AnswerCall): Promise<void> {
     network: networkOf(query),
     entitlements: entitlementsOf(query),
     targetPlatform: platformOf(query),
-    noCache: query.boolean("nocache"),
+    noCache: query.boolean("nocache") || (!hasStatus && lacksCache(daemon, query)),
     noCacheStages: query.all("nocachefilter"),
     hostConfig: hostConfigOf(query),
   };
@@ -49,6 +50,7 @@ export async function build(call: AnswerCall): Promise<void> {
   };
   const listeners = {
     say: (text: string) => (quiet || hasStatus ? undefined : stream.send({ stream: text })),
+    ...(quiet ? {} : { onImage: (ID: string) => stream.send({ aux: { ID } }) }),
     onStatus: (aux: object) => (hasStatus ? stream.send({ id: SOLVE_STATUS_ID, aux }) : undefined),
     wantsWarnings: hasStatus,
     hasStepImages: !hasStatus,
@@ -72,7 +74,6 @@ export async function build(call: AnswerCall): Promise<void> {
       const id = await daemon.builder.build(asked);
       if (quiet) stream.send({ stream: `${id}\n` });
       if (hasStatus) stream.send({ id: BUILD_RESULT_ID, aux: resultOf(id, digest, options.outputs, tags) });
-      stream.send({ aux: { ID: id } });
     } catch (error) {
       if (!(error instanceof StepFailed)) throw error;
       const { errorDetail, ...rest } = failureOf(error) as { errorDetail: object };
@@ -136,6 +137,14 @@ function mapOf(query: Query, name: string): Record<string, string> {
   if (given === undefined || given.some(([, each]) => typeof each !== "string"))
     throw new LighterError("invalid", `${name}: not a JSON object of strings`);
   return Object.fromEntries(given) as Record<string, string>;
+}
+
+/** Tells whether the images whose steps alone may be taken for done are missing, so that none may. */
+function lacksCache({ images }: Daemon, query: Query): boolean {
+  const text = query.text("cachefrom");
+  const names: unknown = text === undefined ? [] : parseGoJson(Buffer.from(text));
+  if (!Array.isArray(names)) return false;
+  return names.length > 0 && !names.some((name) => typeof name === "string" && images.isThere(name));
 }
 
 function networkOf(query: Query): "default" | "host" | "none" {

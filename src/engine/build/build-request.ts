@@ -49,6 +49,8 @@ export interface BuildRequest
   signal: AbortSignal;
   /** Receives Docker's texts for people. */
   say: (text: string) => void;
+  /** Hears the id of the image before these say that it was built. */
+  onImage?: (id: string) => void;
   /** Receives the progress of the graph's steps, and of the rest. */
   onStatus: (status: SolveStatus) => void;
   /** Whether each step on the way to the image has an image, too. */

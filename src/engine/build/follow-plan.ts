@@ -79,6 +79,7 @@ export async function followPlan({
         makeImage: () => chain.finish(link, root),
         onImage: (made) => {
           say(` ---> ${shortId(made)}\n`);
+          request.onImage?.(made);
           say(`Successfully built ${shortId(made)}\n`);
         },
         onTag: (name) => say(`Successfully tagged ${familiarReference(parseReference(name))}\n`),

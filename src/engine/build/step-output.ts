@@ -2,6 +2,10 @@
 import type { Vertex } from "../../build/mod.ts";
 import type { BuildProgress } from "./build-progress.ts";
 
+const STDERR = 2;
+/** Docker's classic builder shows errors so. */
+const [RED, PLAIN] = ["\x1b[91m", "\x1b[0m"];
+
 export class StepOutput {
   readonly #say: (text: string) => void;
   readonly #progress: BuildProgress;
@@ -20,7 +24,8 @@ export class StepOutput {
       onNote: (text: string) => this.#add(vertex, text),
       onOutput: (stream: number, bytes: Uint8Array) => {
         this.#progress.output(vertex, stream, bytes);
-        this.#add(vertex, decoder.decode(bytes, { stream: true }));
+        const text = decoder.decode(bytes, { stream: true });
+        this.#add(vertex, stream === STDERR && text !== "" ? `${RED}${text}${PLAIN}` : text);
       },
     };
   }

@@ -507,7 +507,9 @@ while time.monotonic() < end:
   closeSync(otherFd);
   expect(waitsMs.length).toBeGreaterThan(20);
   expect(Math.max(...waitsMs)).toBeLessThan(1000);
-  await eventually(async () => expect(rcode(await ask({ name: "web", type: A }))).toBe(0));
+  // The kernel drops a query for as long as the flood's fill the resolver's socket.
+  const askBriefly = (fd: number, message: Uint8Array) => askByUdp(fd, message, 500);
+  await eventually(async () => expect(rcode(await ask({ name: "web", type: A }, askBriefly))).toBe(0));
 });
 
 rooted("a client that does not read is hung up on; one that sends what is no query, too", async () => {

@@ -6,16 +6,20 @@ import { RESOLVER_ADDRESS, RESOLVER_PORT } from "../../src/network/dns/mod.ts";
 
 const PATIENCE_MS = 20_000;
 
-function within<T>(promise: Promise<T>, what: string): Promise<T> {
+function within<T>(promise: Promise<T>, what: string, patienceMs = PATIENCE_MS): Promise<T> {
   let timer: Timer;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`no ${what} within ${PATIENCE_MS} ms`)), PATIENCE_MS);
+    timer = setTimeout(() => reject(new Error(`no ${what} within ${patienceMs} ms`)), patienceMs);
   });
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }
 
 /** Sends one query by UDP, from a new socket. */
-export async function askByUdp(namespaceFd: number, message: Uint8Array): Promise<Uint8Array> {
+export async function askByUdp(
+  namespaceFd: number,
+  message: Uint8Array,
+  patienceMs = PATIENCE_MS,
+): Promise<Uint8Array> {
   const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
   const socket = await inNetworkNamespace(namespaceFd, () =>
     Bun.udpSocket({
@@ -28,7 +32,7 @@ export async function askByUdp(namespaceFd: number, message: Uint8Array): Promis
   );
   try {
     socket.send(message);
-    return await within(promise, "answer by UDP");
+    return await within(promise, "answer by UDP", patienceMs);
   } finally {
     socket.close();
   }

@@ -45,6 +45,8 @@ function run(...[command = "", ...args]: string[]): void {
 }
 
 const WRITTEN_ROWS = 50;
+/** Fills the disk, and again. A write of a page needs four blocks: writes of single blocks take what is left of them. */
+const FILL = "while :; do cat /dev/zero >>/fill; dd if=/dev/zero bs=1k >>/fill; sleep 0.05; done 2>/dev/null";
 
 const freeBytes = () => statfsSync(disk).bavail * statfsSync(disk).bsize;
 const isFull = () => freeBytes() === 0;
@@ -74,7 +76,7 @@ for (const reserve of ["with a reserve", "whose reserve is used up"])
       expect((await load("spare", 1000)).status).toBe(200);
       const sleeper = await daemon.run(shell("echo said; exec /bin/sleep 1000"));
       const other = await daemon.run(shell("exec /bin/sleep 1000"));
-      const filler = await daemon.run(shell("while :; do cat /dev/zero >>/fill 2>/dev/null; sleep 0.05; done"));
+      const filler = await daemon.run(shell(FILL));
       await until(isFull, "the disk is full");
       if (reserve !== "with a reserve") {
         truncateSync(join(disk, "data/reserve"), 0);

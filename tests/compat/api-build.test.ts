@@ -711,6 +711,30 @@ buildTest("commands are in the network that they ask for, or that the build asks
   expect((await daemon.request("DELETE", "/networks/own")).status).toBe(204);
 });
 
+buildTest(
+  "the stream has the id before the words for people, and errors in red; cachefrom without its images finds nothing",
+  async () => {
+    const context = contextOf("FROM tools:1\nRUN echo out; echo err >&2");
+    const raw = async (query: string) =>
+      (await daemon.request("POST", `/build?${query}`, context, { "Content-Type": "application/x-tar" })).text
+        .split("\r\n")
+        .filter((line) => line !== "")
+        .map((line) => JSON.parse(line));
+    const lines = await raw("t=stream:1");
+    const at = (isIt: (line: { stream?: string; aux?: object }) => boolean) => lines.findIndex(isIt);
+    expect(lines).toContainEqual({ stream: "out\n" });
+    expect(lines).toContainEqual({ stream: "\x1b[91merr\n\x1b[0m" });
+    const built = at(({ stream = "" }) => stream.startsWith("Successfully built"));
+    expect(at(({ aux }) => aux !== undefined)).toBe(built - 1);
+    expect(lines.at(-1)).toEqual({ stream: "Successfully tagged stream:1\n" });
+    const said = async (sources: string[]) =>
+      (await raw(`cachefrom=${encodeURIComponent(JSON.stringify(sources))}`)).map(({ stream = "" }) => stream).join("");
+    expect(await said(["nosuch:1", "stream:1"])).toContain("Using cache");
+    expect(await said(["nosuch:1"])).not.toContain("Using cache");
+    expect(await raw("q=1")).toEqual([{ stream: expect.stringMatching(/^sha256:[0-9a-f]{64}\n$/) }]);
+  },
+);
+
 stock(
   "the stock docker build without BuildKit shows the steps, tags the image and tells a failed command's code",
   async () => {

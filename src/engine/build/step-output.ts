@@ -2,7 +2,7 @@
 import type { Vertex } from "../../build/mod.ts";
 import type { BuildProgress } from "./build-progress.ts";
 
-const STDERR = 2;
+const STDERR_STREAM = 2;
 /** Docker's classic builder shows errors so. */
 const [RED, PLAIN] = ["\x1b[91m", "\x1b[0m"];
 
@@ -25,7 +25,7 @@ export class StepOutput {
       onOutput: (stream: number, bytes: Uint8Array) => {
         this.#progress.output(vertex, stream, bytes);
         const text = decoder.decode(bytes, { stream: true });
-        this.#add(vertex, stream === STDERR && text !== "" ? `${RED}${text}${PLAIN}` : text);
+        this.#add(vertex, stream === STDERR_STREAM && text !== "" ? `${RED}${text}${PLAIN}` : text);
       },
     };
   }

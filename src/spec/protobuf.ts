@@ -2,7 +2,8 @@
 import { LighterError } from "../base/errors.ts";
 import { PROTOBUF_MAX_VALUES } from "../base/limits.ts";
 
-const [VARINT, FIXED64, LENGTH, FIXED32] = [0, 1, 2, 5];
+/** Wire types. */
+export const [VARINT, FIXED64, LENGTH, FIXED32] = [0, 1, 2, 5];
 
 /** How one value is written and read. `T` is the value in memory, `Input` what `encode` takes for it. */
 interface Kind<T, Input = T> {
@@ -230,7 +231,8 @@ function malformed(why: string): LighterError {
   return new LighterError("invalid", `malformed protobuf message: ${why}`);
 }
 
-class Writer {
+/** Writes the wire format: tags, numbers, and bytes with their lengths. */
+export class Writer {
   #bytes = new Uint8Array(256);
   #length = 0;
 

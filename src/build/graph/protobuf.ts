@@ -1,14 +1,16 @@
-/** Writes protobuf messages. Source: protobuf.dev, "Encoding". */
-
-const [VARINT, BYTES] = [0, 2];
+/** Writes protobuf messages whose fields depend on what they are about, one after another. */
+import { LENGTH, VARINT, Writer } from "../../spec/protobuf.ts";
 
 /** Bytes of a protobuf message, field by field. What has its default value is left out, as in proto3. */
 export class Message {
-  readonly #parts: Uint8Array[] = [];
+  readonly #writer = new Writer();
 
   number(field: number, value: number | bigint | boolean): this {
-    const bits = BigInt.asUintN(64, BigInt(value));
-    if (bits !== 0n) this.#parts.push(varint(BigInt((field << 3) | VARINT)), varint(bits));
+    const bits = BigInt(value);
+    if (bits !== 0n) {
+      this.#writer.tag(field, VARINT);
+      this.#writer.varint(bits);
+    }
     return this;
   }
 
@@ -26,19 +28,12 @@ export class Message {
   }
 
   bytes(field: number, value: Uint8Array): this {
-    this.#parts.push(varint(BigInt((field << 3) | BYTES)), varint(BigInt(value.length)), value);
+    this.#writer.tag(field, LENGTH);
+    this.#writer.bytes(value);
     return this;
   }
 
   encode(): Buffer {
-    return Buffer.concat(this.#parts);
+    return Buffer.from(this.#writer.finish());
   }
-}
-
-function varint(value: bigint): Uint8Array {
-  const bytes: number[] = [];
-  let left = value;
-  for (; left > 0x7fn; left >>= 7n) bytes.push(Number(left & 0x7fn) | 0x80);
-  bytes.push(Number(left));
-  return Uint8Array.from(bytes);
 }

@@ -24,14 +24,13 @@ import { emptyType, listWorkersAnswerType, solveType, statusRequestType } from "
 import { TestDaemon } from "../support/daemon.ts";
 import { DockerRegistry, hasDockerRegistry } from "../support/docker-registry.ts";
 import { until } from "../support/eventually.ts";
-import { dockerArchive } from "../support/image-archive.ts";
 import { rawTar } from "../support/image-tar.ts";
 import { missing } from "../support/missing.ts";
 import { readTar } from "../support/read-tar.ts";
 import { isRoot } from "../support/stage.ts";
 import { testIf } from "../support/test-if.ts";
+import { loadTools } from "../support/tools-image.ts";
 
-const BUSYBOX = "/bin/busybox";
 const hasBuildx = spawnSync("docker", ["buildx", "version"]).status === 0;
 const whyNot = isRoot
   ? (missing("docker", "busybox") ?? (hasBuildx ? undefined : "needs docker-buildx"))
@@ -45,14 +44,7 @@ beforeAll(async () => {
   daemon = await TestDaemon.start();
   directory = mkdtempSync(join(tmpdir(), "lighter-buildkit-"));
   if (whyNot !== undefined) return;
-  const programs = ["sh", "cat", "ls", "sleep", "touch"];
-  const layer = rawTar(
-    { name: "bin/busybox", mode: 0o755, content: readFileSync(BUSYBOX) },
-    ...programs.map((name) => ({ name: `bin/${name}`, type: "2", linkName: "busybox" })),
-  );
-  const config = { Cmd: ["/bin/sh"], Env: ["PATH=/bin"] };
-  const archive = dockerArchive({ layers: [layer], tags: ["tools:1"], config });
-  await daemon.request("POST", "/images/load", archive, { "Content-Type": "application/x-tar" });
+  await loadTools(daemon);
 });
 
 afterAll(async () => {

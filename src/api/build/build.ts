@@ -1,10 +1,10 @@
 /** Docker's classic POST /build, and the cache of builds. */
 import type { IncomingMessage } from "node:http";
 import { LighterError } from "../../base/errors.ts";
-import { type BuildOutput, type BuildRequest, type Entitlement, type PullEvent, StepFailed } from "../../engine/mod.ts";
+import { type BuildRequest, type Entitlement, StepFailed } from "../../engine/mod.ts";
 import type { DockerHostConfig } from "../../spec/docker-api.ts";
 import { parseGoJson } from "../../spec/go-json.ts";
-import { familiarReference, formatReference, parseReference, withDefaultTag } from "../../spec/image-reference.ts";
+import { familiarReference, parseReference, withDefaultTag } from "../../spec/image-reference.ts";
 import type { Platform } from "../../spec/oci-image.ts";
 import { HOST_PLATFORM, parsePlatform } from "../../spec/platform.ts";
 import { authKeyOfDomain, parseAuthConfig } from "../../spec/registry-auth.ts";
@@ -14,8 +14,8 @@ import type { Query } from "../http/query.ts";
 import type { AnswerCall } from "../http/router.ts";
 import { failureOf, ProgressStream } from "../streams/progress-stream.ts";
 import { findSession } from "./client-session.ts";
-import { fetchImage } from "./fetch-image.ts";
-import { outputsOf, targetsOf } from "./outputs.ts";
+import { imageFetcher } from "./fetch-image.ts";
+import { outputsOf, resultOf, targetsOf } from "./outputs.ts";
 
 /** POST /build */
 export async function build(call: AnswerCall): Promise<void> {
@@ -55,8 +55,7 @@ export async function build(call: AnswerCall): Promise<void> {
     wantsWarnings: hasStatus,
     hasStepImages: !hasStatus,
     onFailure: (aux: object) => (hasStatus ? stream.send({ id: BUILD_FAILURE_ID, aux }) : undefined),
-    fetchImage: (name: string, onEvent: (event: PullEvent) => void, platform: Platform | undefined) =>
-      fetchImage(daemon, name, { ...transfer, onEvent, platform }),
+    fetchImage: imageFetcher(daemon, transfer),
   };
   const work = async () => {
     try {
@@ -73,7 +72,8 @@ export async function build(call: AnswerCall): Promise<void> {
       }
       const id = await daemon.builder.build(asked);
       if (quiet) stream.send({ stream: `${id}\n` });
-      if (hasStatus) stream.send({ id: BUILD_RESULT_ID, aux: resultOf(id, digest, options.outputs, tags) });
+      if (hasStatus)
+        stream.send({ id: BUILD_RESULT_ID, aux: resultOf({ id, digest, outputs: options.outputs ?? [], tags }) });
     } catch (error) {
       if (!(error instanceof StepFailed)) throw error;
       const { errorDetail, ...rest } = failureOf(error) as { errorDetail: object };
@@ -88,23 +88,6 @@ export async function build(call: AnswerCall): Promise<void> {
 /** What a build gets of its client's session. */
 function ofSession(session: ReturnType<typeof findSession>): Pick<BuildRequest, "inputs" | "namedContext"> {
   return { inputs: session, namedContext: (name) => session.context(name) };
-}
-
-/** What was made, under BuildKit's names: `--metadata-file` holds it. */
-function resultOf(
-  id: string,
-  digest: string | undefined,
-  outputs: readonly BuildOutput[] | undefined,
-  tags: readonly string[],
-): object {
-  if (id === "") return {};
-  const given = (outputs ?? []).flatMap(({ attrs: { name = "" } }) => name.split(",").filter((each) => each !== ""));
-  const names = new Set([...tags, ...given].map((tag) => formatReference(withDefaultTag(parseReference(tag)))));
-  return {
-    "containerimage.config.digest": id,
-    "containerimage.digest": digest ?? id,
-    ...(names.size === 0 ? {} : { "image.name": [...names].join(",") }),
-  };
 }
 
 /** Refuses, by name, each option that Docker has and this daemon does not support. */

@@ -1,7 +1,7 @@
 /** The outputs that a request for a build asks for, and where they go. */
 import { LighterError } from "../../base/errors.ts";
 import { writeAll } from "../../base/writable.ts";
-import { type BuildOutput, checkOutput, type OutputTargets, pushImage } from "../../engine/mod.ts";
+import { type BuildOutput, canonicalName, checkOutput, type OutputTargets, pushImage } from "../../engine/mod.ts";
 import { parseGoJson } from "../../spec/go-json.ts";
 import { parseReference, withDefaultTag } from "../../spec/image-reference.ts";
 import { list, map, object, string } from "../../spec/reader.ts";
@@ -23,6 +23,28 @@ export function outputsOf(query: Query): BuildOutput[] | undefined {
   if (text === undefined) return undefined;
   const outputs = readOutputs(parseGoJson(Buffer.from(text)), "outputs");
   return outputs.length === 0 ? undefined : outputs.map(({ Type, Attrs = {} }) => checkOutput(Type, Attrs));
+}
+
+interface Made {
+  /** The image's id; "" if there is none. */
+  id: string;
+  /** What a registry has of the image, if it was pushed. */
+  digest?: string | undefined;
+  outputs: readonly BuildOutput[];
+  /** Names of the image, beside those of the outputs. */
+  tags?: readonly string[];
+}
+
+/** Tells what was made, under BuildKit's names: `--metadata-file` holds it. */
+export function resultOf({ id, digest = id, outputs, tags = [] }: Made): Record<string, string> {
+  if (id === "") return {};
+  const given = outputs.flatMap(({ attrs: { name = "" } }) => name.split(",").filter((each) => each !== ""));
+  const names = new Set([...tags, ...given].map(canonicalName));
+  return {
+    "containerimage.config.digest": id,
+    "containerimage.digest": digest,
+    ...(names.size === 0 ? {} : { "image.name": [...names].join(",") }),
+  };
 }
 
 interface TargetOptions {

@@ -1,6 +1,6 @@
 /** BuildKit's service "Control": builds, their progress, and what builds here. */
 import { LighterError } from "../../base/errors.ts";
-import { type BuildOutput, canonicalName, checkOutput } from "../../engine/mod.ts";
+import { type BuildOutput, checkOutput } from "../../engine/mod.ts";
 import { answerStream, type Call, type Methods, unary } from "../../grpc/server.ts";
 import {
   buildStatusType,
@@ -16,6 +16,7 @@ import {
   statusRequestType,
   usageRecordType,
 } from "../../spec/buildkit.ts";
+import { resultOf } from "../build/outputs.ts";
 import type { Daemon } from "../daemon/daemon-state.ts";
 import { diskUsage, prune } from "./cache.ts";
 import { BUILDKIT_VERSION, workers } from "./workers.ts";
@@ -65,7 +66,8 @@ async function solve(daemon: Daemon, request: SolveRequest, { signal }: Call) {
   try {
     job.request.resolve({ sessionId: request.session, outputs: outputs.length === 0 ? NO_OUTPUT : outputs });
     const { ref = "" } = await job.returned.promise;
-    return { exporterResponse: answerOf(job.results.get(ref), outputs) };
+    const result = resultOf({ id: job.results.get(ref) ?? "", outputs });
+    return { exporterResponse: new Map(Object.entries(result)) };
   } finally {
     signal.removeEventListener("abort", cancel);
     jobs.end(request.ref);
@@ -78,15 +80,4 @@ const NO_OUTPUT: readonly BuildOutput[] = [{ type: "cacheonly", attrs: {} }];
 function outputOf({ type, attributes }: SolveRequest["exporters"][number]): BuildOutput {
   const { push: _, ...attrs } = Object.fromEntries(attributes);
   return checkOutput(type === "moby" ? "image" : type, attrs);
-}
-
-function answerOf(id: string | undefined, outputs: readonly BuildOutput[]): Map<string, string> {
-  const images = outputs.filter(({ type }) => ["image", "docker", "oci"].includes(type));
-  if (id === undefined || images.length === 0) return new Map();
-  const names = images.flatMap(({ attrs: { name = "" } }) => name.split(",").filter((each) => each !== ""));
-  return new Map([
-    ["containerimage.digest", id],
-    ["containerimage.config.digest", id],
-    ...(names.length === 0 ? [] : [["image.name", names.map(canonicalName).join(",")] as const]),
-  ]);
 }

@@ -1,12 +1,11 @@
 /** The front end "dockerfile.v0": builds a Dockerfile with the files that the client's session serves. */
 import { LighterError, messageOf } from "../../base/errors.ts";
 import { BUILD_DOCKERFILE_MAX_CHARS } from "../../base/limits.ts";
-import { type BuildRequest, foreignFrontEnd, type PullEvent, StepFailed } from "../../engine/mod.ts";
+import { type BuildRequest, foreignFrontEnd, StepFailed } from "../../engine/mod.ts";
 import { GrpcError, UNKNOWN } from "../../grpc/status.ts";
 import { IGNORE_FILE, parseIgnoreFile } from "../../spec/docker-ignore.ts";
-import type { Platform } from "../../spec/oci-image.ts";
 import type { BuildFailure } from "../../spec/solve-status.ts";
-import { fetchImage } from "../build/fetch-image.ts";
+import { imageFetcher } from "../build/fetch-image.ts";
 import type { Daemon } from "../daemon/daemon-state.ts";
 import { parseFrontendOptions } from "./frontend-options.ts";
 import type { Job } from "./jobs.ts";
@@ -32,18 +31,16 @@ export async function buildDockerfile(daemon: Daemon, { job, options, signal }: 
   const { filename, pull, ...rest } = parseFrontendOptions(options);
   const files = new BuildFiles(session, { filename, syntax: rest.buildArgs.get("BUILDKIT_SYNTAX") }, signal);
   let failure: BuildFailure = {};
-  const transfer = {
-    isPull: pull,
-    credentialsFor: (domain: string) => credentialsFor(session, domain, signal),
-    signal,
-  };
   try {
     return await daemon.builder.build({
       ...rest,
       ...files.sources(options.get("context") ?? ""),
       ...{ dockerfile: filename, tags: [], outputs, targets: targetsOf(session, outputs, signal), signal },
-      fetchImage: (name: string, onEvent: (event: PullEvent) => void, platform: Platform | undefined) =>
-        fetchImage(daemon, name, { ...transfer, onEvent, platform }),
+      fetchImage: imageFetcher(daemon, {
+        isPull: pull,
+        credentialsFor: (domain) => credentialsFor(session, domain, signal),
+        signal,
+      }),
       inputs: inputsOf(session, signal),
       say: () => {},
       hasStepImages: false,

@@ -80,16 +80,12 @@ class BuildFiles {
   }
 
   /** The context, and how to read the Dockerfile if it is not in there. */
-  sources(context: string): Pick<BuildRequest, "context" | "remote" | "served"> {
+  sources(context: string): Pick<BuildRequest, "context" | "remote" | "served" | "namedContext"> {
     const [, path] = /^http:\/\/buildkit-session(\/.+)$/.exec(context) ?? [];
     if (path !== undefined) return { context: uploadOf(this.#session, path, this.#signal), remote: undefined };
     if (context !== "") return { context: NOTHING, remote: context };
-    const served = {
-      readDockerfile: () => this.#readDockerfile(),
-      context: this.#context.bind(this),
-      namedContext: this.#namedContext.bind(this),
-    };
-    return { context: NOTHING, remote: undefined, served };
+    const served = { readDockerfile: () => this.#readDockerfile(), context: this.#context.bind(this) };
+    return { context: NOTHING, remote: undefined, served, namedContext: this.#namedContext.bind(this) };
   }
 
   async #readDockerfile(): Promise<Buffer> {

@@ -10,12 +10,17 @@ export interface CopyInputs {
   op: CopyOp;
   /** Those of each input, the first of which is copied into. */
   layers: readonly Layers[];
-  /** The index of the input that is the build's context, and the file with its digests, if there is one; -1: none is. */
-  context: { input: number; digestsPath?: string };
+  /** The index of the input that is the build's context; -1: none is. */
+  contextInput: number;
+}
+
+export interface HashArgument extends CopyInputs {
+  /** The file with the digests of each input's files, or null. */
+  digestsPaths: readonly (string | null)[];
 }
 
 /** Hashes what is copied. */
-export const hashSourcesJob: FileJob<CopyInputs, string> = { kind: "hash sources" };
+export const hashSourcesJob: FileJob<HashArgument, string> = { kind: "hash sources" };
 
 export interface CopyArgument extends CopyInputs {
   owner: Owner | null;

@@ -5,7 +5,7 @@ import type { PullEvent } from "../../image/mod.ts";
 import type { DockerHostConfig } from "../../spec/docker-api.ts";
 import type { Platform } from "../../spec/oci-image.ts";
 import type { BuildFailure, SolveStatus } from "../../spec/solve-status.ts";
-import type { ContextRequest, ServedFiles } from "./build-sources.ts";
+import type { ContextRequest, NamedContext, ServedFiles } from "./build-sources.ts";
 import type { BuildOutput, OutputTargets } from "./export-build.ts";
 
 /** What commands get of the client, and what never is in a layer or a key. */
@@ -27,7 +27,7 @@ export interface BuildRequest
   /** In place of a context that holds the Dockerfile: both are asked for as they are needed. */
   served?: ServedFiles;
   /** Gives a directory of the client by its name, as a tar. */
-  namedContext?: ServedFiles["namedContext"];
+  namedContext?: NamedContext;
   /** What the client calls the build, so that it may cancel it. */
   id?: string | undefined;
   tags: readonly string[];

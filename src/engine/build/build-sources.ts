@@ -1,6 +1,6 @@
 /** What a build copies from: its context, what is fetched, files of the Dockerfile, and images, each by an id. */
 import { createHash } from "node:crypto";
-import { chmodSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join, posix } from "node:path";
 import { LighterError } from "../../base/errors.ts";
 import { randomId } from "../../base/ids.ts";
@@ -26,9 +26,10 @@ export interface ServedFiles {
   readDockerfile(): Promise<Buffer>;
   /** The context as a tar. `paths`: all that is needed of it; undefined for everything. */
   context(paths: readonly string[] | undefined): AsyncIterable<Uint8Array>;
-  /** Another directory, as a tar. */
-  namedContext(name: string): AsyncIterable<Uint8Array>;
 }
+
+/** Asks a client for a directory by its name. Yields a tar. */
+export type NamedContext = (name: string) => AsyncIterable<Uint8Array>;
 
 export class BuildSources implements Disposable {
   readonly contextId = "context";
@@ -39,14 +40,16 @@ export class BuildSources implements Disposable {
   readonly #path: string;
   /** The directories of sources that are no images, by id. */
   readonly #directories = new Map<string, string>();
+  /** The files with digests, by the directories of contexts. */
+  readonly #digestsPaths = new Map<string, string>();
   readonly #namedContexts = new Map<string, Promise<string>>();
-  readonly #namedContext: ServedFiles["namedContext"] | undefined;
+  readonly #namedContext: NamedContext | undefined;
   #count = 0;
 
   constructor(
     roots: StepRoots,
     trash: Trash,
-    { signal, namedContext }: { signal: AbortSignal; namedContext: ServedFiles["namedContext"] | undefined },
+    { signal, namedContext }: { signal: AbortSignal; namedContext: NamedContext | undefined },
   ) {
     this.#roots = roots;
     this.#namedContext = namedContext;
@@ -65,15 +68,14 @@ export class BuildSources implements Disposable {
     return this.#directories.get(this.contextId)!;
   }
 
-  /** The file with the digests of the context's files; undefined if there is none. */
-  get digestsPath(): string | undefined {
-    const path = join(this.#path, "digests");
-    return existsSync(path) ? path : undefined;
+  /** The file with the digests of a context's files; undefined if there is none, as for other sources. */
+  digestsOf(id: string): string | undefined {
+    return this.#digestsPaths.get(this.#directories.get(id) ?? "");
   }
 
   /** Writes the context. @throws LighterError for what is no tar, or a hostile one, and for what cannot be fetched */
   async receive({ context, remote }: ContextRequest): Promise<void> {
-    if (remote === undefined) return await this.#write(context);
+    if (remote === undefined) return await this.#write(this.contextPath, context);
     const git = parseGitSource(onGitHub(remote));
     if (git !== undefined) {
       this.#directories.set(this.contextId, (await this.#checkOut(git)).path);
@@ -81,7 +83,7 @@ export class BuildSources implements Disposable {
     }
     if (!/^https?:\/\//.test(remote))
       throw new LighterError("invalid", `remoteURL (${remote}) could not be recognized as URL`);
-    await this.#write(await this.#fetched(remote));
+    await this.#write(this.contextPath, await this.#fetched(remote));
   }
 
   /** What a URL leads to is a tar, or a Dockerfile alone. */
@@ -93,9 +95,10 @@ export class BuildSources implements Disposable {
     return oneFile("Dockerfile", await readUpTo(whole, BUILD_DOCKERFILE_MAX_BYTES));
   }
 
-  async #write(tar: AsyncIterable<Uint8Array>): Promise<void> {
-    const argument = { contextPath: this.contextPath, digestsPath: join(this.#path, "digests") };
-    await runWithInput(this.#roots.engine.workers, writeContextJob, argument, {}, tar);
+  async #write(contextPath: string, tar: AsyncIterable<Uint8Array>): Promise<void> {
+    const digestsPath = `${contextPath}.digests`;
+    await runWithInput(this.#roots.engine.workers, writeContextJob, { contextPath, digestsPath }, {}, tar);
+    this.#digestsPaths.set(contextPath, digestsPath);
   }
 
   /** Asks the client for a context by its name, once. */
@@ -108,8 +111,7 @@ export class BuildSources implements Disposable {
   async #receiveNamed(name: string): Promise<string> {
     if (this.#namedContext === undefined) throw new LighterError("invalid", `this client serves no context "${name}"`);
     const contextPath = this.#newDirectory();
-    const argument = { contextPath, digestsPath: join(this.#path, `digests-${this.#namedContexts.size}`) };
-    await runWithInput(this.#roots.engine.workers, writeContextJob, argument, {}, this.#namedContext(name));
+    await this.#write(contextPath, this.#namedContext(name));
     return this.#known(`context:${name}`, contextPath);
   }
 

@@ -122,7 +122,7 @@ export class Builder implements Disposable {
   async #build(request: BuildRequest, isExplained = false): Promise<string> {
     const aborter = new AbortController();
     const signal = AbortSignal.any([request.signal, aborter.signal]);
-    const namedContext = request.served?.namedContext ?? request.namedContext;
+    const { namedContext } = request;
     const sources = new BuildSources(this.#roots, this.trash, { signal, namedContext });
     const steps = new Set<Promise<unknown>>();
     const progress = new BuildProgress(request.onStatus);

@@ -18,7 +18,9 @@ export class CopySteps {
   }
 
   hash(op: CopyOp, sourceIds: readonly string[], signal: AbortSignal): Promise<string> {
-    return this.#workers.run(hashSourcesJob, this.#inputs(op, ["", ...sourceIds]), { signal });
+    const ids = ["", ...sourceIds];
+    const digestsPaths = ids.map((id) => this.#sources.digestsOf(id) ?? null);
+    return this.#workers.run(hashSourcesJob, { ...this.#inputs(op, ids), digestsPaths }, { signal });
   }
 
   /** Copies onto the first input. Resolves with the id of the new root file system. */
@@ -42,13 +44,8 @@ export class CopySteps {
   }
 
   #inputs(op: CopyOp, ids: readonly string[]) {
-    const { contextId, digestsPath } = this.#sources;
     const layers = ids.map((id) => this.#sources.layersOf(id));
-    return {
-      op,
-      layers,
-      context: { input: ids.indexOf(contextId, 1), ...(digestsPath === undefined ? {} : { digestsPath }) },
-    };
+    return { op, layers, contextInput: ids.indexOf(this.#sources.contextId, 1) };
   }
 
   /**

@@ -20,18 +20,17 @@ import {
 import { bytePath } from "../../linux/sys/fs.ts";
 import { compileIgnorePatterns } from "../../spec/docker-ignore.ts";
 import { parseModeChange } from "../../spec/file-mode.ts";
-import type { CopyArgument, CopyInputs } from "./build-jobs.ts";
+import type { CopyArgument, CopyInputs, HashArgument } from "./build-jobs.ts";
 
 /** Computes the digest of all that is copied: if it is the same, the copy is. */
-export function hashSources(inputs: CopyInputs, beat: () => void): string {
-  const { op, context } = inputs;
+export function hashSources(inputs: HashArgument, beat: () => void): string {
+  const { op, digestsPaths } = inputs;
   const hash = new ContentHash(beat);
-  const { digestsPath } = context;
-  const known = context.input < 0 || digestsPath === undefined ? undefined : new KnownDigests(digestsPath);
+  const known = digestsPaths.map((path) => (path === null ? undefined : new KnownDigests(path)));
   for (const [index, action] of op.actions.entries())
     for (const { source } of sourcesOf(inputs, action)) {
       hash.note(`${index} ${source.path}`);
-      hash.add(source.found, selectionOf(op, action), action.input === context.input ? known : undefined);
+      hash.add(source.found, selectionOf(op, action), known[action.input]);
     }
   return hash.digest();
 }
@@ -80,7 +79,7 @@ function selectionOf({ exclude }: CopyOp, { include }: CopyAction): Selection {
 
 /** Opens the sources of an action one after the other, each until the next one is asked for. */
 function* sourcesOf(inputs: CopyInputs, action: CopyAction): Generator<{ source: Source; isOneOfMany: boolean }> {
-  const { op, layers, context } = inputs;
+  const { op, layers, contextInput } = inputs;
   const from = layers[action.input]!;
   const isMany = action.isPattern && hasWildcards(action.source);
   try {
@@ -97,8 +96,7 @@ function* sourcesOf(inputs: CopyInputs, action: CopyAction): Generator<{ source:
     if (count === 0 && op.actions.length === 1) throw new LighterError("invalid", "no source files were specified");
   } catch (error) {
     if (!(error instanceof LighterError) || error.code === "kernel") throw error;
-    const where =
-      action.input === context.input ? "file not found in build context or excluded by .dockerignore: " : "";
+    const where = action.input === contextInput ? "file not found in build context or excluded by .dockerignore: " : "";
     const message = error.code === "not-found" ? `${where}${error.message}` : error.message;
     throw new LighterError("invalid", `${op.instruction} failed: ${message}`, { cause: error });
   }

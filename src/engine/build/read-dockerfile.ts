@@ -19,6 +19,7 @@ import { IGNORE_FILE, parseIgnoreFile } from "../../spec/docker-ignore.ts";
 
 /** The name that clients give a Dockerfile from outside of the context, which is no part of that. */
 const STRAY_DOCKERFILE = /^\.dockerfile\.[0-9a-f]{20}$/;
+
 /** The Dockerfile's name, as people know it. */
 export function shownName(path: string): string {
   return STRAY_DOCKERFILE.test(path) ? "Dockerfile" : path;
@@ -28,12 +29,14 @@ export function shownName(path: string): string {
 export function readDockerfile(contextPath: string, path: string): string {
   const read = (each: string) => readFileInLayers([contextPath], `/${each}`, BUILD_DOCKERFILE_MAX_BYTES, tooLong);
   // As with Docker, the usual name may be written in small letters.
-  const found = [path, ...(path === "Dockerfile" ? ["dockerfile"] : [])].find((each) => read(each) !== undefined);
-  if (found === undefined) throw new LighterError("invalid", `Cannot locate specified Dockerfile: ${shownName(path)}`);
-  const text = read(found)!.toString("utf8");
-  if (STRAY_DOCKERFILE.test(path)) removeIn(contextPath, path);
-  else removeIgnored(contextPath, found);
-  return text;
+  for (const found of [path, ...(path === "Dockerfile" ? ["dockerfile"] : [])]) {
+    const text = read(found)?.toString("utf8");
+    if (text === undefined) continue;
+    if (STRAY_DOCKERFILE.test(path)) removeIn(contextPath, path);
+    else removeIgnored(contextPath, found);
+    return text;
+  }
+  throw new LighterError("invalid", `Cannot locate specified Dockerfile: ${shownName(path)}`);
 }
 
 function tooLong(byteCount: number): LighterError {

@@ -1,9 +1,20 @@
-/** Writes to SQLite databases when the disk is full. */
+/** SQLite databases in WAL mode, which are written even when the disk is full. */
+import { chmodSync } from "node:fs";
 import { isDiskFull } from "./disk-full.ts";
 
 /** The part of an SQLite database in WAL mode that is used here. */
 interface WalDatabase {
+  run(sql: string): unknown;
   query(sql: string): { get(): unknown };
+}
+
+/** Sets up a database that was just opened. `synchronous`: whether a power cut may take the last writes ("NORMAL"). */
+export function beginWal(db: WalDatabase, path: string, synchronous: "NORMAL" | "FULL"): void {
+  chmodSync(path, 0o600); // rows hold secrets, such as environments of containers
+  // Must precede journal_mode: WAL then keeps its index in our memory, not in a shared file for which a full disk has no room.
+  db.run("PRAGMA locking_mode = EXCLUSIVE");
+  db.run("PRAGMA journal_mode = WAL");
+  db.run(`PRAGMA synchronous = ${synchronous}`);
 }
 
 /**

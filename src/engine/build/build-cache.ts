@@ -1,10 +1,10 @@
 /** Remembers what builds have done, in rows of a database of its own. Each step's files are a snapshot of the image store. */
 import { Database } from "bun:sqlite";
-import { chmodSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { errnoOf, messageOf } from "../../base/errors.ts";
 import { log } from "../../base/log.ts";
 import { applyMigrations } from "../../base/migrations.ts";
-import { writeIfRoom } from "../../base/wal.ts";
+import { beginWal, writeIfRoom } from "../../base/wal.ts";
 import type { StepCache } from "../../build/mod.ts";
 import type { ImageStore, SnapshotLayer } from "../../image/mod.ts";
 import { BuildHistory } from "./build-history.ts";
@@ -86,11 +86,7 @@ function openDatabase(path: string): Database {
 function openAt(path: string): Database {
   const db = new Database(path, { create: true });
   try {
-    chmodSync(path, 0o600);
-    // Must precede journal_mode: WAL then keeps its index in our memory, and not in a file for which a full disk has no room.
-    db.run("PRAGMA locking_mode = EXCLUSIVE");
-    db.run("PRAGMA journal_mode = WAL");
-    db.run("PRAGMA synchronous = NORMAL"); // what a power cut takes is made anew
+    beginWal(db, path, "NORMAL"); // what a power cut takes is made anew
     applyMigrations(db, path, MIGRATIONS);
     return db;
   } catch (error) {

@@ -1,10 +1,9 @@
 /** The engine's database. */
 import { Database, type SQLQueryBindings, type Statement } from "bun:sqlite";
-import { chmodSync } from "node:fs";
 import { isDiskFull } from "../../base/disk-full.ts";
 import { errnoOf, LighterError, messageOf } from "../../base/errors.ts";
 import { applyMigrations } from "../../base/migrations.ts";
-import { checkpoint, writeWithRoom } from "../../base/wal.ts";
+import { beginWal, checkpoint, writeWithRoom } from "../../base/wal.ts";
 import { writePoint } from "../../base/write-point.ts";
 import { NETWORK_SCHEMA, NetworkTable } from "../networks/network-table.ts";
 import { VOLUME_SCHEMA, VolumeTable } from "../volumes/volume-table.ts";
@@ -142,11 +141,7 @@ function openDatabase(path: string, makeRoom: () => boolean): Database {
   let db: Database;
   try {
     db = new Database(path, { create: true });
-    chmodSync(path, 0o600); // environments of containers hold secrets
-    // locking_mode must precede journal_mode: WAL then keeps its index in our memory, not in a shared file.
-    db.run("PRAGMA locking_mode = EXCLUSIVE");
-    db.run("PRAGMA journal_mode = WAL");
-    db.run("PRAGMA synchronous = NORMAL");
+    beginWal(db, path, "NORMAL");
     writeWithRoom(db, () => migrate(db, path), makeRoom);
     checkpoint(db);
   } catch (error) {

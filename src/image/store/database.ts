@@ -1,13 +1,13 @@
 /** The image store's database. */
 import { Database } from "bun:sqlite";
-import { chmodSync, renameSync, writeFileSync } from "node:fs";
+import { renameSync, writeFileSync } from "node:fs";
 import { isDiskFull } from "../../base/disk-full.ts";
 import { errnoOf, LighterError, messageOf } from "../../base/errors.ts";
 import type { ChainId, DiffId, Digest } from "../../base/ids.ts";
 import { COPIES_MS } from "../../base/limits.ts";
 import { log } from "../../base/log.ts";
 import { applyMigrations, schemaOf } from "../../base/migrations.ts";
-import { checkpoint, writeIfRoom, writeWithRoom } from "../../base/wal.ts";
+import { beginWal, checkpoint, writeIfRoom, writeWithRoom } from "../../base/wal.ts";
 import { writePoint } from "../../base/write-point.ts";
 import type { Descriptor } from "../../spec/oci-image.ts";
 import { writeFailure } from "./write-failure.ts";
@@ -388,11 +388,7 @@ function openDatabase(path: string, makeRoom: () => boolean, isNew: boolean): Da
   let db: Database | undefined;
   try {
     db = new Database(path, { create: true });
-    chmodSync(path, 0o600);
-    // locking_mode must precede journal_mode: WAL then keeps its index in our memory, not in a shared file.
-    db.run("PRAGMA locking_mode = EXCLUSIVE");
-    db.run("PRAGMA journal_mode = WAL");
-    db.run("PRAGMA synchronous = FULL");
+    beginWal(db, path, "FULL");
     db.run("PRAGMA foreign_keys = ON");
     const opened = db;
     if (!isNew && schemaOf(opened) === 0) throw damaged(path, "it, or its log, was lost");

@@ -49,6 +49,20 @@ export interface CopyAction {
   required?: string;
 }
 
+/** A copy of what is at a path of the first input after the root file system, as it is there. */
+export function plainCopy(instruction: CopyOp["instruction"], source: string): CopyOp {
+  return {
+    kind: "copy",
+    instruction,
+    actions: [{ input: 1, source, isPattern: false, unpack: false, include: [] }],
+    destination: "/",
+    owner: undefined,
+    mode: undefined,
+    exclude: [],
+    isLink: false,
+  };
+}
+
 /** The operations that have no inputs. */
 export type SourceOp = Extract<Op, { kind: "image" | "local" | "http" | "git" | "files" }>;
 

@@ -1,6 +1,6 @@
 /** Contexts that a build is given by name, `--build-context NAME=SOURCE`. Source: moby/buildkit frontend/dockerui/namedcontext.go. */
 import { familiarReference, parseReference, withDefaultTag } from "../../spec/image-reference.ts";
-import type { CopyOp, Vertex } from "./llb.ts";
+import type { Vertex } from "./llb.ts";
 import { invalid } from "./refuse.ts";
 import { parseGitSource } from "./remote-source.ts";
 
@@ -32,15 +32,3 @@ function familiarName(name: string): string {
     return name; // a stage's name need not be a reference
   }
 }
-
-/** A copy of all that is in the source, which makes a root file system of it over an empty one. */
-export const COPY_OF_ALL: CopyOp = {
-  kind: "copy",
-  instruction: "COPY",
-  actions: [{ input: 1, source: "/", isPattern: false, unpack: false, include: [] }],
-  destination: "/",
-  owner: undefined,
-  mode: undefined,
-  exclude: [],
-  isLink: false,
-};

@@ -15,8 +15,8 @@ import { expandWord } from "../dockerfile/words.ts";
 import { pairsOf } from "./environment.ts";
 import type { Network, RunSettings } from "./exec-op.ts";
 import { noted, textOf } from "./history-text.ts";
-import type { Vertex } from "./llb.ts";
-import { COPY_OF_ALL, findNamedContext, type NamedContexts } from "./named-context.ts";
+import { plainCopy, type Vertex } from "./llb.ts";
+import { findNamedContext, type NamedContexts } from "./named-context.ts";
 import { planCopy } from "./plan-copy.ts";
 import { type Entitlement, planRun } from "./plan-run.ts";
 import { invalid } from "./refuse.ts";
@@ -155,7 +155,9 @@ class Planner {
     const config = baseStage?.config ?? resolved?.config ?? { Env: [DEFAULT_PATH] };
     const op = { kind: "image", reference: resolved?.reference ?? image } as const;
     const vertex: Vertex = { op, inputs: [], name: `FROM ${image}`, range: from.range };
-    const copied = source && { op: COPY_OF_ALL, inputs: [EMPTY, source], name: `FROM ${image}`, range: from.range };
+    const copied = source && {
+      ...{ op: plainCopy("COPY", "/"), inputs: [EMPTY, source], name: `FROM ${image}`, range: from.range },
+    };
     this.#args = new Map();
     this.#cmdSet = false;
     this.#stages.push({

@@ -6,7 +6,7 @@
  * from one execution to the next, and counts as the same.
  */
 import { LighterError } from "../../base/errors.ts";
-import { type CopyOp, isSource, keyOfOp, type SourceOp, type Vertex } from "../graph/llb.ts";
+import { type CopyOp, isSource, keyOfOp, plainCopy, type SourceOp, type Vertex } from "../graph/llb.ts";
 import { SharedStep, type StepListener } from "./shared-step.ts";
 
 interface Solved {
@@ -163,23 +163,7 @@ async function contentOf(
       const mount = op.mounts.find((each) => each.type === "bind" && each.input === index + 1);
       const isWhole = mount?.type !== "bind" || mount.source === "/";
       if (isWhole && inputs[index + 1]!.op.kind !== "local") return key;
-      return hash(asCopy(mount?.type === "bind" ? mount.source : "/"), [id]);
+      return hash(plainCopy("RUN", mount?.type === "bind" ? mount.source : "/"), [id]);
     }),
   );
-}
-
-/** What is mounted, as what is copied. */
-function asCopy(source: string): CopyOp {
-  return {
-    ...{
-      kind: "copy",
-      instruction: "RUN",
-      destination: "/",
-      owner: undefined,
-      mode: undefined,
-      exclude: [],
-      isLink: false,
-    },
-    actions: [{ input: 1, source, isPattern: false, unpack: false, include: [] }],
-  };
 }

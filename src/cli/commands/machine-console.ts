@@ -1,8 +1,7 @@
 import { type Context, defineCommand } from "../command.ts";
-import { CliError } from "../exit.ts";
 import { type ParsedFlags, stringFlag } from "../flags.ts";
 import { useConsole } from "../machines/console.ts";
-import { inspectMachine } from "../machines/machine.ts";
+import { runningMachine } from "../machines/machine.ts";
 import { printError } from "../output.ts";
 import { inputIsTerminal } from "../streams/tty-check.ts";
 
@@ -22,8 +21,7 @@ export const command = defineCommand({
 
 async function run({ client }: Context, { values, args }: ParsedFlags<typeof flags>): Promise<number> {
   const name = args[0] ?? "";
-  const machine = await inspectMachine(client, name);
-  if (!machine.State.Running) throw new CliError(`machine ${name} does not run: lighter machine start ${name}`);
+  const machine = await runningMachine(client, name);
   const keys = values["detach-keys"];
   if (inputIsTerminal())
     await printError(`This is the console of ${name}. To leave it, type ${keys.replaceAll(",", " ")}.`);

@@ -1,7 +1,7 @@
 import { type Context, defineCommand } from "../command.ts";
 import { boolFlag, intFlag, type ParsedFlags } from "../flags.ts";
 import { configuredDetachKeys } from "../login/configured.ts";
-import { createMachine, machineCreateFlags } from "../machines/create-machine.ts";
+import { createMachine, machineCreateFlags, machineCreation } from "../machines/create-machine.ts";
 import { loginShell } from "../machines/login-shell.ts";
 import { inspectMachine } from "../machines/machine.ts";
 import { startAndWait } from "../machines/start-machine.ts";
@@ -16,12 +16,9 @@ const flags = {
 
 export const command = defineCommand({
   name: "machine launch",
-  usage: "[OPTIONS] IMAGE [NAME] [INIT] [ARG...]",
+  ...machineCreation,
   summary: "Create a machine, start it, and on a terminal open a shell in it when it runs",
-  details: `A missing image of Debian or Ubuntu (debian:trixie) is made with this host's mmdebstrap or debootstrap.
-The machine's host name is its NAME. INIT replaces /sbin/init; arguments that begin with a dash come after "--".`,
   flags,
-  args: { min: 1 },
   run,
 });
 

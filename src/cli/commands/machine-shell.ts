@@ -1,9 +1,8 @@
 import { type Context, defineCommand } from "../command.ts";
-import { CliError } from "../exit.ts";
 import { type ParsedFlags, stringFlag } from "../flags.ts";
 import { configuredDetachKeys } from "../login/configured.ts";
 import { loginShell } from "../machines/login-shell.ts";
-import { inspectMachine } from "../machines/machine.ts";
+import { runningMachine } from "../machines/machine.ts";
 
 const flags = {
   "detach-keys": stringFlag("Keys that leave the shell running (ctrl-p,ctrl-q)"),
@@ -23,7 +22,6 @@ export const command = defineCommand({
 
 async function run({ client }: Context, { values, args }: ParsedFlags<typeof flags>): Promise<number> {
   const [name = "", ...argv] = args;
-  const { Id, State } = await inspectMachine(client, name);
-  if (!State.Running) throw new CliError(`machine ${name} does not run: lighter machine start ${name}`);
+  const { Id } = await runningMachine(client, name);
   return loginShell(client, Id, values.user, argv, await configuredDetachKeys(values["detach-keys"]));
 }

@@ -10,6 +10,14 @@ const { interactive: _, name: __, runtime: ___, tty: ____, ...flags } = createFl
 /** The flags of a container, without those that a machine's kind decides. */
 export const machineCreateFlags = flags;
 
+/** What `machine create` and `launch` take, and say of it. */
+export const machineCreation = {
+  usage: "[OPTIONS] IMAGE [NAME] [INIT] [ARG...]",
+  details: `A missing image of Debian or Ubuntu (debian:trixie) is made with this host's mmdebstrap or debootstrap.
+The machine's host name is its NAME. INIT replaces /sbin/init; arguments that begin with a dash come after "--".`,
+  args: { min: 1 },
+};
+
 /** An image that this host's tools can make: see parseBootstrapSource. */
 const BOOTSTRAPPED = /^(debian|ubuntu):[a-z][a-z0-9.-]*$/;
 /** A name that can be a host's, too. Source: hostname(7). */

@@ -40,6 +40,13 @@ export async function inspectMachine(client: Client, name: string): Promise<Insp
   return machine;
 }
 
+/** @throws as `inspectMachine`, and CliError if it does not run */
+export async function runningMachine(client: Client, name: string): Promise<InspectedMachine> {
+  const machine = await inspectMachine(client, name);
+  if (!machine.State.Running) throw new CliError(`machine ${name} does not run: lighter machine start ${name}`);
+  return machine;
+}
+
 // biome-ignore lint/suspicious/noExplicitAny: each command has its own flag table
 type AnyCommand = Command<any>;
 

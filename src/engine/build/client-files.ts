@@ -7,6 +7,10 @@ import type { SecretMount } from "../../build/mod.ts";
 import type { SharedFilesystem } from "../../runtime/mod.ts";
 import type { BuildInputs } from "./build-request.ts";
 
+export function secretNotFound(id: string): LighterError {
+  return new LighterError("unavailable", `secret ${id}: not found`);
+}
+
 type Wanted = SecretMount & { type: "secret" | "ssh" };
 
 export class ClientFiles implements AsyncDisposable {
@@ -41,7 +45,7 @@ export class ClientFiles implements AsyncDisposable {
 
   async #secret({ id, optional }: Wanted, path: string): Promise<boolean> {
     const secret = await this.#inputs.secret(id);
-    if (secret === undefined && !optional) throw new LighterError("unavailable", `secret ${id}: not found`);
+    if (secret === undefined && !optional) throw secretNotFound(id);
     if (secret === undefined) return false;
     writeFileSync(path, secret, { mode: 0o600 });
     return true;

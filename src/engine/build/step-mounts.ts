@@ -1,5 +1,4 @@
 /** Prepares the mounts of a step beside its root file system. */
-import { LighterError } from "../../base/errors.ts";
 import type { ExecMount, ExecOp } from "../../build/mod.ts";
 import { isDirectoryInLayers, planLayersMount } from "../../image/mod.ts";
 import { closeFilesystem, type SharedFilesystem } from "../../runtime/mod.ts";
@@ -9,7 +8,7 @@ import { fillJob } from "../files/file-jobs.ts";
 import type { BuildInputs } from "./build-request.ts";
 import type { BuildSources } from "./build-sources.ts";
 import type { CacheMounts } from "./cache-mounts.ts";
-import { ClientFiles } from "./client-files.ts";
+import { ClientFiles, secretNotFound } from "./client-files.ts";
 import type { StepRoots } from "./step-roots.ts";
 
 interface Parts {
@@ -131,8 +130,4 @@ function tmpfsMount({ target, sizeBytes, readOnly }: MountOf<"tmpfs">): VolumeMo
 
 function typeIn(layers: readonly string[], path: string): "directory" | "file" {
   return isDirectoryInLayers(layers, path) ? "directory" : "file";
-}
-
-function secretNotFound(id: string): LighterError {
-  return new LighterError("unavailable", `secret ${id}: not found`);
 }

@@ -2,7 +2,6 @@
 import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { log } from "../../base/log.ts";
-import { SIGNALS } from "../../base/signals.ts";
 import { formatRfc3339 } from "../../base/time.ts";
 import type { Supervised } from "../../runtime/types.ts";
 import type { MountPoint } from "../config/mounts.ts";
@@ -13,7 +12,7 @@ import type { ContainerRecord } from "../state/record.ts";
 import type { VolumesInUse } from "../volumes/volumes-in-use.ts";
 import { finishRemoval } from "./removal.ts";
 import { compressLog, recordExit, recordLoss, startOf, supervise } from "./run.ts";
-import { cleanUp } from "./run-directory.ts";
+import { cleanUp, endProcessOf } from "./run-directory.ts";
 
 /** Makes the state agree with the processes that are there. */
 export async function reconcile(engine: Engine): Promise<void> {
@@ -34,11 +33,7 @@ export async function endUnknown(engine: Engine): Promise<void> {
   for (const name of readdirSync(engine.paths.runDirectories)) {
     if (known.has(name)) continue;
     const directory = join(engine.paths.runDirectories, name);
-    const found = await engine.runtime.reconnect(directory);
-    if (found !== "lost" && "gone" in found) {
-      await found.signal(SIGNALS.KILL!);
-      await found.gone;
-    }
+    await endProcessOf(engine.runtime, directory);
     rmSync(directory, { recursive: true, force: true });
     log.error(`container ${name}… is lost: there is no copy of what it was; it was ended`);
   }

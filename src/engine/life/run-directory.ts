@@ -1,5 +1,7 @@
 /** What a run has on the host while it lasts: a directory, a cgroup. */
 import { rm } from "node:fs/promises";
+import { SIGKILL } from "../../base/signals.ts";
+import type { Runtime } from "../../runtime/types.ts";
 import { cgroupsPathOf } from "../config/mod.ts";
 import type { Engine } from "../engine.ts";
 import { runPoststopHooks } from "../process/hooks.ts";
@@ -10,6 +12,14 @@ export async function clearRunDirectory(engine: Engine, id: string): Promise<voi
   const runDirectory = engine.paths.runDirectory(id);
   await runPoststopHooks(engine.runtime, id, runDirectory);
   await rm(runDirectory, { recursive: true, force: true });
+}
+
+/** Ends the process of a run directory that nobody knows of any more, if it has one. */
+export async function endProcessOf(runtime: Runtime, runDirectory: string): Promise<void> {
+  const found = await runtime.reconnect(runDirectory);
+  if (found === "lost" || !("gone" in found)) return;
+  await found.signal(SIGKILL);
+  await found.gone;
 }
 
 /** Removes what a run whose supervisor is gone has left. */

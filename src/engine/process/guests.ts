@@ -4,10 +4,10 @@
  *
  *   run directory   as a container's; beside the socket is GUEST_FILE, which names the cgroup
  */
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import { errnoOf, messageOf } from "../../base/errors.ts";
+import { messageOf } from "../../base/errors.ts";
 import { log } from "../../base/log.ts";
 import { SIGKILL } from "../../base/signals.ts";
 import { writePoint } from "../../base/write-point.ts";
@@ -17,6 +17,7 @@ import { cgroupsPathOf } from "../config/mod.ts";
 import { Container, NO_ROWS } from "../container.ts";
 import { Endpoints } from "../endpoints/endpoints.ts";
 import type { Engine } from "../engine.ts";
+import { endProcessOf } from "../life/run-directory.ts";
 import type { ContainerPaths, EnginePaths } from "../state/paths.ts";
 import type { ContainerRecord } from "../state/record.ts";
 import { runPoststopHooks, startWithHooks } from "./hooks.ts";
@@ -131,7 +132,8 @@ function writeGuestFile(record: ContainerRecord, { runDirectory }: ContainerPath
 
 /** Ends what a daemon that was killed has left. */
 export async function endLeftGuests(runtime: Runtime, paths: EnginePaths): Promise<void> {
-  for (const name of namesIn(paths.stepDirectories)) {
+  if (!existsSync(paths.stepDirectories)) return;
+  for (const name of readdirSync(paths.stepDirectories)) {
     const runDirectory = join(paths.stepDirectories, name);
     try {
       await endLeftGuest(runtime, runDirectory);
@@ -143,21 +145,8 @@ export async function endLeftGuests(runtime: Runtime, paths: EnginePaths): Promi
 }
 
 async function endLeftGuest(runtime: Runtime, runDirectory: string): Promise<void> {
-  const found = await runtime.reconnect(runDirectory);
-  if (found !== "lost" && "gone" in found) {
-    await found.signal(SIGKILL);
-    await found.gone;
-  }
+  await endProcessOf(runtime, runDirectory);
   const { id, cgroupsPath } = JSON.parse(readFileSync(join(runDirectory, GUEST_FILE), "utf8"));
   await runPoststopHooks(runtime, id, runDirectory);
   await runtime.cleanup({ id, config: { ociVersion: "1.2.0", linux: { cgroupsPath } }, runDirectory });
-}
-
-function namesIn(path: string): string[] {
-  try {
-    return readdirSync(path);
-  } catch (error) {
-    if (errnoOf(error) === "ENOENT") return [];
-    throw error;
-  }
 }

@@ -155,9 +155,8 @@ class Planner {
     const config = baseStage?.config ?? resolved?.config ?? { Env: [DEFAULT_PATH] };
     const op = { kind: "image", reference: resolved?.reference ?? image } as const;
     const vertex: Vertex = { op, inputs: [], name: `FROM ${image}`, range: from.range };
-    const copied = source && {
-      ...{ op: plainCopy("COPY", "/"), inputs: [EMPTY, source], name: `FROM ${image}`, range: from.range },
-    };
+    const all = plainCopy("COPY", "/");
+    const copied = source && { op: all, inputs: [EMPTY, source], name: `FROM ${image}`, range: from.range };
     this.#args = new Map();
     this.#cmdSet = false;
     this.#stages.push({

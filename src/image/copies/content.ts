@@ -3,10 +3,10 @@
  * same digest give the same copy.
  */
 import { createHash, type Hash } from "node:crypto";
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, openSync, readSync } from "node:fs";
 import { O_NONBLOCK, O_RDONLY, readlinkFd } from "../../linux/sys/fs.ts";
 import { readXattrs } from "../tar/tree-tar.ts";
-import type { Found } from "../tree/layered-fs.ts";
+import { type Found, identityOf } from "../tree/layered-fs.ts";
 import type { KnownDigests } from "./known-digests.ts";
 import { type Selection, type WalkEntry, walk } from "./walk.ts";
 
@@ -55,8 +55,7 @@ export class ContentHash {
 
   /** If the file was met under another name, what says so: it is one file in the copy, too. */
   #firstOf(fd: number): string | undefined {
-    const { dev, ino } = fstatSync(fd, { bigint: true });
-    const key = `${dev}:${ino}`;
+    const key = identityOf(fd);
     const number = this.#linked.get(key);
     if (number === undefined) this.#linked.set(key, this.#linked.size);
     return number === undefined ? undefined : `link ${number}`;

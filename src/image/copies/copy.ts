@@ -3,7 +3,7 @@
  * its own name. A file that stays as it is gets a second name, in place of a copy.
  * Sources: Dockerfile reference, "COPY"; tonistiigi/fsutil copy (what is made, kept, and refused).
  */
-import { closeSync, fstatSync, openSync, readSync, type Stats, writeSync } from "node:fs";
+import { closeSync, openSync, readSync, type Stats, writeSync } from "node:fs";
 import { posix } from "node:path";
 import { LighterError } from "../../base/errors.ts";
 import { tryCopyRange } from "../../linux/sys/copy-range.ts";
@@ -30,7 +30,7 @@ import {
 import { writeFailure } from "../store/write-failure.ts";
 import { type Attributes, setAttributes } from "../tar/make-entry.ts";
 import { readXattrs } from "../tar/tree-tar.ts";
-import { closeAll, type Found } from "../tree/layered-fs.ts";
+import { closeAll, type Found, identityOf } from "../tree/layered-fs.ts";
 import { attributesOf, type LayerTarget, type Owner, type TargetDirectory } from "./layer-target.ts";
 import type { Source } from "./sources.ts";
 import { type Selection, type WalkEntry, walk } from "./walk.ts";
@@ -235,11 +235,6 @@ function copyByRead(fromFd: number, toFd: number): number {
   const length = readSync(fromFd, chunk, 0, chunk.length, null);
   for (let written = 0; written < length; ) written += writeSync(toFd, chunk, written, length - written);
   return length;
-}
-
-function identityOf(fd: number): string {
-  const { dev, ino } = fstatSync(fd, { bigint: true });
-  return `${dev}:${ino}`;
 }
 
 function check(rc: number, name: string): void {

@@ -33,7 +33,16 @@ import {
   splitDevice,
   tryOpenat,
 } from "../../linux/sys/fs.ts";
-import { closeAll, type Found, isOpaque, isWhiteout, lookup, namesIn, openRoots } from "../tree/layered-fs.ts";
+import {
+  closeAll,
+  type Found,
+  identityOf,
+  isOpaque,
+  isWhiteout,
+  lookup,
+  namesIn,
+  openRoots,
+} from "../tree/layered-fs.ts";
 import { entryForContainer, type IdTranslations } from "./id-translation.ts";
 import type { TarEntry, TarEntryType } from "./tar-reader.ts";
 import { encodeTarHeader, TAR_END, tarPaddingBytes } from "./tar-writer.ts";
@@ -261,8 +270,7 @@ class TreeTarWriter {
 
   /** The path under which the file was written first; undefined if that is now. */
   #firstName(fd: number, path: BytePath): BytePath | undefined {
-    const { dev, ino } = fstatSync(fd, { bigint: true });
-    const key = `${dev}:${ino}`;
+    const key = identityOf(fd);
     const first = this.#linked.get(key);
     if (first === undefined) this.#linked.set(key, path);
     return first;

@@ -223,6 +223,12 @@ export function readFileInLayers(
   }
 }
 
+/** Tells one file from another, whatever their names. */
+export function identityOf(fd: number): string {
+  const { dev, ino } = fstatSync(fd, { bigint: true });
+  return `${dev}:${ino}`;
+}
+
 /** The names in a merged directory, one char per byte, each once and in no order; whited-out ones are included. */
 export function namesIn(directory: MergedDirectory): Set<string> {
   const names = new Set<string>();

@@ -1,6 +1,7 @@
 /* The texts about memory. */
 #include "texts.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -15,42 +16,37 @@ struct memory {
 	int limited, swap_limited;
 };
 
-static void measure_v2(struct memory *memory, const char *stat)
-{
-	memory->anon = value_of(stat, "anon", 0);
-	memory->file = value_of(stat, "file", 0);
-	memory->shmem = value_of(stat, "shmem", 0);
-	memory->mapped = value_of(stat, "file_mapped", 0);
-	memory->dirty = value_of(stat, "file_dirty", 0);
-	memory->writeback = value_of(stat, "file_writeback", 0);
-	memory->active_anon = value_of(stat, "active_anon", 0);
-	memory->inactive_anon = value_of(stat, "inactive_anon", 0);
-	memory->active_file = value_of(stat, "active_file", 0);
-	memory->inactive_file = value_of(stat, "inactive_file", 0);
-	memory->unevictable = value_of(stat, "unevictable", 0);
-	memory->reclaimable = value_of(stat, "slab_reclaimable", 0);
-	memory->unreclaimable = value_of(stat, "slab_unreclaimable", 0);
-	memory->stack = value_of(stat, "kernel_stack", 0);
-	memory->page_tables = value_of(stat, "pagetables", 0);
-	memory->swap_used = number_of(SWAP_CURRENT, 0);
-}
+/* The lines of memory.stat. Those of v1 are the ones that count what is below the cgroup, too. */
+static const struct {
+	size_t at;
+	const char *v2, *v1; /* NULL: it has none */
+} counts[] = {
+	{ offsetof(struct memory, anon), "anon", "total_rss" },
+	{ offsetof(struct memory, file), "file", "total_cache" },
+	{ offsetof(struct memory, shmem), "shmem", "total_shmem" },
+	{ offsetof(struct memory, mapped), "file_mapped", "total_mapped_file" },
+	{ offsetof(struct memory, dirty), "file_dirty", "total_dirty" },
+	{ offsetof(struct memory, writeback), "file_writeback", "total_writeback" },
+	{ offsetof(struct memory, active_anon), "active_anon", "total_active_anon" },
+	{ offsetof(struct memory, inactive_anon), "inactive_anon", "total_inactive_anon" },
+	{ offsetof(struct memory, active_file), "active_file", "total_active_file" },
+	{ offsetof(struct memory, inactive_file), "inactive_file", "total_inactive_file" },
+	{ offsetof(struct memory, unevictable), "unevictable", "total_unevictable" },
+	{ offsetof(struct memory, reclaimable), "slab_reclaimable", NULL },
+	{ offsetof(struct memory, unreclaimable), "slab_unreclaimable", NULL },
+	{ offsetof(struct memory, stack), "kernel_stack", NULL },
+	{ offsetof(struct memory, page_tables), "pagetables", NULL },
+	{ offsetof(struct memory, swap_used), NULL, "total_swap" },
+};
 
-/* The lines that count what is below the cgroup, too. */
-static void measure_v1(struct memory *memory, const char *stat)
+static void take_counts(struct memory *memory, const char *stat, int v1)
 {
-	memory->anon = value_of(stat, "total_rss", 0);
-	memory->file = value_of(stat, "total_cache", 0);
-	memory->shmem = value_of(stat, "total_shmem", 0);
-	memory->mapped = value_of(stat, "total_mapped_file", 0);
-	memory->dirty = value_of(stat, "total_dirty", 0);
-	memory->writeback = value_of(stat, "total_writeback", 0);
-	memory->active_anon = value_of(stat, "total_active_anon", 0);
-	memory->inactive_anon = value_of(stat, "total_inactive_anon", 0);
-	memory->active_file = value_of(stat, "total_active_file", 0);
-	memory->inactive_file = value_of(stat, "total_inactive_file", 0);
-	memory->unevictable = value_of(stat, "total_unevictable", 0);
-	memory->unreclaimable = number_of(KERNEL_MEMORY_V1, 0);
-	memory->swap_used = value_of(stat, "total_swap", 0);
+	for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+		const char *name = v1 ? counts[i].v1 : counts[i].v2;
+
+		if (name)
+			*(uint64_t *)((char *)memory + counts[i].at) = value_of(stat, name, 0);
+	}
 }
 
 /* Measures the cgroup. `host` is the kernel's own meminfo. */
@@ -66,14 +62,16 @@ static struct memory measure(const char *host)
 	if (used != NO_LIMIT) {
 		limit = least_of(MEMORY_MAX);
 		swap_limit = least_of(SWAP_MAX);
-		measure_v2(&memory, stat);
+		take_counts(&memory, stat, 0);
+		memory.swap_used = number_of(SWAP_CURRENT, 0);
 	} else {
 		used = number_of(MEMORY_USAGE_V1, 0);
 		limit = value_of(stat, "hierarchical_memory_limit", NO_LIMIT);
 		swap_limit = value_of(stat, "hierarchical_memsw_limit", NO_LIMIT);
 		if (swap_limit < NO_LIMIT / 2) /* of both together */
 			swap_limit = less(swap_limit, limit);
-		measure_v1(&memory, stat);
+		take_counts(&memory, stat, 1);
+		memory.unreclaimable = number_of(KERNEL_MEMORY_V1, 0);
 	}
 	memory.limited = limit < memory.total;
 	memory.total = least(memory.total, limit);

@@ -1,4 +1,6 @@
 import { expect, test } from "bun:test";
+import { once } from "node:events";
+import { type AddressInfo, connect, createServer } from "node:net";
 import { LimitedOutput } from "./limited-output.ts";
 
 function frame(stream: number, text: string): Buffer {
@@ -23,4 +25,18 @@ test("no more than the limit is kept, and the text says so", () => {
   expect(exact.text).toBe("1234");
   exact.push(frame(1, "5"));
   expect(exact.text).toBe("1234...");
+});
+
+test("a stream that has ended before it is read is read to its end", async () => {
+  const server = createServer((socket) => socket.end());
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  // Half open, as connections to a process are: nothing but an end tells that there is no more.
+  const options = { port: (server.address() as AddressInfo).port, host: "127.0.0.1", allowHalfOpen: true };
+  const socket = connect(options as Parameters<typeof connect>[0] & object);
+  await once(socket, "end");
+  const output = new LimitedOutput(4);
+  await output.readFrom(socket);
+  expect([socket.readableEnded, output.text]).toEqual([true, ""]);
+  socket.destroy();
+  server.close();
 });

@@ -16,6 +16,11 @@ export class LimitedOutput {
     this.#keep(this.#frames.push(chunk));
   }
 
+  /** Takes all of a stream; the end of one that has ended before counts. @throws what the stream fails with */
+  async readFrom(stream: AsyncIterable<Buffer>): Promise<void> {
+    for await (const chunk of stream) this.push(chunk);
+  }
+
   #keep(payload: Buffer): void {
     const room = this.#maxBytes - this.#keptBytes;
     if (payload.length > room) this.#isTruncated = true;

@@ -56,12 +56,8 @@ async function runUntil(
   const pending = new PendingAttach(exec.attachPlan);
   await execs.start(exec, pending, undefined);
   const connection = (await pending.connection)?.socket;
-  connection?.on("error", () => connection.destroy());
-  connection?.on("data", (chunk: Buffer) => output.push(chunk));
-  const closed = new Promise<void>((resolve) =>
-    connection === undefined ? resolve() : connection.once("close", resolve),
-  );
-  connection?.once("end", () => connection.destroy());
+  // Iterated and not listened to: a check without output may have closed it already, which is not announced a second time.
+  const closed = (connection === undefined ? Promise.resolve() : output.readFrom(connection)).catch(() => {});
   const { promise: late, resolve } = Promise.withResolvers<"timeout">();
   const giveUp = () => resolve("timeout");
   const timer = setTimeout(giveUp, timeoutMs);

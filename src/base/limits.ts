@@ -41,6 +41,9 @@ export const API_BODY_MAX_VALUES = 512 * 1024;
 export const GRPC_MESSAGE_MAX_BYTES = 16 * 1024 * 1024;
 /** Values in one protobuf message, each of which takes memory of its own. */
 export const PROTOBUF_MAX_VALUES = 256 * 1024;
+/** Operations of a definition (LLB), and how many of them are made one of the other. A Dockerfile of 1,000 lines has as many. */
+export const LLB_OPS_MAX = 10_000;
+export const LLB_DEPTH_MAX = 1500;
 /** Files of a context that BuildKit's client sends, which tells of all before it sends the first: 300 bytes each. */
 export const CONTEXT_MAX_ENTRIES = 1_000_000;
 /** Builds that clients of BuildKit's API may have at once, and how long the progress of an ended one can be read. */

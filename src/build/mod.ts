@@ -27,10 +27,25 @@ export type {
 } from "./dockerfile/types.ts";
 export { contextNeedOf } from "./graph/context-paths.ts";
 export type { CacheMount, ExecMount, ExecOp, RunSettings, SecretMount } from "./graph/exec-op.ts";
-export { type CopyAction, type CopyOp, digestOfVertex, isSource, type SourceOp, type Vertex } from "./graph/llb.ts";
+export {
+  type CopyAction,
+  type CopyOp,
+  digestOfVertex,
+  isScratch,
+  isSource,
+  type LocalSource,
+  type Op,
+  SCRATCH,
+  type SourceOp,
+  type Vertex,
+  verticesOf,
+} from "./graph/llb.ts";
+export type { InputContext } from "./graph/named-context.ts";
 export { type BuildPlan, type PlannedStage, type PlanOptions, planBuild } from "./graph/plan.ts";
 export type { Entitlement } from "./graph/plan-run.ts";
 export { type GitSource, type HttpSource, parseGitSource } from "./graph/remote-source.ts";
 export { canonicalName, nameOf, stepNames } from "./graph/step-names.ts";
+export { decodeGraph } from "./llb/decode.ts";
+export { encodeGraph } from "./llb/encode.ts";
 export type { StepListener } from "./solver/shared-step.ts";
 export { type Solve, Solver, type SolveWatcher, type StepCache, type Workshop } from "./solver/solver.ts";

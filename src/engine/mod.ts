@@ -32,7 +32,15 @@ import { Reserve } from "./state/reserve.ts";
 import { parseRemap, readAccountFiles } from "./userns/mod.ts";
 
 export type { Entitlement } from "../build/mod.ts";
-export { canonicalName, foreignFrontEnd } from "../build/mod.ts";
+export {
+  canonicalName,
+  decodeGraph,
+  encodeGraph,
+  foreignFrontEnd,
+  type InputContext,
+  type LocalSource,
+  type Op,
+} from "../build/mod.ts";
 export { type BodyForm, type JobOutput, measureTrees, type RawBody } from "../files/mod.ts";
 export type {
   Image,
@@ -53,7 +61,7 @@ export { releaseTextPages, residentBytes } from "../linux/sys/text-pages.ts";
 export { idleSocketFd } from "../linux/sys/unix-socket.ts";
 export { features as runtimeFeatures } from "../runtime/features.ts";
 export type { PastBuild } from "./build/build-history.ts";
-export type { BuildInputs, BuildRequest } from "./build/build-request.ts";
+export type { BuildInputs, BuildRequest, BuildResult } from "./build/build-request.ts";
 
 export { compileCacheFilters } from "./build/cache-filters.ts";
 export { type CacheRecord, NO_RULES, type PruneRules } from "./build/cache-prune.ts";

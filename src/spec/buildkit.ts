@@ -1,4 +1,5 @@
 /** Messages of BuildKit's API. Source: moby/buildkit api/services/control/control.proto, api/types/worker.proto (field numbers). */
+import { definitionType, rangeType } from "./llb.ts";
 import {
   boolean,
   byteStrings,
@@ -22,9 +23,6 @@ export const emptyType = new MessageType({});
 /** google.protobuf.Any, google.rpc.Status */
 const anyType = new MessageType({ typeUrl: string(1), value: bytes(2) });
 export const statusType = new MessageType({ code: integer(1), message: string(2), details: messages(3, anyType) });
-
-/** A graph of operations (LLB), each one marshalled. The last has only an input: what the graph is for. */
-export const definitionType = new MessageType({ operations: byteStrings(1), metadata: bytesMap(2) });
 
 const platformType = new MessageType({ architecture: string(1), os: string(2), variant: string(3) });
 const versionType = new MessageType({ package: string(1), version: string(2), revision: string(3) });
@@ -80,6 +78,7 @@ export const solveType = new MessageType({
   frontend: string(6),
   frontendAttributes: stringMap(7),
   entitlements: strings(9),
+  frontendInputs: messageMap(10, definitionType),
   exporters: messages(13, attributesType),
 });
 export type SolveRequest = MessageOf<typeof solveType>;
@@ -112,8 +111,6 @@ const vertexLogType = new MessageType({
   stream: integer(3),
   message: bytes(4),
 });
-const positionType = new MessageType({ line: integer(1), character: integer(2) });
-const rangeType = new MessageType({ start: message(1, positionType), end: message(2, positionType) });
 const sourceInfoType = new MessageType({ filename: string(1), data: bytes(2) });
 const vertexWarningType = new MessageType({
   vertex: string(1),
@@ -171,8 +168,10 @@ export const bridgeSolveType = new MessageType({
   definition: message(1, definitionType),
   frontend: string(2),
   frontendOptions: stringMap(3),
+  frontendInputs: messageMap(13, definitionType),
   evaluate: boolean(14),
 });
+export const evaluateType = new MessageType({ ref: string(1) });
 
 /** A result that the daemon keeps for the client. */
 const refType = new MessageType({ id: string(1), definition: message(2, definitionType) });

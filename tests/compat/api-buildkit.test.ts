@@ -292,6 +292,36 @@ stock("contexts by name: directories and images, in place of stages and images o
   expect(absent.code).toBe(1);
 });
 
+stock("bake: a target is the context of others, with its files, its config and its cache", async () => {
+  const inline = (...lines: string[]) => ({ "dockerfile-inline": lines.join("\n") });
+  const target = {
+    base: inline("FROM tools:1", "WORKDIR /w", "COPY a b /w/", "ENV WHO=base", "RUN echo ran > /ran"),
+    files: inline("FROM scratch", "COPY b /"),
+    app: {
+      ...inline("FROM base", "COPY --from=files / /files/", "RUN cat a > /app && echo $WHO >> /app"),
+      contexts: { base: "target:base", files: "target:files" },
+      tags: ["baked:1"],
+    },
+  };
+  const context = contextOf({ "bake.json": JSON.stringify({ target }), a: "A\n", b: "B\n", c: "x".repeat(100_000) });
+  const bake = () => {
+    const file = join(context, "bake.json");
+    return buildx(["bake", "--progress=plain", "--file", file, "--set", `*.context=${context}`, "app"]);
+  };
+  const baked = await bake();
+  expect(baked).toMatchObject({ code: 0 });
+  expect(await outputOf("baked:1", "cat", "/app", "/files/b", "/ran")).toBe("A\nbase\nB\nran\n");
+  const { json } = await daemon.request("GET", "/images/baked:1/json");
+  expect(json.Config).toMatchObject({ WorkingDir: "/w" });
+  const { json: history } = await daemon.request("GET", "/images/baked:1/history");
+  expect(history.map(({ CreatedBy }: { CreatedBy: string }) => CreatedBy).join("\n")).toContain("echo ran > /ran");
+  expect(await bake()).toMatchObject({ code: 0 });
+  expect((await daemon.request("GET", "/images/baked:1/json")).json.Id).toBe(json.Id);
+  writeFileSync(join(context, "a"), "changed\n");
+  expect(await bake()).toMatchObject({ code: 0 });
+  expect(await outputOf("baked:1", "cat", "/app")).toBe("changed\nbase\n");
+});
+
 stock("front ends of other images are refused, and Docker's are the built-in one", async () => {
   const withSyntax = (image: string) => build(contextOf({ Dockerfile: `# syntax=${image}\nFROM tools:1\n` }));
   expect(await withSyntax("docker/dockerfile:1.9")).toMatchObject({ code: 0 });

@@ -11,7 +11,6 @@ import { Outbox } from "../../src/grpc/outbox.ts";
 import { serveGrpc, unary } from "../../src/grpc/server.ts";
 import {
   bridgeSolveType,
-  definitionType,
   emptyType,
   PACKET_KINDS,
   packetType,
@@ -60,7 +59,7 @@ const SAMPLES = [
   returnType.encode({ error: { code: 2, message: "m", details: [{ typeUrl: "t", value: new Uint8Array(9) }] } }),
   packetType.encode({ stat: { path: Buffer.from("a/b"), mode: 2 ** 31 + 0o755, mtimeNs: -1n } }),
 ];
-const TYPES = [solveType, bridgeSolveType, returnType, packetType, definitionType, statusRequestType, emptyType];
+const TYPES = [solveType, bridgeSolveType, returnType, packetType, statusRequestType, emptyType];
 
 test("protobuf: any bytes are a message or an error", () =>
   rounds("protobuf", async (random) => {

@@ -87,7 +87,7 @@ export async function build(call: AnswerCall): Promise<void> {
 
 /** What a build gets of its client's session. */
 function ofSession(session: ReturnType<typeof findSession>): Pick<BuildRequest, "inputs" | "namedContext"> {
-  return { inputs: session, namedContext: (name) => session.context(name) };
+  return { inputs: session, namedContext: ({ name }) => session.context(name) };
 }
 
 /** Refuses, by name, each option that Docker has and this daemon does not support. */

@@ -1,9 +1,15 @@
 /** BuildKit's service "LLBBridge": what a client asks of a build between its Solve and its end. */
 import { LighterError } from "../../base/errors.ts";
-import { randomId } from "../../base/ids.ts";
 import { type Call, type Methods, unary } from "../../grpc/server.ts";
 import { GrpcError, OK } from "../../grpc/status.ts";
-import { bridgeSolveAnswerType, bridgeSolveType, emptyType, pongType, returnType } from "../../spec/buildkit.ts";
+import {
+  bridgeSolveAnswerType,
+  bridgeSolveType,
+  emptyType,
+  evaluateType,
+  pongType,
+  returnType,
+} from "../../spec/buildkit.ts";
 import type { Daemon } from "../daemon/daemon-state.ts";
 import { FRONTEND_CAPABILITIES, LLB_CAPABILITIES } from "./capabilities.ts";
 import { buildDockerfile } from "./frontend.ts";
@@ -27,10 +33,19 @@ export function bridgeMethods(daemon: Daemon): Methods {
         const signal = AbortSignal.any([call.signal, job.signal]);
         if (request.frontend !== "dockerfile.v0")
           throw new LighterError("not-supported", `the frontend "${request.frontend}" is not supported yet`);
-        const image = await buildDockerfile(daemon, { job, options: request.frontendOptions, signal });
-        const id = randomId();
-        if (image !== "") job.results.set(id, image);
-        return { result: { ref: { id, definition: { operations: [], metadata: new Map() } } } };
+        const { frontendOptions: options, frontendInputs: inputs } = request;
+        const result = await buildDockerfile(daemon, { job, options, inputs, signal });
+        const { definition, document } = result;
+        const config = Buffer.from(JSON.stringify({ ...document, rootfs: { type: "layers", diff_ids: [] } }));
+        const metadata = new Map([["containerimage.config", config]]);
+        return { result: { ref: { id: job.keep(result), definition }, metadata } };
+      }),
+    ],
+    [
+      "/moby.buildkit.v1.frontend.LLBBridge/Evaluate",
+      unary({ request: evaluateType, answer: emptyType }, ({ ref }, call) => {
+        jobOf(daemon, call).result(ref); // nothing is lazy
+        return {};
       }),
     ],
     [

@@ -9,6 +9,8 @@ export const FRONTEND_CAPABILITIES: readonly string[] = [
   "return",
   "returnmap",
   "frontend.caps",
+  "frontend.inputs",
+  "gateway.evaluate",
 ];
 
 /** What the graph's operations can. Source: moby/buildkit solver/pb/caps.go. */

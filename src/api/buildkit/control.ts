@@ -66,7 +66,7 @@ async function solve(daemon: Daemon, request: SolveRequest, { signal }: Call) {
   try {
     job.request.resolve({ sessionId: request.session, outputs: outputs.length === 0 ? NO_OUTPUT : outputs });
     const { ref = "" } = await job.returned.promise;
-    const result = resultOf({ id: job.results.get(ref) ?? "", outputs });
+    const result = resultOf({ id: ref === "" ? "" : job.result(ref).image, outputs });
     return { exporterResponse: new Map(Object.entries(result)) };
   } finally {
     signal.removeEventListener("abort", cancel);

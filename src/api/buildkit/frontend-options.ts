@@ -1,6 +1,8 @@
 /** The options of the front end "dockerfile.v0". Source: moby/buildkit frontend/dockerui/config.go. */
 import { LighterError } from "../../base/errors.ts";
 import type { DockerHostConfig } from "../../spec/docker-api.ts";
+import { parseGoJson } from "../../spec/go-json.ts";
+import { type ImageDocument, parseImageDocument } from "../../spec/oci-image.ts";
 import { HOST_PLATFORM, parsePlatform } from "../../spec/platform.ts";
 
 type Options = ReadonlyMap<string, string>;
@@ -19,6 +21,19 @@ interface FrontendOptions {
   /** Whether images are to be pulled even if they are there. */
   pull: boolean;
   hostConfig: DockerHostConfig;
+}
+
+/** What a client says of the results of other builds that it hands in: "containerimage.config", in base64. */
+const INPUT_METADATA = "input-metadata:";
+
+/** The config of the image that an input is the root file system of; undefined if it is not said. @throws LighterError */
+export function inputImageOf(options: Options, key: string): ImageDocument | undefined {
+  const text = options.get(`${INPUT_METADATA}${key}`);
+  if (text === undefined) return undefined;
+  const metadata = parseGoJson(Buffer.from(text));
+  const config = new Map(Object.entries(metadata as object)).get("containerimage.config");
+  if (config === undefined) return undefined;
+  return parseImageDocument(Buffer.from(String(config), "base64").toString(), `the config of the input ${key}`);
 }
 
 /** Options that change nothing here: clients send them always, or they are advice. */
@@ -42,7 +57,7 @@ export function parseFrontendOptions(options: Options): FrontendOptions {
 }
 
 const KNOWN =
-  /^(filename|target|build-arg:.+|label:.+|context:.+|force-network-mode|no-cache|image-resolve-mode|add-hosts|shm-size|ulimit|cgroup-parent)$/;
+  /^(filename|target|build-arg:.+|label:.+|context:.+|input-metadata:.+|force-network-mode|no-cache|image-resolve-mode|add-hosts|shm-size|ulimit|cgroup-parent)$/;
 
 function refuseUnknown(key: string, value: string): void {
   if (KNOWN.test(key) || IGNORED.test(key)) return;

@@ -1,14 +1,23 @@
 /** The front end "dockerfile.v0": builds a Dockerfile with the files that the client's session serves. */
 import { LighterError, messageOf } from "../../base/errors.ts";
 import { BUILD_DOCKERFILE_MAX_CHARS } from "../../base/limits.ts";
-import { type BuildRequest, foreignFrontEnd, StepFailed } from "../../engine/mod.ts";
+import {
+  type BuildRequest,
+  decodeGraph,
+  encodeGraph,
+  foreignFrontEnd,
+  type InputContext,
+  type LocalSource,
+  StepFailed,
+} from "../../engine/mod.ts";
 import { GrpcError, UNKNOWN } from "../../grpc/status.ts";
 import { IGNORE_FILE, parseIgnoreFile } from "../../spec/docker-ignore.ts";
+import type { Definition } from "../../spec/llb.ts";
 import type { BuildFailure } from "../../spec/solve-status.ts";
 import { imageFetcher } from "../build/fetch-image.ts";
 import type { Daemon } from "../daemon/daemon-state.ts";
-import { parseFrontendOptions } from "./frontend-options.ts";
-import type { Job } from "./jobs.ts";
+import { inputImageOf, parseFrontendOptions } from "./frontend-options.ts";
+import type { Job, JobResult } from "./jobs.ts";
 import { credentialsFor, readFiles, treeOf, uploadOf } from "./session-files.ts";
 import { inputsOf } from "./session-inputs.ts";
 import { targetsOf } from "./session-outputs.ts";
@@ -18,21 +27,36 @@ import { statusMessage } from "./status-message.ts";
 /** The context of a build whose files come otherwise. */
 const NOTHING: AsyncIterable<Uint8Array> = (async function* () {})();
 
-interface DockerfileBuild {
-  job: Job;
-  options: ReadonlyMap<string, string>;
+interface FilesOptions {
+  daemon: Daemon;
+  session: Session;
+  sessionId: string;
+  filename: string;
+  /** The front end that goes before the one that the Dockerfile names. */
+  syntax: string | undefined;
   signal: AbortSignal;
 }
 
-/** Builds the image. Resolves with its id. @throws GrpcError, with the lines of the Dockerfile that it is about */
-export async function buildDockerfile(daemon: Daemon, { job, options, signal }: DockerfileBuild): Promise<string> {
+interface DockerfileBuild {
+  job: Job;
+  options: ReadonlyMap<string, string>;
+  /** The graphs of other builds' results that are contexts of this one. */
+  inputs: ReadonlyMap<string, Definition>;
+  signal: AbortSignal;
+}
+
+/** Builds the image. Resolves with the result. @throws GrpcError, with the lines of the Dockerfile that it is about */
+export async function buildDockerfile(daemon: Daemon, build: DockerfileBuild): Promise<JobResult> {
+  const { job, options, signal } = build;
   const { sessionId, outputs } = await job.request.promise;
   const session = await daemon.buildkit.sessions.find(sessionId, signal);
   const { filename, pull, ...rest } = parseFrontendOptions(options);
-  const files = new BuildFiles(session, { filename, syntax: rest.buildArgs.get("BUILDKIT_SYNTAX") }, signal);
+  const syntax = rest.buildArgs.get("BUILDKIT_SYNTAX");
+  const files = new BuildFiles({ daemon, session, sessionId, filename, syntax, signal });
   let failure: BuildFailure = {};
+  let made: Omit<JobResult, "image"> | undefined;
   try {
-    return await daemon.builder.build({
+    const image = await daemon.builder.build({
       ...rest,
       ...files.sources(options.get("context") ?? ""),
       ...{ dockerfile: filename, tags: [], outputs, targets: targetsOf(session, outputs, signal), signal },
@@ -42,6 +66,11 @@ export async function buildDockerfile(daemon: Daemon, { job, options, signal }: 
         signal,
       }),
       inputs: inputsOf(session, signal),
+      contextInputs: inputContexts(build),
+      onResult: ({ root, document, ...graph }) => {
+        const hold = daemon.images.snapshots.hold(root);
+        made = { root, document, hold, definition: encodeGraph(graph.vertex, { names: graph.names, ...files.origin }) };
+      },
       say: () => {},
       hasStepImages: false,
       wantsWarnings: true,
@@ -50,9 +79,20 @@ export async function buildDockerfile(daemon: Daemon, { job, options, signal }: 
         failure = where;
       },
     });
+    return { ...made!, image };
   } catch (error) {
+    made?.hold[Symbol.dispose]();
     throw buildError(error, failure, { filename, text: files.dockerfile });
   }
+}
+
+function inputContexts({ inputs, options }: DockerfileBuild): Map<string, InputContext> {
+  return new Map(
+    [...inputs].map(([key, definition]) => [
+      key,
+      { vertex: decodeGraph(definition), image: inputImageOf(options, key) },
+    ]),
+  );
 }
 
 function patternsOf(ignoreFile: Buffer | undefined): readonly string[] {
@@ -61,22 +101,27 @@ function patternsOf(ignoreFile: Buffer | undefined): readonly string[] {
 
 /** The files of a build, which come one after another as they are needed. */
 class BuildFiles {
+  readonly #options: FilesOptions;
   readonly #session: Session;
-  readonly #filename: string;
   readonly #signal: AbortSignal;
-  readonly #syntax: string | undefined;
   #ignoreFile: Buffer | undefined;
+  /** What was asked for of each directory. */
+  readonly #asked = new Map<string, LocalSource>();
   dockerfile: Buffer = Buffer.alloc(0);
 
-  constructor(
-    session: Session,
-    { filename, syntax }: { filename: string; syntax: string | undefined },
-    signal: AbortSignal,
-  ) {
-    this.#session = session;
-    this.#filename = filename;
-    this.#syntax = syntax;
-    this.#signal = signal;
+  constructor(options: FilesOptions) {
+    this.#options = options;
+    this.#session = options.session;
+    this.#signal = options.signal;
+  }
+
+  /** What the graph was made of: where another build finds the directories of this one. */
+  get origin() {
+    const { filename, sessionId: session } = this.#options;
+    return {
+      dockerfile: { filename, text: this.dockerfile },
+      local: (op: LocalSource): LocalSource => this.#asked.get(op.name) ?? { session, ...op },
+    };
   }
 
   /** The context, and how to read the Dockerfile if it is not in there. */
@@ -89,17 +134,15 @@ class BuildFiles {
   }
 
   async #readDockerfile(): Promise<Buffer> {
-    const ignoreName = `${this.#filename}.dockerignore`;
-    const files = await this.#read("dockerfile", [this.#filename, ignoreName]);
-    const dockerfile = files.get(this.#filename);
+    const { filename, syntax } = this.#options;
+    const ignoreName = `${filename}.dockerignore`;
+    const files = await this.#read("dockerfile", [filename, ignoreName]);
+    const dockerfile = files.get(filename);
     if (dockerfile === undefined)
-      throw new LighterError(
-        "not-found",
-        `failed to read dockerfile: open ${this.#filename}: no such file or directory`,
-      );
+      throw new LighterError("not-found", `failed to read dockerfile: open ${filename}: no such file or directory`);
     this.#ignoreFile = files.get(ignoreName);
     this.dockerfile = dockerfile;
-    const foreign = foreignFrontEnd(dockerfile.toString(), this.#syntax);
+    const foreign = foreignFrontEnd(dockerfile.toString(), syntax);
     if (foreign !== undefined)
       throw new LighterError("not-supported", `the front end ${foreign} (# syntax=) is not supported yet`);
     return dockerfile;
@@ -107,13 +150,26 @@ class BuildFiles {
 
   async *#context(paths: readonly string[] | undefined): AsyncGenerator<Uint8Array> {
     const file = this.#ignoreFile ?? (await this.#read("context", [IGNORE_FILE])).get(IGNORE_FILE);
-    const followPaths = paths ?? [];
-    yield* treeOf(this.#session, "context", { exclude: patternsOf(file), followPaths, signal: this.#signal });
+    yield* this.#tree({ kind: "local", name: "context", exclude: patternsOf(file), followPaths: paths ?? [] });
   }
 
-  async *#namedContext(name: string): AsyncGenerator<Uint8Array> {
+  async *#namedContext(source: LocalSource): AsyncGenerator<Uint8Array> {
+    const { name, session } = source;
+    const { daemon } = this.#options;
+    if (session !== undefined) {
+      yield* treeOf(await daemon.buildkit.sessions.find(session, this.#signal), name, {
+        ...source,
+        signal: this.#signal,
+      });
+      return;
+    }
     const file = (await this.#read(name, [IGNORE_FILE])).get(IGNORE_FILE);
-    yield* treeOf(this.#session, name, { exclude: patternsOf(file), signal: this.#signal });
+    yield* this.#tree({ ...source, exclude: patternsOf(file) });
+  }
+
+  async *#tree(source: LocalSource): AsyncGenerator<Uint8Array> {
+    this.#asked.set(source.name, { ...source, session: this.#options.sessionId });
+    yield* treeOf(this.#session, source.name, { ...source, signal: this.#signal });
   }
 
   #read(directory: string, followPaths: readonly string[]): Promise<Map<string, Buffer>> {

@@ -1,8 +1,10 @@
 /** Jobs: each is one build of a client, whose calls (Solve, Status, those of the gateway) name it and come in any order. */
 import { LighterError } from "../../base/errors.ts";
+import { randomId } from "../../base/ids.ts";
 import { BUILD_JOB_KEEP_MS, BUILD_JOB_WAIT_MS, BUILD_JOBS_MAX } from "../../base/limits.ts";
 import type { BuildOutput } from "../../engine/mod.ts";
 import type { BuildStatus } from "../../spec/buildkit.ts";
+import type { DefinitionDraft } from "../../spec/llb.ts";
 
 /** What the client asks for by Solve. */
 interface JobRequest {
@@ -16,12 +18,23 @@ interface Returned {
   ref: string | undefined;
 }
 
+/** What the gateway has made. */
+export interface JobResult {
+  /** The image, if one was asked for, or "". */
+  image: string;
+  /** The snapshot of the root file system, which is held. */
+  root: string;
+  hold: Disposable;
+  /** What an image of it says, but for its layers. */
+  document: object;
+  definition: DefinitionDraft;
+}
+
 export class Job {
   /** What is to be built, known once Solve has come. */
   readonly request = Promise.withResolvers<JobRequest>();
   readonly returned = Promise.withResolvers<Returned>();
-  /** The images that the gateway has made, by the ids of its results; a result for the client alone has none. */
-  readonly results = new Map<string, string>();
+  readonly #results = new Map<string, JobResult>();
   readonly #abort = new AbortController();
   readonly #events: BuildStatus[] = [];
   #changed = Promise.withResolvers<void>();
@@ -44,8 +57,25 @@ export class Job {
     this.#changed = Promise.withResolvers();
   }
 
+  /** Keeps a result until the build ends. Returns its id. */
+  keep(result: JobResult): string {
+    const id = randomId();
+    if (this.#isEnded) result.hold[Symbol.dispose]();
+    else this.#results.set(id, result);
+    return id;
+  }
+
+  /** @throws LighterError "not-found" */
+  result(id: string): JobResult {
+    const result = this.#results.get(id);
+    if (result === undefined) throw new LighterError("not-found", `no such ref: ${id}`);
+    return result;
+  }
+
   end(): void {
     this.#isEnded = true;
+    for (const { hold } of this.#results.values()) hold[Symbol.dispose]();
+    this.#results.clear();
     this.#changed.resolve();
     const over = new LighterError("conflict", "the build has ended");
     this.request.reject(over);

@@ -13,7 +13,8 @@ const DIFF_COPY = "/moby.filesync.v1.FileSync/DiffCopy";
 interface TreeOptions {
   /** Only these paths, and what links in them point to. */
   followPaths?: readonly string[];
-  /** Patterns of what is left out. */
+  /** Patterns of what is wanted, and of what is left out. */
+  include?: readonly string[];
   exclude?: readonly string[];
   signal: AbortSignal;
 }
@@ -22,12 +23,13 @@ interface TreeOptions {
 export async function* treeOf(
   session: Session,
   name: string,
-  { followPaths = [], exclude = [], signal }: TreeOptions,
+  { followPaths = [], include = [], exclude = [], signal }: TreeOptions,
 ): AsyncGenerator<Uint8Array> {
   const requests = new Outbox();
   const metadata = {
     "dir-name": [name],
     ...listed("followpaths", followPaths),
+    ...listed("include-patterns", include),
     ...listed("exclude-patterns", exclude),
   };
   try {

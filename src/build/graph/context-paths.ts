@@ -18,7 +18,8 @@ export function contextNeedOf({ stages }: Pick<BuildPlan, "stages">): ContextNee
 
 /** The paths that a step needs; undefined for all. */
 function pathsOf({ op, inputs }: Vertex): string[] | undefined {
-  const isContext = (vertex: Vertex | undefined) => vertex?.op.kind === "local" && vertex.op.name === "context";
+  const isContext = (vertex: Vertex | undefined) =>
+    vertex?.op.kind === "local" && vertex.op.name === "context" && vertex.op.session === undefined;
   if (!inputs.some(isContext)) return [];
   const sources =
     op.kind === "copy"

@@ -1,4 +1,6 @@
 /** RUN as an operation: LLB's ExecOp. Source: moby/buildkit solver/pb/ops.proto (field numbers), solver/llbsolver/ops/exec.go. */
+
+import { MOUNT_TYPES } from "../../spec/llb.ts";
 import { SHARING } from "../dockerfile/mount.ts";
 import { Message } from "./protobuf.ts";
 
@@ -56,8 +58,7 @@ export interface SecretMount {
   optional: boolean;
 }
 
-const NETWORKS: readonly Network[] = ["default", "host", "none"];
-const TYPES = { bind: 0, secret: 1, ssh: 2, cache: 3, tmpfs: 4 };
+export const NETWORKS: readonly Network[] = ["default", "host", "none"];
 const NONE = -1n;
 
 /** With `isKey`, what makes no difference to the result is left out: proxies, the addresses of hosts, the ids of caches. */
@@ -85,18 +86,30 @@ function encodeMount(mount: ExecMount, input: (index: number) => bigint, isKey: 
   if (from !== undefined && from.source !== "/") message.text(2, from.source);
   message.text(3, mount.target).number(4, NONE);
   if (mount.type === "bind" || mount.type === "cache") message.number(5, mount.readOnly);
-  message.number(6, TYPES[mount.type]);
-  if (mount.type === "cache")
-    message.message(20, new Message().text(1, isKey ? "" : mount.id).number(2, SHARING.indexOf(mount.sharing)));
+  message.number(6, MOUNT_TYPES[mount.type]);
+  if (mount.type === "cache") message.message(20, encodeCache(mount, isKey));
   if (mount.type !== "secret" && mount.type !== "ssh") return message;
   const { id, uid, gid, mode, optional } = mount;
   const options = new Message().text(1, id).number(2, uid).number(3, gid).number(4, mode).number(5, optional);
   return message.message(mount.type === "secret" ? 21 : 22, options);
 }
 
+export const CACHE_MODE = 0o755;
+
+function encodeCache({ id, sharing, mode, uid, gid }: CacheMount, isKey: boolean): Message {
+  const message = new Message().text(1, isKey ? "" : id).number(2, SHARING.indexOf(sharing));
+  const isPlain = mode === CACHE_MODE && uid === 0 && gid === 0;
+  return isKey || isPlain ? message : message.number(100, mode).number(101, uid).number(102, gid);
+}
+
 function tmpfs(target: string, sizeBytes: number): Message {
   const options = new Message().number(1, sizeBytes);
-  return new Message().number(1, NONE).text(3, target).number(4, NONE).number(6, TYPES.tmpfs).message(19, options);
+  return new Message()
+    .number(1, NONE)
+    .text(3, target)
+    .number(4, NONE)
+    .number(6, MOUNT_TYPES.tmpfs)
+    .message(19, options);
 }
 
 const PROXY_FIELDS = ["http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy"];

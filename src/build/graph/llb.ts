@@ -8,7 +8,7 @@ import type { GitSource, HttpSource } from "./remote-source.ts";
 /** The number of each field is LLB's; a digest of the bytes names the operation. */
 export type Op =
   | { kind: "image"; reference: string }
-  | { kind: "local"; name: string }
+  | LocalSource
   | ExecOp
   | HttpSource
   | GitSource
@@ -16,6 +16,18 @@ export type Op =
   | { kind: "files"; files: readonly { name: string; content: string }[]; mode?: number }
   | CopyOp
   | { kind: "mkdir"; path: string };
+
+/** A directory that a client serves. */
+export interface LocalSource {
+  kind: "local";
+  name: string;
+  /** The session that serves it; undefined: the build's own. */
+  session?: string;
+  /** Patterns of what is wanted, of what is left out, and paths that are wanted with what their links lead to; none: everything. */
+  include?: readonly string[];
+  exclude?: readonly string[];
+  followPaths?: readonly string[];
+}
 
 /** Copies from its inputs after the first, into the first. */
 export interface CopyOp {
@@ -78,6 +90,8 @@ export interface Vertex {
   name: string;
   /** Where it is written in the Dockerfile. */
   range?: SourceRange;
+  /** True if it is to be done anew. */
+  ignoresCache?: boolean;
 }
 
 const DIRECTORY_MODE = 0o755;
@@ -95,13 +109,13 @@ export function encodeOp(op: Op, inputs: readonly string[], isKey = false): Buff
   const input = (index: number): bigint => BigInt(inputs[index] === "" ? -1 : present.indexOf(inputs[index]!));
   if (op.kind === "exec") message.message(2, encodeExec(op, input, isKey));
   else if (isSource(op) && op.kind !== "files") message.message(3, sourceOp(op));
-  else for (const action of fileActions(op, input, present.length)) message.message(4, action);
+  else message.message(4, fileOp(op, input, present.length));
   return message.encode();
 }
 
 function sourceOp(op: Exclude<SourceOp, { kind: "files" }>): Message {
   if (op.kind === "image") return identified(`docker-image://${op.reference}`, {});
-  if (op.kind === "local") return identified(`local://${op.name}`, {});
+  if (op.kind === "local") return localSource(op);
   if (op.kind === "http") return identified(op.url, { "http.checksum": op.checksum, "http.filename": op.fileName });
   const { remote, ref, subdirectory, keepGitDir, checksum, submodules } = op;
   const place = [ref, subdirectory].join(":").replace(/:$/, "");
@@ -110,6 +124,16 @@ function sourceOp(op: Exclude<SourceOp, { kind: "files" }>): Message {
     "git.keepgitdir": keepGitDir === true ? "true" : "",
     "git.checksum": checksum,
     "git.skipsubmodules": submodules ? "" : "true",
+  });
+}
+
+function localSource({ name, session = "", include, exclude, followPaths }: LocalSource): Message {
+  const list = (values: readonly string[] = []) => (values.length === 0 ? "" : JSON.stringify(values));
+  return identified(`local://${name}`, {
+    "local.excludepatterns": list(exclude),
+    "local.followpaths": list(followPaths),
+    "local.includepattern": list(include),
+    "local.session": session,
   });
 }
 
@@ -123,13 +147,15 @@ function identified(identifier: string, attributes: Readonly<Record<string, stri
 type FileOp = Extract<Op, { kind: "copy" | "mkdir" | "files" }>;
 
 /** Each action works on what the one before has made; only the last one's result is the operation's. */
-function fileActions(op: FileOp, input: (index: number) => bigint, inputCount: number): Message[] {
+function fileOp(op: FileOp, input: (index: number) => bigint, inputCount: number): Message {
   const parts = filePartsOf(op, input);
-  return parts.map(({ field, message, from }, index) => {
-    const first = op.kind === "files" ? -1n : input(0);
+  const first = op.kind === "files" ? -1n : input(0);
+  const message = new Message();
+  for (const [index, { field, message: part, from }] of parts.entries()) {
     const action = new Message().number(1, index === 0 ? first : inputCount + index - 1).number(2, from);
-    return action.number(3, index === parts.length - 1 ? 0n : UNCHANGED).message(field, message);
-  });
+    message.message(2, action.number(3, index === parts.length - 1 ? 0n : UNCHANGED).message(field, part));
+  }
+  return message;
 }
 
 function filePartsOf(
@@ -157,11 +183,11 @@ function copyMessage(op: CopyOp, action: CopyAction, input: (index: number) => b
   const copy = new Message().text(1, action.source).text(2, destination);
   if (owner !== undefined) copy.message(3, chown(owner, input(0)));
   const octal = mode !== undefined && /^[0-7]+$/.test(mode) ? BigInt(Number.parseInt(mode, 8)) : UNCHANGED;
-  copy.number(4, octal).number(5, action.isPattern).number(6, action.isPattern).number(7, action.unpack);
+  copy.number(4, octal).number(5, true).number(6, true).number(7, action.unpack);
   copy.number(8, true).number(9, action.isPattern).number(10, action.isPattern).number(11, UNCHANGED);
-  copy.texts(12, action.include).texts(13, exclude).number(14, isLink);
+  copy.texts(12, action.include).texts(13, exclude);
   if (octal === UNCHANGED) copy.text(15, mode ?? "");
-  return action.required === undefined ? copy : copy.text(16, action.required);
+  return copy.text(16, action.required ?? "").number(100, isLink);
 }
 
 /** "USER:GROUP", names or numbers; names are looked up in an input. */
@@ -178,17 +204,28 @@ function chown(owner: string, input: bigint): Message {
   return message;
 }
 
-function digestOfOp(op: Op, inputs: readonly string[]): string {
-  return sha256(encodeOp(op, inputs));
-}
-
 /** The digest under which the result is found. `inputs`: their keys. */
 export function keyOfOp(op: Op, inputs: readonly string[]): string {
   return sha256(encodeOp(op, inputs, true));
 }
 
-function sha256(bytes: Uint8Array): string {
+export function sha256(bytes: Uint8Array): string {
   return `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
+}
+
+/** An empty root file system, that of `FROM scratch`. */
+export const SCRATCH: Vertex = { op: { kind: "image", reference: "scratch" }, inputs: [], name: "FROM scratch" };
+
+export function isScratch({ op }: Vertex): boolean {
+  return op.kind === "image" && op.reference === "scratch";
+}
+
+/** Yields the vertices that a vertex is made of, each once, and itself at the end. */
+export function* verticesOf(vertex: Vertex, seen = new Set<Vertex>()): Generator<Vertex> {
+  if (seen.has(vertex)) return;
+  seen.add(vertex);
+  for (const input of vertex.inputs) yield* verticesOf(input, seen);
+  yield vertex;
 }
 
 const digests = new WeakMap<Vertex, string>();
@@ -197,7 +234,17 @@ const digests = new WeakMap<Vertex, string>();
 export function digestOfVertex(vertex: Vertex): string {
   const known = digests.get(vertex);
   if (known !== undefined) return known;
-  const digest = digestOfOp(vertex.op, vertex.inputs.map(digestOfVertex));
+  const digest = sha256(encodeOp(vertex.op, digestsOf(vertex.inputs)));
   digests.set(vertex, digest);
   return digest;
+}
+
+/** Those of a vertex's inputs, as `encodeOp` takes them. */
+function digestsOf(inputs: readonly Vertex[]): string[] {
+  return inputs.map((input) => (isScratch(input) ? "" : digestOfVertex(input)));
+}
+
+/** Gives a vertex the digest that a client knows it by. */
+export function setDigest(vertex: Vertex, digest: string): void {
+  digests.set(vertex, digest);
 }

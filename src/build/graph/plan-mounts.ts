@@ -1,7 +1,7 @@
 /** `RUN --mount` as mounts of an operation. Source: moby/buildkit dockerfile2llb, convert_runmount.go (the defaults). */
 import { posix } from "node:path";
 import type { Mount } from "../dockerfile/types.ts";
-import type { ExecMount, ExecOp } from "./exec-op.ts";
+import { CACHE_MODE, type ExecMount, type ExecOp } from "./exec-op.ts";
 import type { Vertex } from "./llb.ts";
 import { invalid } from "./refuse.ts";
 
@@ -13,7 +13,7 @@ interface PlannedMounts extends Pick<ExecOp, "mounts" | "secretEnv"> {
   sources: Vertex[];
 }
 
-const [SECRET_MODE, AGENT_MODE, CACHE_MODE] = [0o400, 0o600, 0o755];
+const [SECRET_MODE, AGENT_MODE] = [0o400, 0o600];
 
 export async function planMounts(
   written: readonly Mount[],

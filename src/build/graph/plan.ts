@@ -15,8 +15,8 @@ import { expandWord } from "../dockerfile/words.ts";
 import { pairsOf } from "./environment.ts";
 import type { Network, RunSettings } from "./exec-op.ts";
 import { noted, textOf } from "./history-text.ts";
-import { plainCopy, type Vertex } from "./llb.ts";
-import { findNamedContext, type NamedContexts } from "./named-context.ts";
+import { plainCopy, SCRATCH, type Vertex } from "./llb.ts";
+import { findNamedContext, type InputContext, type NamedContexts } from "./named-context.ts";
 import { planCopy } from "./plan-copy.ts";
 import { type Entitlement, planRun } from "./plan-run.ts";
 import { invalid } from "./refuse.ts";
@@ -36,7 +36,9 @@ export interface PlannedStage {
   /** The base image's name, whose history the stage continues; undefined: the base is another stage, or nothing. */
   baseReference: string | undefined;
   baseStage: PlannedStage | undefined;
-  /** The base image; undefined if the base is another stage, or nothing. */
+  /** The result of another build that is the base. */
+  baseInput: InputContext | undefined;
+  /** The root file system that it begins with; undefined if that is another stage's, or empty. */
   baseVertex: Vertex | undefined;
   /** Its first instruction, as written. */
   from: string;
@@ -62,6 +64,8 @@ export interface PlanOptions {
   entitlements: ReadonlySet<Entitlement>;
   /** Contexts by name, which go before stages and images that are called so. */
   contexts?: NamedContexts | undefined;
+  /** The results of other builds that contexts name, by their keys. */
+  contextInputs?: ReadonlyMap<string, InputContext> | undefined;
   /** The platform that builds. */
   platform: Platform;
   /** The platform that is built for, if it is asked for: bases are for that one unless FROM says otherwise. */
@@ -146,33 +150,36 @@ class Planner {
     const image = expandWord(from.image, this.#globalArgs, { escape: this.#escape });
     if (image === "") throw invalid(`base name (${from.image}) should not be blank`);
     const platform = this.#platformOf(from);
-    const named = findNamedContext(this.#options.contexts, image);
+    const named = findNamedContext(this.#options, image);
     const baseStage = named === undefined ? this.#find(image) : undefined;
     const source = named !== undefined && "source" in named ? named.source : undefined;
-    const isImage = source === undefined && baseStage === undefined && image !== "scratch";
+    const input = named !== undefined && "input" in named ? named.input : undefined;
+    const isImage = [source, input, baseStage].every((each) => each === undefined) && image !== "scratch";
     const reference = named !== undefined && "image" in named ? named.image : image;
     const resolved = isImage ? await this.#options.resolveImage(reference, platform) : undefined;
-    const config = baseStage?.config ?? resolved?.config ?? { Env: [DEFAULT_PATH] };
+    const config = baseStage?.config ?? resolved?.config ?? input?.image?.config ?? { Env: [DEFAULT_PATH] };
     const op = { kind: "image", reference: resolved?.reference ?? image } as const;
     const vertex: Vertex = { op, inputs: [], name: `FROM ${image}`, range: from.range };
     const all = plainCopy("COPY", "/");
-    const copied = source && { op: all, inputs: [EMPTY, source], name: `FROM ${image}`, range: from.range };
+    const copied = source && { op: all, inputs: [SCRATCH, source], name: `FROM ${image}`, range: from.range };
+    const begin = isImage ? vertex : (copied ?? input?.vertex);
     this.#args = new Map();
     this.#cmdSet = false;
     this.#stages.push({
       baseReference: resolved?.reference,
       baseStage,
-      baseVertex: isImage ? vertex : undefined,
+      baseInput: input,
+      baseVertex: begin,
       from: from.original,
       steps: [],
       author: baseStage?.author,
       config: { ...config, OnBuild: null },
-      vertex: isImage ? vertex : (copied ?? baseStage?.vertex),
+      vertex: begin ?? baseStage?.vertex,
       name: from.name,
       label: from.name ?? (this.#hasOneStage ? "" : `stage-${index}`),
     });
     this.#range = from.range;
-    for (const each of triggersOf(isImage ? (config.OnBuild ?? []) : [])) await this.#add(each);
+    for (const each of triggersOf(baseStage === undefined ? (config.OnBuild ?? []) : [])) await this.#add(each);
     for (const each of instructions) {
       this.#range = each.range;
       await this.#add(each);
@@ -240,7 +247,7 @@ class Planner {
 
   #vertex(op: Vertex["op"], name: string, ...more: Vertex[]): Vertex {
     const range = this.#range === undefined ? {} : { range: this.#range };
-    return { op, inputs: [this.#stage.vertex ?? EMPTY, ...more], name, ...range };
+    return { op, inputs: [this.#stage.vertex ?? SCRATCH, ...more], name, ...range };
   }
 
   async #run(instruction: Run): Promise<void> {
@@ -265,14 +272,15 @@ class Planner {
 
   async #sourceOf(from: string | undefined): Promise<Vertex> {
     if (from === undefined) return CONTEXT;
-    const named = findNamedContext(this.#options.contexts, from);
+    const named = findNamedContext(this.#options, from);
     if (named !== undefined && "source" in named) return named.source;
+    if (named !== undefined && "input" in named) return named.input.vertex;
     if (named !== undefined) return await this.#image(named.image);
     const stage = (/^\d+$/.test(from) ? this.#stages[Number(from)] : undefined) ?? this.#find(from);
     if (stage === this.#stage) throw invalid(`invalid from flag value ${from}: refers to current build block`);
     if (stage !== undefined) {
       this.#copiedFrom.set(this.#stage, [...(this.#copiedFrom.get(this.#stage) ?? []), stage]);
-      return stage.vertex ?? EMPTY;
+      return stage.vertex ?? SCRATCH;
     }
     return await this.#image(from);
   }
@@ -288,5 +296,3 @@ function triggersOf(triggers: readonly string[]): Instruction[] {
 }
 
 const CONTEXT: Vertex = { op: { kind: "local", name: "context" }, inputs: [], name: "context" };
-/** The root file system of `FROM scratch`. */
-const EMPTY: Vertex = { op: { kind: "image", reference: "scratch" }, inputs: [], name: "FROM scratch" };

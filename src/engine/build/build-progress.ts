@@ -6,6 +6,7 @@ import {
   DockerfileError,
   digestOfVertex,
   formatExcerpt,
+  isScratch,
   nameOf,
   type SolveWatcher,
   type Vertex,
@@ -117,6 +118,6 @@ export class BuildProgress implements SolveWatcher {
 }
 
 /** The context is there before the first step, and an empty root file system takes no work. */
-function isSilent({ op }: Vertex): boolean {
-  return op.kind === "local" || (op.kind === "image" && op.reference === "scratch");
+function isSilent(vertex: Vertex): boolean {
+  return vertex.op.kind === "local" || isScratch(vertex);
 }

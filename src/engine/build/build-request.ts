@@ -1,9 +1,9 @@
 /** What a build is asked for. */
 import type { Duplex } from "node:stream";
-import type { Entitlement, PlanOptions } from "../../build/mod.ts";
+import type { Entitlement, PlanOptions, Vertex } from "../../build/mod.ts";
 import type { PullEvent } from "../../image/mod.ts";
 import type { DockerHostConfig } from "../../spec/docker-api.ts";
-import type { Platform } from "../../spec/oci-image.ts";
+import type { ImageDocument, Platform } from "../../spec/oci-image.ts";
 import type { BuildFailure, SolveStatus } from "../../spec/solve-status.ts";
 import type { ContextRequest, NamedContext, ServedFiles } from "./build-sources.ts";
 import type { BuildOutput, OutputTargets } from "./export-build.ts";
@@ -18,6 +18,17 @@ export interface BuildInputs {
 
 /** A client that gives nothing. */
 export const NO_INPUTS: BuildInputs = { secret: async () => undefined, ssh: async () => undefined };
+
+/** What a build has made, before it goes to where it is asked for. */
+export interface BuildResult {
+  /** The snapshot of the root file system; "" is an empty one. It is held during the call. */
+  root: string;
+  /** What it was made of, and the names of the steps for people. */
+  vertex: Vertex;
+  names: ReadonlyMap<Vertex, string>;
+  /** What an image of it says. */
+  document: Omit<ImageDocument, "rootfs">;
+}
 
 export interface BuildRequest
   extends ContextRequest,
@@ -49,6 +60,8 @@ export interface BuildRequest
   signal: AbortSignal;
   /** Receives Docker's texts for people. */
   say: (text: string) => void;
+  /** Hears of the result before it is exported. */
+  onResult?: (result: BuildResult) => void;
   /** Hears the id of the image before these say that it was built. */
   onImage?: (id: string) => void;
   /** Receives the progress of the graph's steps, and of the rest. */

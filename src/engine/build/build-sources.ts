@@ -5,7 +5,7 @@ import { dirname, join, posix } from "node:path";
 import { LighterError } from "../../base/errors.ts";
 import { randomId } from "../../base/ids.ts";
 import { BUILD_DOCKERFILE_MAX_BYTES } from "../../base/limits.ts";
-import { type GitSource, parseGitSource, type SourceOp } from "../../build/mod.ts";
+import { type GitSource, type LocalSource, parseGitSource, type SourceOp } from "../../build/mod.ts";
 import { runWithInput, type Trash } from "../../files/mod.ts";
 import { encodeTar, looksLikeArchive, peek, TAR_BLOCK_BYTES } from "../../image/mod.ts";
 import { writeContextJob } from "./build-jobs.ts";
@@ -28,8 +28,8 @@ export interface ServedFiles {
   context(paths: readonly string[] | undefined): AsyncIterable<Uint8Array>;
 }
 
-/** Asks a client for a directory by its name. Yields a tar. */
-export type NamedContext = (name: string) => AsyncIterable<Uint8Array>;
+/** Asks a client for a directory that it serves. Yields a tar. */
+export type NamedContext = (source: LocalSource) => AsyncIterable<Uint8Array>;
 
 export class BuildSources implements Disposable {
   readonly contextId = "context";
@@ -101,18 +101,20 @@ export class BuildSources implements Disposable {
     this.#digestsPaths.set(contextPath, digestsPath);
   }
 
-  /** Asks the client for a context by its name, once. */
-  #named(name: string): Promise<string> {
-    const known = this.#namedContexts.get(name) ?? this.#receiveNamed(name);
-    this.#namedContexts.set(name, known);
+  /** Asks the client for a directory, once. */
+  #named(source: LocalSource): Promise<string> {
+    const id = `context:${JSON.stringify(source)}`;
+    const known = this.#namedContexts.get(id) ?? this.#receiveNamed(source, id);
+    this.#namedContexts.set(id, known);
     return known;
   }
 
-  async #receiveNamed(name: string): Promise<string> {
-    if (this.#namedContext === undefined) throw new LighterError("invalid", `this client serves no context "${name}"`);
+  async #receiveNamed(source: LocalSource, id: string): Promise<string> {
+    if (this.#namedContext === undefined)
+      throw new LighterError("invalid", `this client serves no context "${source.name}"`);
     const contextPath = this.#newDirectory();
-    await this.#write(contextPath, this.#namedContext(name));
-    return this.#known(`context:${name}`, contextPath);
+    await this.#write(contextPath, this.#namedContext(source));
+    return this.#known(id, contextPath);
   }
 
   /** The directories of the layers of a root file system, topmost first. */
@@ -125,7 +127,7 @@ export class BuildSources implements Disposable {
   async open(op: SourceOp): Promise<string> {
     switch (op.kind) {
       case "local":
-        return op.name === this.contextId ? this.contextId : await this.#named(op.name);
+        return op.session === undefined && op.name === this.contextId ? this.contextId : await this.#named(op);
       case "image":
         return op.reference === "scratch" ? "" : this.#roots.of(this.#roots.images.get(op.reference));
       case "files":

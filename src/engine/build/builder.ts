@@ -6,11 +6,13 @@ import {
   type BuildPlan,
   canonicalName,
   contextNeedOf,
+  isScratch,
   planBuild,
   type Solve,
   Solver,
   stepNames,
   type Vertex,
+  verticesOf,
 } from "../../build/mod.ts";
 import { measureTrees, Trash } from "../../files/mod.ts";
 import type { ImageStore, PullEvent } from "../../image/mod.ts";
@@ -137,6 +139,8 @@ export class Builder implements Disposable {
         );
       if (served === undefined) await receive(request.context);
       Object.assign(definition, await this.#readDockerfile(sources.contextPath, request, progress));
+      for (const { vertex } of request.contextInputs?.values() ?? [])
+        await this.#fetchImages(vertex, request, progress);
       const plan = await this.#plan(definition.text, request, progress);
       const need = contextNeedOf(plan);
       if (served !== undefined && need !== "nothing")
@@ -152,7 +156,8 @@ export class Builder implements Disposable {
       const workshop = isExplained ? withoutExecution(real) : real;
       const { images } = roots;
       const { noCache, hasStepImages: hasSteps } = request;
-      const skipsCache = stepsOf(plan, request.noCacheStages);
+      const isChosen = stepsOf(plan, request.noCacheStages);
+      const skipsCache = (vertex: Vertex) => vertex.ignoresCache === true || isChosen(vertex);
       solve = this.#solver.begin({ workshop, noCache, skipsCache, signal, watcher: progress });
       if (isExplained) return await explainPlan({ plan, solve, cache: this.#cache, noCache });
       const platform = request.targetPlatform ?? images.platform;
@@ -187,6 +192,17 @@ export class Builder implements Disposable {
       part("transferring dockerfile:", { current: text.length, completed: true });
       return { text, vertex };
     });
+  }
+
+  /** Makes sure that the images are there that a client's graph begins with. */
+  async #fetchImages(graph: Vertex, request: BuildRequest, progress: BuildProgress): Promise<void> {
+    const references = [...verticesOf(graph)].flatMap((each) =>
+      each.op.kind === "image" && !isScratch(each) ? [each.op.reference] : [],
+    );
+    for (const reference of new Set(references))
+      await progress.task(`resolve image config for ${reference}`, ({ part }) =>
+        request.fetchImage(reference, showPull(part), undefined),
+      );
   }
 
   async #plan(dockerfile: string, request: BuildRequest, progress: BuildProgress): Promise<BuildPlan> {

@@ -1,13 +1,13 @@
 /** Has a plan solved, and says what happens as Docker's classic builder does. */
 import { shortId } from "../../base/ids.ts";
-import type { BuildPlan, PlannedStage, Solver, Vertex } from "../../build/mod.ts";
+import { type BuildPlan, type PlannedStage, SCRATCH, type Solver, stepNames, type Vertex } from "../../build/mod.ts";
 import type { ImageStore } from "../../image/mod.ts";
 import { familiarReference, parseReference } from "../../spec/image-reference.ts";
 import type { Engine } from "../engine.ts";
 import type { BuildProgress } from "./build-progress.ts";
 import type { BuildRequest } from "./build-request.ts";
 import { type BuildOutput, exportBuild } from "./export-build.ts";
-import type { ChainLink, ImageChain } from "./image-chain.ts";
+import type { ChainBase, ChainLink, ImageChain } from "./image-chain.ts";
 import type { StepOutput } from "./step-output.ts";
 
 /** What is made if nothing is said. */
@@ -51,8 +51,7 @@ export async function followPlan({
   for (const text of globalArgs) say(`Step ${++at}/${count} : ${text}\n`);
   for (const stage of stages) {
     say(`Step ${++at}/${count} : ${stage.from}\n`);
-    const base = stage.baseReference === undefined ? undefined : images.get(stage.baseReference);
-    let link = ends.get(stage.baseStage!) ?? chain.begin(stage, base);
+    let link = ends.get(stage.baseStage!) ?? chain.begin(stage, baseOf(stage, images));
     let root = await solved(stage.baseVertex ?? stage.baseStage?.vertex, solve);
     say(` ---> ${link.id === undefined ? "" : shortId(link.id)}\n`);
     for (const step of stage.steps) {
@@ -72,20 +71,31 @@ export async function followPlan({
       if (step !== stages.at(-1)!.steps.at(-1)) say(` ---> ${shortId(link.id ?? root)}\n`);
     }
     ends.set(stage, link);
-    if (stage === stages.at(-1))
-      id = await exportBuild({
-        ...{ engine, images, tags, outputs, targets, progress, signal, root },
-        maxMtimeSeconds: chain.epochSeconds,
-        makeImage: () => chain.finish(link, root),
-        onImage: (made) => {
-          say(` ---> ${shortId(made)}\n`);
-          request.onImage?.(made);
-          say(`Successfully built ${shortId(made)}\n`);
-        },
-        onTag: (name) => say(`Successfully tagged ${familiarReference(parseReference(name))}\n`),
-      });
+    if (stage !== stages.at(-1)) continue;
+    const { vertex = SCRATCH } = stage;
+    request.onResult?.({ root, vertex, names: stepNames(plan), document: chain.describe(link) });
+    id = await exportBuild({
+      ...{ engine, images, tags, outputs, targets, progress, signal, root },
+      maxMtimeSeconds: chain.epochSeconds,
+      makeImage: () => chain.finish(link, root),
+      onImage: (made) => {
+        say(` ---> ${shortId(made)}\n`);
+        request.onImage?.(made);
+        say(`Successfully built ${shortId(made)}\n`);
+      },
+      onTag: (name) => say(`Successfully tagged ${familiarReference(parseReference(name))}\n`),
+    });
   }
   return id;
+}
+
+function baseOf({ baseReference, baseInput }: PlannedStage, images: ImageStore): ChainBase | undefined {
+  if (baseReference !== undefined) {
+    const { id, document } = images.get(baseReference);
+    return { id, key: id, document };
+  }
+  const document = baseInput?.image;
+  return document && { id: undefined, key: JSON.stringify(document), document };
 }
 
 async function solved(vertex: Vertex | undefined, solve: Solve): Promise<string> {

@@ -10,7 +10,6 @@ import { formatNow, formatRfc3339, NS_PER_SECOND } from "../../base/time.ts";
 import type { PlannedStage } from "../../build/mod.ts";
 import {
   addSnapshotImages,
-  type Image,
   type ImageStore,
   idOfSnapshotImage,
   type PackedLayers,
@@ -31,6 +30,14 @@ export interface ChainLink {
   readonly id: Digest | undefined;
   readonly config: DockerContainerConfig;
   readonly author: string | undefined;
+}
+
+/** What a stage begins with. */
+export interface ChainBase {
+  /** The image, if there is one, and what stands for it. */
+  id: Digest | undefined;
+  key: string;
+  document: Pick<ImageDocument, "history" | "created">;
 }
 
 interface ChainOptions {
@@ -67,13 +74,19 @@ export class ImageChain {
   }
 
   /** Begins a stage with an image, or with nothing. */
-  begin({ config, author }: PlannedStage, base: Image | undefined): ChainLink {
+  begin({ config, author }: PlannedStage, base: ChainBase | undefined): ChainLink {
+    const { key = "", id, document } = base ?? {};
+    return { key, history: document?.history ?? [], created: document?.created ?? "", id, config, author };
+  }
+
+  /** What an image of this point says, but for its layers. */
+  describe({ created, config, author, history }: ChainLink): Omit<ImageDocument, "rootfs"> {
     return {
-      key: base?.id ?? "",
-      history: base?.document.history ?? [],
-      created: base?.document.created ?? "",
-      id: base?.id,
-      ...{ config, author },
+      created: this.#epoch ?? (created || formatNow()),
+      ...this.#options.platform,
+      config: parseImageConfig(config, "config"),
+      ...(author === undefined ? {} : { author }),
+      history,
     };
   }
 
@@ -126,25 +139,11 @@ export class ImageChain {
     if (images.length > 0) await addSnapshotImages(this.#options.images, images);
   }
 
-  async #image(
-    { created, config, author, history }: ChainLink,
-    root: string,
-    parentId: Digest | undefined,
-  ): Promise<Digest> {
-    const { images, platform } = this.#options;
-    const image: SnapshotImage = {
-      below: await this.pack(root),
-      document: {
-        ...{
-          created: this.#epoch ?? (created || formatNow()),
-          ...platform,
-          config: parseImageConfig(config, "config"),
-        },
-        ...(author === undefined ? {} : { author }),
-      },
-      history,
-      ...(parentId === undefined ? {} : { parentId }),
-    };
+  async #image(link: ChainLink, root: string, parentId: Digest | undefined): Promise<Digest> {
+    const { images } = this.#options;
+    const { history, ...document } = this.describe(link);
+    const below = await this.pack(root);
+    const image: SnapshotImage = { below, document, history, ...(parentId === undefined ? {} : { parentId }) };
     const id = idOfSnapshotImage(image);
     if (images.stored(id) === undefined) this.#pending.set(id, image);
     return id;

@@ -1,0 +1,108 @@
+/** LLB's ExecOp as a command. Source: moby/buildkit solver/llbsolver/ops/exec.go, mounts (what an option means). */
+import { posix } from "node:path";
+import type { LlbExec, LlbMount } from "../../spec/llb.ts";
+import { MOUNT_TYPES } from "../../spec/llb.ts";
+import { SHARING } from "../dockerfile/mount.ts";
+import { CACHE_MODE, type ExecMount, type ExecOp, NETWORKS, type RunSettings } from "../graph/exec-op.ts";
+import { SCRATCH, type Vertex } from "../graph/llb.ts";
+import { invalid, notSupported } from "../graph/refuse.ts";
+import type { MakeVertex } from "./decode.ts";
+
+interface DecodeOptions {
+  inputs: readonly Vertex[];
+  name: string;
+  output: number;
+  make: MakeVertex;
+}
+
+export function decodeExec(exec: LlbExec, { inputs, name, output, make }: DecodeOptions): Vertex {
+  const { meta, network, security, secretEnv, cdiDevices } = exec;
+  if (meta === undefined || meta.args.length === 0) throw invalid("arguments are required");
+  if (meta.cwd === "") throw invalid("a working directory is required");
+  if (cdiDevices.length > 0) throw notSupported("a device (CDI) for a command of LLB");
+  const root = exec.mounts.find(({ target }) => clean(target) === "/");
+  if (root === undefined || root.type !== MOUNT_TYPES.bind)
+    throw invalid("a command of the definition has no root file system");
+  if (root.output !== output || root.readOnly || root.selector !== "")
+    throw notSupported("a command of LLB whose result is not its root file system");
+  const used: Vertex[] = [vertexOf(inputs, root.input)];
+  const use = (input: number) => used.push(vertexOf(inputs, input)) - 1;
+  const rest = exec.mounts.filter((mount) => mount !== root);
+  const op: ExecOp = {
+    kind: "exec",
+    args: meta.args,
+    env: meta.env,
+    proxyEnv: Object.entries(meta.proxies ?? {}).flatMap(([key, value]) =>
+      value === "" ? [] : [`${key.toUpperCase()}=${value}`, `${key}=${value}`],
+    ),
+    cwd: posix.resolve("/", meta.cwd),
+    user: meta.user,
+    network: NETWORKS[network] ?? refuseNumber("network", network),
+    security: (["sandbox", "insecure"] as const)[security] ?? refuseNumber("security", security),
+    mounts: rest.flatMap((mount) => (isShm(mount) ? [] : [mountOf(mount, use)])),
+    secretEnv,
+    settings: settingsOf(meta, rest.find(isShm)),
+  };
+  return make(op, used, name || meta.args.join(" "));
+}
+
+function settingsOf(
+  { extraHosts, ulimits, cgroupParent }: NonNullable<LlbExec["meta"]>,
+  shm: LlbMount | undefined,
+): RunSettings {
+  return {
+    extraHosts: extraHosts.map(({ name, value }) => ({ host: name, ip: value })),
+    ulimits,
+    cgroupParent,
+    shmBytes: shm?.tmpfs?.sizeBytes ?? 0,
+  };
+}
+
+function isShm({ type, target }: LlbMount): boolean {
+  return type === MOUNT_TYPES.tmpfs && clean(target) === "/dev/shm";
+}
+
+function refuseNumber(what: string, number: number): never {
+  throw invalid(`a command of the definition has the ${what} ${number}`);
+}
+
+function clean(path: string): string {
+  return posix.resolve("/", path);
+}
+
+function vertexOf(inputs: readonly Vertex[], number: number): Vertex {
+  if (number === -1) return SCRATCH;
+  return inputs[number] ?? refuseNumber("input", number);
+}
+
+/** `use` gives the index that an input of the definition has among those of the vertex. */
+function mountOf(mount: LlbMount, use: (input: number) => number): ExecMount {
+  const { type, input, readOnly } = mount;
+  const target = clean(mount.target);
+  const source = clean(mount.selector);
+  switch (type) {
+    case MOUNT_TYPES.bind:
+      if (mount.output !== -1 && !readOnly) throw notSupported("a second result of a command of LLB");
+      return { type: "bind", target, input: use(input), source, readOnly };
+    case MOUNT_TYPES.cache: {
+      const { id = "", sharing = 0, mode = 0, uid = 0, gid = 0 } = mount.cache ?? {};
+      if (id === "") throw invalid("a cache of a command has no id");
+      return {
+        ...{ type: "cache", target, readOnly, id, mode: mode & 0o7777 || CACHE_MODE, uid, gid },
+        sharing: SHARING[sharing] ?? refuseNumber("sharing", sharing),
+        ...(input === -1 ? {} : { from: { input: use(input), source } }),
+      };
+    }
+    case MOUNT_TYPES.tmpfs:
+      return { type: "tmpfs", target, sizeBytes: mount.tmpfs?.sizeBytes ?? 0, readOnly };
+    case MOUNT_TYPES.secret:
+    case MOUNT_TYPES.ssh: {
+      const isSecret = type === MOUNT_TYPES.secret;
+      const options = isSecret ? mount.secret : mount.ssh;
+      if (options === undefined) throw invalid("a secret, or an agent, of a command has no id");
+      return { type: isSecret ? "secret" : "ssh", target, ...options, mode: options.mode & 0o7777 };
+    }
+    default:
+      return refuseNumber("type of mount", type);
+  }
+}

@@ -1,6 +1,7 @@
 /** The facts about the host that compiling a start needs. */
 import { readFileSync, statSync } from "node:fs";
 import type { CgroupHost } from "../linux/cgroup/mod.ts";
+import type { Rights } from "../linux/rights.ts";
 
 /** The facts about this host that compiling needs. A value, so that golden tests pass their own. */
 export interface HostFacts {
@@ -9,6 +10,8 @@ export interface HostFacts {
   kindOf(path: string): "directory" | "file" | "missing";
   /** An empty directory of the host, on which each container mounts its root inside its own mount namespace. */
   rootMountpoint: string;
+  /** What this process may do; undefined: all that the host's root may. */
+  rights?: Rights;
   /** Reads a small file of /proc or /sys; undefined if there is none. Asked only for files that a config makes necessary. */
   readText?(path: string): string | undefined;
   /** The number of the namespace to which a file leads; undefined if there is none. */

@@ -20,6 +20,7 @@ import { connectControl } from "../linux/process/stand-in.ts";
 import { PlayError, type PlayFailure, SupervisorConnection } from "../linux/process/supervisor.ts";
 import { encodeProgram, type Fault } from "../linux/program/encode.ts";
 import type { Program } from "../linux/program/op.ts";
+import { ownRights } from "../linux/rights.ts";
 import { loadCompiler, prepareFilterOf } from "../linux/seccomp/memo.ts";
 import { createSealedExecutable } from "../linux/sys/memfd.ts";
 import { listenUnix } from "../linux/sys/unix-socket.ts";
@@ -75,7 +76,7 @@ class LauncherRuntime implements Runtime {
     if (rootMountpoint !== "") mkdirSync(rootMountpoint, { recursive: true, mode: 0o700 });
     this.#readLauncher = typeof launcher === "function" ? launcher : () => launcher;
     if (typeof launcher !== "function") this.#sealLauncher();
-    this.#host = { cgroups, ...LIVE_FACTS, rootMountpoint };
+    this.#host = { cgroups, ...LIVE_FACTS, rights: ownRights(), rootMountpoint };
     this.#fault = fault;
   }
 

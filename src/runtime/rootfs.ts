@@ -54,13 +54,14 @@ export function makeDevice(major: number, minor: number): number {
 /**
  * In the child, after the mounts: makes device nodes and links, in the fresh /dev or, without a mount there, in the image's. A
  * /dev that was bound has its own, and is not the container's to change; runc leaves it alone as well.
+ * @param areBound true where mknod(2) is refused, in a user namespace: nodes are the host's
  */
 export function populateDev(
   init: OpList,
   host: HostFacts,
   config: OciConfig,
   mounts: readonly PlannedMount[],
-  usesUserNamespace: boolean,
+  areBound: boolean,
 ): void {
   const devMount = mounts.findLast(({ destination, options }) => destination === "/dev" && !options.remount);
   if (devMount?.options.bind) return;
@@ -73,13 +74,13 @@ export function populateDev(
   const listed = new Set(asked.map(({ path }) => posix.normalize(path)));
   const covered = new Set(mounts.map(({ destination }) => destination));
   const devices = [...DEFAULT_DEVICES.filter(({ path }) => !listed.has(path) && !covered.has(path)), ...asked];
-  mountNodes(init, devices, usesUserNamespace);
+  mountNodes(init, devices, areBound);
   for (const [name, target] of DEV_SYMLINKS)
     if (target !== KCORE || host.kindOf(KCORE) !== "missing")
       init.call("symlinkat", [text(target), slot(DEV), text(name)], `/dev/${name}`, { tolerate: ["EEXIST"] });
 }
 
-function mountNodes(init: OpList, devices: readonly (OciDevice | DeviceOfHost)[], usesUserNamespace: boolean): void {
+function mountNodes(init: OpList, devices: readonly (OciDevice | DeviceOfHost)[], areBound: boolean): void {
   for (const device of devices) {
     const path = posix.normalize(device.path);
     const why = `device ${path}`;
@@ -100,7 +101,7 @@ function mountNodes(init: OpList, devices: readonly (OciDevice | DeviceOfHost)[]
         out: "devdir",
         why,
       });
-    if (usesUserNamespace && device.type !== "p") {
+    if (areBound && device.type !== "p") {
       bindNode(init, "hostPath" in device ? device.hostPath : path, directory, name, why);
     } else {
       const mode = type | (device.fileMode === undefined ? 0o666 : device.fileMode & 0o7777);

@@ -86,11 +86,21 @@ function removeAtExit(path: string): void {
 /** The group's number. @throws LighterError "invalid" for a group that was asked for and does not exist */
 function findGroup(group: string | undefined): number | undefined {
   if (group !== undefined && /^\d{1,10}$/.test(group)) return Number(group);
-  const ids = parseGroups(readFileSync("/etc/group", "utf8"));
+  const ids = parseGroups(readGroups());
   if (group === undefined) return DEFAULT_GROUPS.map((name) => ids.get(name)).find((gid) => gid !== undefined);
   const gid = ids.get(group);
   if (gid === undefined) throw new LighterError("invalid", `group: there is no group "${group}"`);
   return gid;
+}
+
+/** Reads /etc/group. A small root file system may have none. */
+function readGroups(): string {
+  try {
+    return readFileSync("/etc/group", "utf8");
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return "";
+    throw error;
+  }
 }
 
 /** Parses /etc/group. Source: group(5). */

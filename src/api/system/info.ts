@@ -10,6 +10,7 @@ import { sendJson } from "../http/protocol.ts";
 import type { AnswerCall } from "../http/router.ts";
 import { shapeFor } from "../http/versions.ts";
 import { readOperatingSystem } from "./operating-system.ts";
+import { warningsOfHost } from "./warnings.ts";
 
 /** GET /info */
 export function info({ daemon, response, apiMinor }: AnswerCall): void {
@@ -21,11 +22,9 @@ function describeSystem({ engine, images, host, settings, devices }: Daemon): Re
   const containers = engine.list();
   const count = (...statuses: string[]) => containers.filter(({ state }) => statuses.includes(state)).length;
   const running = count("running", "restarting");
-  const { appArmor, cgroup } = host;
   const discovered = devices.list();
   const badSpecs = [...discovered.problems].map(([path, problem]) => `WARNING: CDI spec ${path}: ${problem}`);
-  const unconfined = appArmor?.problem === undefined ? [] : [`WARNING: ${appArmor.problem}`];
-  const warnings = [...settings.openDoors, ...unconfined, ...badSpecs, ...images.damaged];
+  const warnings = [...settings.openDoors, ...warningsOfHost(host), ...badSpecs, ...images.damaged];
   return {
     ID: engine.id,
     Containers: containers.length,
@@ -36,19 +35,19 @@ function describeSystem({ engine, images, host, settings, devices }: Daemon): Re
     Driver: "overlay2",
     DriverStatus: [["Backing Filesystem", backingFileSystem(engine.paths.dataRoot)]],
     Plugins: { Volume: ["local"], Network: NETWORK_DRIVERS, Authorization: null, Log: LOG_DRIVERS },
-    ...describeLimits(cgroup),
+    ...describeLimits(host.cgroup),
     IPv4Forwarding: readFlag("/proc/sys/net/ipv4/ip_forward"),
     BridgeNfIptables: readFlag("/proc/sys/net/bridge/bridge-nf-call-iptables"),
     BridgeNfIp6tables: readFlag("/proc/sys/net/bridge/bridge-nf-call-ip6tables"),
     Debug: settings.debug,
     NFd: readdirSync("/proc/self/fd").length,
-    OomKillDisable: cgroup.oomKillDisable,
+    OomKillDisable: host.cgroup.oomKillDisable,
     // Threads are the nearest thing to goroutines here.
     NGoroutines: readdirSync("/proc/self/task").length,
     SystemTime: formatNow(),
     LoggingDriver: settings.logDriver,
     CgroupDriver: "cgroupfs",
-    CgroupVersion: cgroup.mode === "unified" ? "2" : "1",
+    CgroupVersion: host.cgroup.mode === "unified" ? "2" : "1",
     NEventsListener: engine.events.clientCount,
     KernelVersion: host.kernelVersion,
     ...readOperatingSystem(),

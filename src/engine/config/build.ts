@@ -79,9 +79,9 @@ export function buildOciConfig(input: BuildInput): OciConfig {
   const machine = isMachine(hostConfig);
   const appArmor = appArmorProfileOf(hostConfig, host);
   const hostname = config.Hostname || (input.peers.network?.hostname ?? "");
-  const { devices, rules } = planDevices(hostConfig, probe, input.idMappings != null);
+  const { devices, rules } = planDevices(hostConfig, probe, input.idMappings != null || !host.rights.deviceNodes);
   const rlimits = planRlimits(hostConfig);
-  const sysctl = planSysctls(config, hostConfig, input.idMappings ?? null);
+  const sysctl = planSysctls(config, hostConfig, input.idMappings?.gids[0]?.size ?? host.rights.gids);
   const annotations = hostConfig.Annotations ?? {};
   const propagation = planRootfsPropagation(container.mountPoints, probe);
   return {
@@ -91,6 +91,7 @@ export function buildOciConfig(input: BuildInput): OciConfig {
         hostname,
         user: input.user,
         withInit: usesInit(hostConfig),
+        oomScoreMin: host.rights.oomScoreMin,
         variables: [
           ...(input.linkVariables ?? []),
           ...(machine ? machineEnvironment(input.id, config.Labels ?? {}) : []),

@@ -1,6 +1,7 @@
 /** What the translation knows of the host. Values and one small interface: nothing in this folder reads a file. */
 
 import type { Capability } from "../../linux/capability/mod.ts";
+import type { Rights } from "../../linux/rights.ts";
 
 /**
  * The facts about the host, read once at daemon start (`readHostFacts` in ../host-facts.ts, `setUpAppArmor` in ../apparmor.ts).
@@ -18,6 +19,8 @@ export interface HostFacts {
   cgroup: CgroupFeatures;
   /** The capabilities that the daemon may hand on: its own bounding set, "CAP_…", in the kernel's order. */
   capabilities: readonly Capability[];
+  /** What the daemon may do itself. */
+  rights: Rights;
   seLinux: boolean;
   /**
    * The state of AppArmor; undefined if the kernel has none. `problem`: why a container that names no profile runs without one.

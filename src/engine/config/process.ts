@@ -112,7 +112,14 @@ function userOf(user: ResolvedUser): OciUser {
 export function planProcess(
   config: DockerContainerConfig,
   hostConfig: DockerHostConfig,
-  context: { hostname: string; user: ResolvedUser; withInit: boolean; variables: readonly string[] },
+  context: {
+    hostname: string;
+    user: ResolvedUser;
+    withInit: boolean;
+    variables: readonly string[];
+    /** As with Docker, a score that cannot be given becomes the least that can. */
+    oomScoreMin: number;
+  },
 ): OciProcess {
   const tty = config.Tty ?? false;
   const [height = 0, width = 0] = hostConfig.ConsoleSize ?? [];
@@ -128,7 +135,7 @@ export function planProcess(
       before: context.variables,
     }),
     cwd: cleanDirectory(config.WorkingDir) || "/",
-    oomScoreAdj: hostConfig.OomScoreAdj ?? 0,
+    oomScoreAdj: Math.max(hostConfig.OomScoreAdj ?? 0, context.oomScoreMin),
   };
 }
 

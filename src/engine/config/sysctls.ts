@@ -1,6 +1,5 @@
 /** Plans the sysctls of a container: only those that its own namespaces keep apart from the host's. */
 import type { DockerContainerConfig, DockerHostConfig } from "../../spec/docker-api.ts";
-import type { IdMappings } from "../userns/id-mappings.ts";
 import { invalid } from "./errors.ts";
 import { parseIpcMode, parseNetworkMode, parseUtsMode } from "./namespaces.ts";
 
@@ -20,12 +19,13 @@ const IPC_SYSCTLS: readonly string[] = [
  * Plans `linux.sysctl`: Docker's defaults for a network namespace of its own (ping and ports below 1024 need no capability there:
  * nothing else listens), the domain name, then the container's own, with dots.
  * Only what a namespace keeps apart may be set; all else would change the host.
+ * @param gids how many groups its user namespace has
  * @throws LighterError "invalid", with the texts of runc, to which Docker leaves this.
  */
 export function planSysctls(
   config: DockerContainerConfig,
   hostConfig: DockerHostConfig,
-  idMappings: IdMappings | null = null,
+  gids = 2 ** 31,
 ): Record<string, string> {
   const network = parseNetworkMode(hostConfig.NetworkMode).kind;
   const ipc = parseIpcMode(hostConfig.IpcMode).kind;
@@ -35,7 +35,7 @@ export function planSysctls(
   if (network !== "host" && network !== "container") {
     sysctls["net.ipv4.ip_unprivileged_port_start"] = "0";
     // The ends of the range must be groups that the namespace has.
-    sysctls["net.ipv4.ping_group_range"] = `0 ${idMappings === null ? 2 ** 31 - 1 : idMappings.gids[0]!.size - 1}`;
+    sysctls["net.ipv4.ping_group_range"] = `0 ${Math.min(gids, 2 ** 31) - 1}`;
   }
   for (const [given, value] of Object.entries(hostConfig.Sysctls ?? {})) {
     const name = normalizeSysctl(given);

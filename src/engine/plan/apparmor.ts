@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { messageOf } from "../../base/errors.ts";
 import { log } from "../../base/log.ts";
 import { apparmorEnabled, isProfileLoaded, loadPolicy } from "../../linux/apparmor/mod.ts";
+import { ownRights } from "../../linux/rights.ts";
 import type { HostFacts } from "../config/host.ts";
 import { DEFAULT_APPARMOR_PROFILE, MACHINE_APPARMOR_PROFILE } from "../config/mod.ts";
 import { readText } from "./host-facts.ts";
@@ -87,7 +88,8 @@ export function allBut(directory: string, pattern: string, alsoFirst = ""): stri
 
 /** Loads the profile at the start of a daemon. A failure is logged, and then no container is promised a profile. */
 export async function setUpAppArmor(): Promise<HostFacts["appArmor"]> {
-  if (!apparmorEnabled(readText)) return undefined;
+  // In a user namespace they are the business of whoever made that: what runs in it stays under the profile that it has.
+  if (!apparmorEnabled(readText) || !ownRights().appArmorProfiles) return undefined;
   try {
     await ensureProfile(DEFAULT_APPARMOR_PROFILE);
     return {};

@@ -5,6 +5,7 @@ import { arch, hostname, release } from "node:os";
 import { errnoOf, LighterError } from "../../base/errors.ts";
 import { capabilitiesOf } from "../../linux/capability/mod.ts";
 import { detectCgroupHost } from "../../linux/cgroup/mod.ts";
+import { ownRights } from "../../linux/rights.ts";
 import { AT_FDCWD } from "../../linux/sys/abi.ts";
 import {
   bytePath,
@@ -44,6 +45,7 @@ export function readHostFacts(): Omit<HostFacts, "appArmor"> {
     memoryNodes: cgroups.cpuset?.mems || effective("mems") || readText("/sys/devices/system/node/online") || "0",
     cgroup: cgroupFeatures(cgroups, files),
     capabilities: capabilitiesOf(readBoundingSet()),
+    rights: ownRights(),
     seLinux: readText("/sys/fs/selinux/enforce") !== undefined,
     timeNamespaces: exists("/proc/self/ns/time"),
     thermalThrottleCpus: list(cpuDirectory)

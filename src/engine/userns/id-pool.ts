@@ -22,7 +22,12 @@ export function allocate(pool: IdPool, taken: readonly IdMappings[], count: numb
     throw new LighterError(
       "unavailable",
       `no ${count} free ${kind} in a row for a user namespace: ${used.length} ranges of ${all} ids are in use`,
-      { hint: `remove containers, or give the user "${POOL_OWNER}" more in /etc/sub${kind.slice(0, -1)}` },
+      {
+        hint:
+          all === 0
+            ? "this daemon, itself in a user namespace, has none to give away: use --userns=host"
+            : `remove containers, or give the user "${POOL_OWNER}" more in /etc/sub${kind.slice(0, -1)}`,
+      },
     );
   };
   return { uids: find("uids"), gids: find("gids") };

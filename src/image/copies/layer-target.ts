@@ -27,7 +27,7 @@ import {
 } from "../../linux/sys/fs.ts";
 import { type Attributes, setAttributes } from "../tar/make-entry.ts";
 import { readXattrs } from "../tar/tree-tar.ts";
-import { OPAQUE_XATTR } from "../tar/unpack.ts";
+import { opaqueXattr } from "../tar/unpack.ts";
 import { closeAll, type Found, isOpaque, lookup, openRoots } from "../tree/layered-fs.ts";
 
 export interface Owner {
@@ -103,7 +103,7 @@ export class TargetDirectory {
     if (path.split("/").length > LAYER_PATH_MAX_DEPTH)
       throw new LighterError("invalid", `"${showPath(path)}" is deeper than ${LAYER_PATH_MAX_DEPTH} directories`);
     const fd = makeDirectory(parentFd, name);
-    if (this.#replaced.has(path)) fsetxattr(fd, OPAQUE_XATTR, OPAQUE, path);
+    if (this.#replaced.has(path)) fsetxattr(fd, opaqueXattr(), OPAQUE, path);
     const child = this.#child(name, fd, []);
     child.#attributes = attributes;
     return child;

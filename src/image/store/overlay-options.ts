@@ -1,6 +1,7 @@
-/** Turns off features of overlayfs that would break `commit`. */
+/** The mount options of every overlay: those that `commit` needs, and those of a user namespace. */
 import { readFileSync } from "node:fs";
 import { errnoOf } from "../../base/errors.ts";
+import { ownRights, type Rights } from "../../linux/rights.ts";
 
 /** Features with which part of what an upper directory shows is elsewhere: `commit` could not make a layer of it. */
 const FEATURES = ["redirect_dir", "metacopy"] as const;
@@ -9,11 +10,15 @@ type ReadParameter = (name: string) => string;
 
 /**
  * The mount options that turn off what this host turns on for every overlay. Usually none: distributions leave these features
- * off.
+ * off. With "userxattr" overlays keep their notes where a user namespace's root may read and write them.
  * Source: Linux Documentation/filesystems/overlayfs.rst, "Renaming directories" and "Metadata only copy up".
  */
-export function planOverlayOptions(read: ReadParameter = readModuleParameter): string[] {
-  return FEATURES.filter((name) => read(name).startsWith("Y")).map((name) => `${name}=off`);
+export function planOverlayOptions(
+  read: ReadParameter = readModuleParameter,
+  { overlayAttributes }: Pick<Rights, "overlayAttributes"> = ownRights(),
+): string[] {
+  const off = FEATURES.filter((name) => read(name).startsWith("Y")).map((name) => `${name}=off`);
+  return overlayAttributes === "user" ? [...off, "userxattr"] : off;
 }
 
 /**

@@ -3,6 +3,7 @@
  *
  *   ".wh.NAME"       →  NAME, a character device 0:0            (the name is gone from the layers below)
  *   ".wh..wh..opq"   →  xattr trusted.overlay.opaque=y          (the directory hides the one below)
+ * In a user namespace the attribute is user.overlay.opaque, and devices are left out, as with Docker: see `Rights`.
  *
  * The tar is hostile. Every parent directory is opened by openat2(2) with RESOLVE_IN_ROOT on the layer's directory and
  * then used by its fd; the last component is always created anew (O_EXCL, mkdirat, …) and never followed. So a symlink
@@ -20,6 +21,7 @@ import {
   LAYER_PATH_MAX_DEPTH,
 } from "../../base/limits.ts";
 import { removeTreeAt } from "../../linux/remove-tree.ts";
+import { ownRights } from "../../linux/rights.ts";
 import {
   type BytePath,
   chmodat,
@@ -64,7 +66,8 @@ export interface LayerTotals {
 export const WHITEOUT_PREFIX = ".wh.";
 const WHITEOUT_META_PREFIX = ".wh..wh.";
 export const OPAQUE_MARKER = ".wh..wh..opq";
-export const OPAQUE_XATTR = "trusted.overlay.opaque";
+/** The attribute of a directory that hides the one below. Source: overlayfs.rst, "User xattr". */
+export const opaqueXattr = () => `${ownRights().overlayAttributes}.overlay.opaque`;
 const OPAQUE_VALUE = Uint8Array.of(0x79); // "y"
 const EPERM = -1;
 
@@ -120,7 +123,7 @@ function finishDirectory(rootFd: number, path: string, entry: Attributes | undef
   if (fd === ENOENT || fd === ENOTDIR || fd === ELOOP) return; // a later entry has replaced it
   if (fd < 0) throw kernelError(fd, `open "${showPath(path)}"`);
   try {
-    if (opaque) fsetxattr(fd, OPAQUE_XATTR, OPAQUE_VALUE, path);
+    if (opaque) fsetxattr(fd, opaqueXattr(), OPAQUE_VALUE, path);
     if (entry === undefined) return;
     setAttributes(fd, entry, path);
   } finally {
@@ -409,6 +412,7 @@ export class LayerUnpacker implements TarSink {
 
   /** Makes symlinks, devices and fifos. */
   #createOther(parentFd: number, name: string, entry: TarEntry): void {
+    if ((entry.type === "char" || entry.type === "block") && !ownRights().deviceNodes) return;
     const what = `create ${entry.type} "${showPath(entry.path)}"`;
     this.#createInstead(parentFd, name, what, () => createSpecial(parentFd, name, entry));
     if (entry.type === "symlink") {

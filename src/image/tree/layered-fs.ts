@@ -26,7 +26,7 @@ import {
   showPath,
   tryOpenat,
 } from "../../linux/sys/fs.ts";
-import { OPAQUE_XATTR } from "../tar/unpack.ts";
+import { opaqueXattr } from "../tar/unpack.ts";
 
 /** A directory of the merged view: O_PATH fds of the layers that take part, topmost first. */
 type MergedDirectory = readonly number[];
@@ -42,7 +42,7 @@ export function closeAll(fds: Iterable<number>): void {
 }
 
 export function isOpaque(fd: number): boolean {
-  return getxattrFd(fd, OPAQUE_XATTR)?.toString("latin1") === "y";
+  return getxattrFd(fd, opaqueXattr())?.toString("latin1") === "y";
 }
 
 export function isWhiteout(stat: Stats): boolean {

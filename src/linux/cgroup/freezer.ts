@@ -31,8 +31,7 @@ function locateFreezer(host: CgroupHost, cgroupsPath: string): Freezer {
   const path = parseCgroupsPath(cgroupsPath).join("/");
   const v1 = locateController(host, "freezer");
   if (v1?.version === 1) return { version: 1, directory: `${v1.mountPoint}/${path}` };
-  if (host.v2 !== undefined && host.mode === "unified")
-    return { version: 2, directory: `${host.v2.mountPoint}/${path}` };
+  if (host.v2 !== undefined) return { version: 2, directory: `${host.v2.mountPoint}/${path}` };
   throw new LighterError("not-supported", 'this host has no cgroup controller "freezer"', {
     hint: "mount -t cgroup -o freezer freezer /sys/fs/cgroup/freezer",
   });

@@ -1,4 +1,4 @@
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import {
   NESTED_V2,
   PLAIN_HYBRID,
@@ -8,6 +8,7 @@ import {
   UNIFIED,
 } from "../../../tests/support/cgroup-hosts.ts";
 import { detectCgroupHost, locateController, parseProcCgroup } from "./host.ts";
+import { planCgroup } from "./plan.ts";
 
 test("detectCgroupHost finds one controller a hierarchy and the rest on v2", () => {
   const host = detectCgroupHost(readFrom(PLAIN_HYBRID));
@@ -132,4 +133,25 @@ test("parseProcCgroup keeps colons of a path", () => {
     { hierarchyId: 0, controllers: [], path: "/c" },
     { hierarchyId: 1, controllers: ["name=x y"], path: "/" },
   ]);
+});
+
+describe("in a user namespace", () => {
+  const inNamespace = (files: Record<string, string>) =>
+    readFrom({ ...files, "/proc/self/uid_map": "0 100000 65536\n" });
+
+  test("only hierarchies that one may divide count, and none filters devices by a program", () => {
+    const ours = ["/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified"];
+    const host = detectCgroupHost(inNamespace(PLAIN_HYBRID), (directory) => ours.includes(directory));
+    expect(host).toMatchObject({ mode: "hybrid", withoutDeviceFilters: true, v1: [{ name: "systemd" }] });
+    expect([host.v1.length, host.v2?.mountPoint]).toEqual([1, "/sys/fs/cgroup/unified"]);
+    const devices = [{ allow: false, access: "rwm" }];
+    expect(planCgroup(host, "/a", { devices }).deviceProgram).toBeUndefined();
+    expect(planCgroup(detectCgroupHost(readFrom(UNIFIED)), "/a", { devices }).deviceProgram).toBeDefined();
+  });
+
+  test("one without any is told who could give it some", () => {
+    expect(() => detectCgroupHost(inNamespace(UNIFIED), () => false)).toThrow(
+      expect.objectContaining({ code: "not-supported", detail: { hint: expect.stringContaining("Delegate=yes") } }),
+    );
+  });
 });

@@ -1,7 +1,8 @@
 /** Finds out which cgroup hierarchies a host has and where they are mounted. */
-import { readFileSync } from "node:fs";
+import { accessSync, constants, readFileSync } from "node:fs";
 import { errnoOf, LighterError } from "../../base/errors.ts";
 import { type MountinfoEntry, parseMountinfo } from "../mount/mountinfo.ts";
+import { readRights } from "../rights.ts";
 import { CGROUP_GONE } from "./gone.ts";
 
 /** One mounted cgroup v1 hierarchy. */
@@ -40,6 +41,8 @@ export interface CgroupHost {
   v2?: CgroupV2Hierarchy;
   /** The content of v1's cpuset files at the mount point. Children without values refuse processes (ENOSPC). */
   cpuset?: { cpus: string; mems: string };
+  /** Set where we may not filter devices by programs on v2: see `Rights`. */
+  withoutDeviceFilters?: true;
   /**
    * Names of the files that cgroups have here, if known (`readInterfaceFiles`): kernels differ in which files a
    * controller has (swap accounting, BFQ, huge page sizes). Unknown: every file is taken to exist.
@@ -60,15 +63,29 @@ export function readHostText(path: string): string | undefined {
   }
 }
 
+/** Whether root of a user namespace may make cgroups in a directory: whoever made the namespace gives them some hierarchies. */
+function mayDivide(directory: string): boolean {
+  try {
+    accessSync(directory, constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /**
- * Finds which cgroup hierarchies are mounted where.
- * Reads /proc/self/mountinfo, /proc/self/cgroup and a few files at the mount points; pure apart from `read`.
+ * Finds which cgroup hierarchies are mounted where, without those that are not ours to divide: in a user namespace most of v1's.
+ * Reads /proc/self/mountinfo, /proc/self/cgroup and a few files at the mount points; pure apart from its functions.
  * Sources: proc_pid_mountinfo(5), cgroups(7).
- * @throws LighterError ("not-supported") if no cgroup file system is mounted.
+ * @throws LighterError ("not-supported") if there is none.
  */
-export function detectCgroupHost(read: ReadText = readHostText): CgroupHost {
+export function detectCgroupHost(read: ReadText = readHostText, isOurs: typeof mayDivide = mayDivide): CgroupHost {
+  const { inUserNamespace, deviceFilters } = readRights(read);
   const memberships = parseProcCgroup(read("/proc/self/cgroup") ?? "");
-  const mounts = visibleMounts(parseMountinfo(read("/proc/self/mountinfo") ?? ""));
+  const visible = visibleMounts(parseMountinfo(read("/proc/self/mountinfo") ?? ""));
+  const mounts = visible.filter(
+    ({ fsType, mountPoint }) => fsType.startsWith("cgroup") && (!inUserNamespace || isOurs(mountPoint)),
+  );
 
   const v1: CgroupV1Hierarchy[] = [];
   for (const mount of preferSysFs(mounts.filter((each) => each.fsType === "cgroup"))) {
@@ -91,14 +108,12 @@ export function detectCgroupHost(read: ReadText = readHostText): CgroupHost {
 
   const v2Mount = preferSysFs(mounts.filter((each) => each.fsType === "cgroup2"))[0];
   const cpusetMount = v1.find((each) => each.controllers.includes("cpuset"))?.mountPoint;
-  if (v1.length === 0 && v2Mount === undefined)
-    throw new LighterError("not-supported", "find cgroups: no cgroup file system is mounted", {
-      hint: "mount -t cgroup2 cgroup2 /sys/fs/cgroup",
-    });
+  if (v1.length === 0 && v2Mount === undefined) throw noCgroups(inUserNamespace);
 
   return {
     mode: v1.length === 0 ? "unified" : v2Mount === undefined ? "legacy" : "hybrid",
     v1,
+    ...(deviceFilters ? {} : { withoutDeviceFilters: true }),
     ...(v2Mount === undefined
       ? {}
       : {
@@ -120,6 +135,16 @@ export function detectCgroupHost(read: ReadText = readHostText): CgroupHost {
           },
         }),
   };
+}
+
+function noCgroups(inUserNamespace: boolean): LighterError {
+  if (!inUserNamespace)
+    return new LighterError("not-supported", "find cgroups: no cgroup file system is mounted", {
+      hint: "mount -t cgroup2 cgroup2 /sys/fs/cgroup",
+    });
+  return new LighterError("not-supported", "find cgroups: there is none that this user namespace may divide", {
+    hint: "let its host delegate one, as to a machine, or by Delegate=yes of a systemd unit",
+  });
 }
 
 /** The version and mount point of a controller's hierarchy, or undefined if this host does not have the controller. */

@@ -55,7 +55,7 @@ export interface CgroupPlan {
   tasksFiles: string[];
   /** The leaf in the v2 hierarchy, on hybrid hosts too. */
   v2Directory?: string;
-  /** An eBPF program to attach to `v2Directory` (`encodeBpfLoad`). Absent if v1 does it, or nothing is restricted. */
+  /** An eBPF program to attach to `v2Directory` (`encodeBpfLoad`). Absent if v1 does it, nobody may, or nothing is restricted. */
   deviceProgram?: Uint8Array<ArrayBuffer>;
   /** Files that tell of OOM kills, to be read between the exit and the removal: see `wasOomKilled`. */
   oomFiles: string[];
@@ -154,7 +154,8 @@ function writeDevices(list: WriteList, resources: OciResources): Uint8Array<Arra
     for (const [file, value] of deviceWritesV1(policy)) list.add(target, file, value, `devices (${value})`);
     return undefined;
   }
-  return policy.defaultAllow && policy.exceptions.length === 0 ? undefined : compileDeviceProgram(policy);
+  const isNeeded = !list.host.withoutDeviceFilters && !(policy.defaultAllow && policy.exceptions.length === 0);
+  return isNeeded ? compileDeviceProgram(policy) : undefined;
 }
 
 /** Copies the values of a cpuset directly below the top, where there is no parent of ours to set clone_children on. */

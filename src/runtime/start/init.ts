@@ -98,7 +98,8 @@ function buildRoot(ops: OpList, plan: StartPlan, joinLate: () => void): void {
   if (mounts.length > 0 || !request.filesOnly) checkPlainDirectories(ops);
   if (plan.holdsRoot && !rootByHost) giveRoot(ops);
   mountAll(ops, host, config, mounts, joinLate);
-  if (!request.filesOnly) populateDev(ops, host, config, mounts, plan.userNamespace !== undefined);
+  if (!request.filesOnly)
+    populateDev(ops, host, config, mounts, plan.userNamespace !== undefined || host.rights?.deviceNodes === false);
 }
 
 /** Connects its terminal, its streams and its interfaces. */

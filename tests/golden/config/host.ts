@@ -1,5 +1,6 @@
 import type { HostDevice, HostFacts, HostProbe } from "../../../src/engine/config/mod.ts";
 import { CAPABILITIES } from "../../../src/linux/capability/mod.ts";
+import { readRights } from "../../../src/linux/rights.ts";
 import type { OciConfig, OciDevice } from "../../../src/spec/oci-runtime.ts";
 import docker26Privileged from "./docker-26/privileged.json" with { type: "json" };
 
@@ -27,6 +28,7 @@ export const HYBRID_HOST: HostFacts = {
     blkioThrottle: true,
   },
   capabilities: CAPABILITIES.filter((name) => name !== "CAP_SYS_RESOURCE"),
+  rights: readRights(() => undefined),
   seLinux: false,
   appArmor: undefined,
   timeNamespaces: true,

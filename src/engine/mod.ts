@@ -52,7 +52,17 @@ export type {
   RegistryConfig,
   RemoveRecord,
 } from "../image/mod.ts";
-export { connectionError, ImageStore, parseMirror, pullImage, pushImage, saveImages, TarReader } from "../image/mod.ts";
+export {
+  connectionError,
+  ImageStore,
+  parseMirror,
+  pullBeside,
+  pullImage,
+  pushImage,
+  pushIndex,
+  saveImages,
+  TarReader,
+} from "../image/mod.ts";
 export { takeOwnedLock } from "../linux/process/owned-lock.ts";
 export { sendDatagram } from "../linux/sys/datagram.ts";
 export { lockExclusiveWithin } from "../linux/sys/flock.ts";
@@ -65,7 +75,7 @@ export type { BuildInputs, BuildRequest, BuildResult } from "./build/build-reque
 
 export { compileCacheFilters } from "./build/cache-filters.ts";
 export { type CacheRecord, NO_RULES, type PruneRules } from "./build/cache-prune.ts";
-export { type BuildOutput, checkOutput, type OutputTargets } from "./build/export-build.ts";
+export { type BuildOutput, type BuiltImage, checkOutput, type OutputTargets } from "./build/export-build.ts";
 export { DEFAULT_GC, type GcSettings } from "./build/gc-policy.ts";
 export { receiveTree } from "./build/receive-tree.ts";
 export { sendTree } from "./build/send-tree.ts";

@@ -8,6 +8,7 @@ export {
   type NewImage,
   type SnapshotImage,
 } from "./archive/make-image.ts";
+export { platformIndex } from "./archive/platform-index.ts";
 export { saveImages, writeImageArchive } from "./archive/save.ts";
 export type { ImageSource, LoadProgress } from "./archive/stage-archive.ts";
 export {
@@ -35,8 +36,8 @@ export {
   RegistryClient,
   type RegistryConfig,
 } from "./registry/mod.ts";
-export { type PullEvent, type PullOptions, type PullPhase, pullImage } from "./registry/pull.ts";
-export { type PushedLayerEvent, type PushedManifest, type PushOptions, pushImage } from "./registry/push.ts";
+export { type PullEvent, type PullOptions, type PullPhase, pullBeside, pullImage } from "./registry/pull.ts";
+export { type PushedLayerEvent, type PushedManifest, type PushOptions, pushImage, pushIndex } from "./registry/push.ts";
 export { type HttpResponse, sendFollowing } from "./registry/transport.ts";
 export type { DiskUsage, ImageUsage } from "./store/disk-usage.ts";
 export { planLayersMount } from "./store/image-mounts.ts";
@@ -50,7 +51,7 @@ export { type ExtractOptions, LiveExtractor } from "./tar/extract-live.ts";
 export type { IdTranslations } from "./tar/id-translation.ts";
 export { TAR_BLOCK_BYTES, type TarEntry, TarReader } from "./tar/tar-reader.ts";
 export { encodeTar, encodeTarHeader, TAR_END, tarPaddingBytes } from "./tar/tar-writer.ts";
-export { type TreeTarOptions, writeFileTar, writeTreeTar } from "./tar/tree-tar.ts";
+export { type TreeBelow, writeFileTar, writeTreesTar } from "./tar/tree-tar.ts";
 export { copyDirectoryFromLayers } from "./tree/copy-directory.ts";
 export { type Change, listChanges } from "./tree/layer-changes.ts";
 export {

@@ -77,6 +77,7 @@ export const solveType = new MessageType({
   session: string(5),
   frontend: string(6),
   frontendAttributes: stringMap(7),
+  cache: message(8, new MessageType({ exports: messages(4, attributesType) })),
   entitlements: strings(9),
   frontendInputs: messageMap(10, definitionType),
   exporters: messages(13, attributesType),
@@ -181,7 +182,7 @@ const resultType = new MessageType({
   refs: message(4, refMapType),
   metadata: bytesMap(10),
 });
-export type Result = MessageOf<typeof resultType>;
+export type ResultDraft = DraftOf<typeof resultType>;
 export const bridgeSolveAnswerType = new MessageType({ result: message(3, resultType) });
 export const returnType = new MessageType({ result: message(1, resultType), error: message(2, statusType) });
 

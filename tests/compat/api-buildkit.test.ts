@@ -157,8 +157,8 @@ stock("failures have the Dockerfile's lines, and the client's exit code", async 
   );
   const absent = await build(contextOf({}));
   expect(absent.stderr).toContain("failed to read dockerfile: open Dockerfile: no such file or directory");
-  const refused = await build(contextOf({ Dockerfile: "FROM tools:1\n" }), "--platform", "linux/s390x");
-  expect(refused.stderr).toContain("building with platform=linux/s390x is not supported yet");
+  const refused = await build(contextOf({ Dockerfile: "FROM tools:1\n" }), "--platform", "plan9/s390x");
+  expect(refused.stderr).toContain("building for plan9/s390x is not supported yet");
 });
 
 stock("a command gets the client's secrets, which are in no layer", async () => {
@@ -239,6 +239,69 @@ stock("what is built goes to the client, as a directory or a tar, and no image i
 
   const refused = await build(context, "--output", "type=local,dest=/proc/none");
   expect(refused.stderr).toContain("ERROR: failed to solve: failed to create synctarget dest dir /proc/none");
+});
+
+const HOST = process.arch === "x64" ? "amd64" : process.arch;
+const FOREIGN = HOST === "amd64" ? "arm64" : "amd64";
+const BOTH = `linux/${HOST},linux/${FOREIGN}`;
+/** Built here, for another platform. */
+const CROSS =
+  "FROM --platform=$BUILDPLATFORM tools:1 AS build\nARG TARGETARCH\nRUN echo $TARGETARCH > /arch\nFROM scratch\nCOPY --from=build /arch /arch\n";
+
+stock("a build for several platforms: a directory for each, an index, and the host's image in the store", async () => {
+  const context = contextOf({ Dockerfile: CROSS });
+  const out = join(directory, "platforms");
+  const local = await build(context, "--platform", BOTH, "--output", `type=local,dest=${out}`);
+  expect(local).toMatchObject({ code: 0 });
+  expect(local.stderr).toContain(`[linux/${HOST} build 2/2] RUN echo $TARGETARCH > /arch`);
+  expect(local.stderr).toContain(`[linux/${FOREIGN} stage-1 1/1] COPY --from=build /arch /arch`);
+  for (const name of [HOST, FOREIGN])
+    expect(readFileSync(join(out, `linux_${name}`, "arch"), "latin1")).toBe(`${name}\n`);
+
+  expect(await build(context, "--platform", BOTH, "-o", `type=tar,dest=${out}.tar`)).toMatchObject({ code: 0 });
+  const paths = readTar(readFileSync(`${out}.tar`)).map(({ path }) => String(path));
+  expect(paths).toEqual(["linux_amd64/", "linux_amd64/arch", "linux_arm64/", "linux_arm64/arch"]);
+
+  const before = (await daemon.request("GET", "/images/json?all=1")).json.length;
+  const files = { oci: `${out}.oci`, metadata: `${out}.json` };
+  const archive = ["-o", `type=oci,dest=${files.oci},name=multi:1`, "--metadata-file", files.metadata];
+  expect(await build(context, "--platform", BOTH, ...archive)).toMatchObject({ code: 0 });
+  const blobs = new Map(readTar(readFileSync(files.oci)).map(({ path, content }) => [String(path), content]));
+  const json = (path: string) => JSON.parse(Buffer.from(blobs.get(path)!).toString());
+  const { manifests } = json("index.json");
+  expect(manifests).toHaveLength(1);
+  expect(manifests[0].annotations["io.containerd.image.name"]).toBe("docker.io/library/multi:1");
+  expect(JSON.parse(readFileSync(files.metadata, "latin1"))["containerimage.digest"]).toBe(manifests[0].digest);
+  const index = json(`blobs/${manifests[0].digest.replace(":", "/")}`);
+  expect(index.manifests.map(({ platform }: { platform: object }) => platform)).toEqual([
+    { architecture: HOST, os: "linux" },
+    { architecture: FOREIGN, os: "linux" },
+  ]);
+  expect((await daemon.request("GET", "/images/json?all=1")).json.length).toBe(before);
+  const refused = await build(context, "--platform", BOTH, "-o", `type=docker,dest=${out}.docker`);
+  expect(refused.stderr).toMatch(/docker exporter does not (currently )?support exporting manifest lists/);
+
+  const stored = await build(context, "--platform", BOTH, "-t", "multi:1");
+  expect(stored).toMatchObject({ code: 0 });
+  expect((await daemon.request("GET", "/images/multi:1/json")).json.Architecture).toBe(HOST);
+});
+
+stock("a build for a foreign platform: its image, and a clear error for what does not run here", async () => {
+  const cross = await build(contextOf({ Dockerfile: CROSS }), "--platform", `linux/${FOREIGN}`, "-t", "foreign:1");
+  expect(cross).toMatchObject({ code: 0 });
+  expect((await daemon.request("GET", "/images/foreign:1/json")).json).toMatchObject({
+    Architecture: FOREIGN,
+    Os: "linux",
+  });
+  // An ELF header for a machine that nobody has: e_machine 0xffff.
+  const program = Buffer.alloc(64);
+  program.set([0x7f, 0x45, 0x4c, 0x46, 2, 1, 1]);
+  program.set([2, 0, 0xff, 0xff], 16);
+  const context = contextOf({ Dockerfile: 'FROM foreign:1\nCOPY --chmod=755 sh /bin/sh\nRUN ["/bin/sh"]\n' });
+  writeFileSync(join(context, "sh"), program);
+  const failed = await build(context, "--platform", `linux/${FOREIGN}`);
+  expect(failed.code).toBe(1);
+  expect(failed.stderr).toContain("exec format error");
 });
 
 stock("--metadata-file and --iidfile tell what was made", async () => {

@@ -72,7 +72,7 @@ async function build(lines: readonly string[], options: Options = {}): Promise<{
   const dockerfile = ["FROM tools:1", ...lines].join("\n");
   const files = Object.entries({ Dockerfile: dockerfile, ...options.files });
   let said = "";
-  const id = await opened.builder.build({
+  const { id } = await opened.builder.build({
     ...{ buildArgs: new Map(), labels: {}, target: "", network: "none", tags: [], dockerfile: "Dockerfile" },
     entitlements: new Set(options.entitlements),
     remote: undefined,
@@ -83,7 +83,7 @@ async function build(lines: readonly string[], options: Options = {}): Promise<{
     hostConfig: { NetworkMode: "none" },
     inputs: { secret: async () => undefined, ssh: async () => undefined, ...options.inputs },
     noCache: options.noCache ?? false,
-    fetchImage: async () => {},
+    fetchImage: async (name) => opened.images.get(name).id,
     signal: new AbortController().signal,
     say: (text) => (said += text),
     onStatus: () => {},

@@ -6,7 +6,6 @@ import type { DockerHostConfig } from "../../spec/docker-api.ts";
 import { parseGoJson } from "../../spec/go-json.ts";
 import { familiarReference, parseReference, withDefaultTag } from "../../spec/image-reference.ts";
 import type { Platform } from "../../spec/oci-image.ts";
-import { HOST_PLATFORM, parsePlatform } from "../../spec/platform.ts";
 import { authKeyOfDomain, parseAuthConfig } from "../../spec/registry-auth.ts";
 import { BUILD_FAILURE_ID, BUILD_RESULT_ID, SOLVE_STATUS_ID, SOLVE_STATUS_TYPE } from "../../spec/solve-status.ts";
 import type { Daemon } from "../daemon/daemon-state.ts";
@@ -16,6 +15,7 @@ import { failureOf, ProgressStream } from "../streams/progress-stream.ts";
 import { findSession } from "./client-session.ts";
 import { imageFetcher } from "./fetch-image.ts";
 import { outputsOf, resultOf, targetsOf } from "./outputs.ts";
+import { parseTargetPlatforms } from "./target-platforms.ts";
 
 /** POST /build */
 export async function build(call: AnswerCall): Promise<void> {
@@ -37,7 +37,7 @@ export async function build(call: AnswerCall): Promise<void> {
     labels: mapOf(query, "labels"),
     network: networkOf(query),
     entitlements: entitlementsOf(query),
-    targetPlatform: platformOf(query),
+    targetPlatforms: platformsOf(query, hasStatus),
     noCache: query.boolean("nocache") || (!hasStatus && lacksCache(daemon, query)),
     noCacheStages: query.all("nocachefilter"),
     hostConfig: hostConfigOf(query),
@@ -70,10 +70,10 @@ export async function build(call: AnswerCall): Promise<void> {
         stream.send({ id: BUILD_RESULT_ID, aux: { text: await daemon.builder.explain(asked) } });
         return;
       }
-      const id = await daemon.builder.build(asked);
-      if (quiet) stream.send({ stream: `${id}\n` });
+      const built = await daemon.builder.build(asked);
+      if (quiet) stream.send({ stream: `${built.id}\n` });
       if (hasStatus)
-        stream.send({ id: BUILD_RESULT_ID, aux: resultOf({ id, digest, outputs: options.outputs ?? [], tags }) });
+        stream.send({ id: BUILD_RESULT_ID, aux: resultOf({ built, digest, outputs: options.outputs ?? [], tags }) });
     } catch (error) {
       if (!(error instanceof StepFailed)) throw error;
       const { errorDetail, ...rest } = failureOf(error) as { errorDetail: object };
@@ -100,13 +100,10 @@ function refuseUnknown(query: Query, hasStatus: boolean): void {
       throw new LighterError("not-supported", `building with "${name}" is not supported yet`);
 }
 
-/** The platform that is built for, if the request names one. */
-function platformOf(query: Query): Platform | undefined {
+/** The platforms that are built for, if the request names any: Docker's classic builder has one. */
+function platformsOf(query: Query, mayBeSeveral: boolean): Platform[] | undefined {
   const text = query.text("platform") ?? "";
-  if (text === "") return undefined;
-  const platform = parsePlatform(text);
-  if (platform.os === HOST_PLATFORM.os) return platform;
-  throw new LighterError("not-supported", `building for ${text} is not supported yet`);
+  return mayBeSeveral ? parseTargetPlatforms(text) : parseTargetPlatforms(text, 1);
 }
 
 /** The parameter's JSON object of strings; null stands for no value. @throws LighterError "invalid" */

@@ -1,5 +1,5 @@
 /** Pulls the images that builds begin with. */
-import { type BuildRequest, pullImage } from "../../engine/mod.ts";
+import { type BuildRequest, pullBeside, pullImage } from "../../engine/mod.ts";
 import { parseReference, withDefaultTag } from "../../spec/image-reference.ts";
 import type { Platform } from "../../spec/oci-image.ts";
 import type { AuthConfig } from "../../spec/registry-auth.ts";
@@ -25,14 +25,20 @@ export function imageFetcher(
   { isPull, credentialsFor, signal }: TransferOptions,
 ): BuildRequest["fetchImage"] {
   return async (name, onEvent, platform) => {
-    if (daemon.images.isThere(name) && !isPull && isFor(daemon.images.get(name).document, platform)) return;
+    const { images } = daemon;
+    const there = images.isThere(name) && !isPull ? images.get(name) : undefined;
+    if (there !== undefined && isFor(there.document, platform)) return there.id;
     const reference = withDefaultTag(parseReference(name));
     const client = await daemon.registries.open(reference, {
       credentials: await credentialsFor(reference.domain),
       signal,
       timing: { attempts: daemon.settings.downloadAttempts },
     });
-    await pullImage(daemon.images, reference, { client, signal, onEvent, ...(platform && { platform }) });
+    const options = { client, signal, onEvent, ...(platform && { platform }) };
+    // A name goes on to mean the image for this host.
+    if (!isFor(images.platform, platform)) return await pullBeside(images, reference, options);
+    await pullImage(images, reference, options);
     publishTransfer(daemon, "pull", reference);
+    return images.get(name).id;
   };
 }

@@ -1,7 +1,15 @@
 /** The outputs that a request for a build asks for, and where they go. */
 import { LighterError } from "../../base/errors.ts";
 import { writeAll } from "../../base/writable.ts";
-import { type BuildOutput, canonicalName, checkOutput, type OutputTargets, pushImage } from "../../engine/mod.ts";
+import {
+  type BuildOutput,
+  type BuiltImage,
+  canonicalName,
+  checkOutput,
+  type OutputTargets,
+  pushImage,
+  pushIndex,
+} from "../../engine/mod.ts";
 import { parseGoJson } from "../../spec/go-json.ts";
 import { parseReference, withDefaultTag } from "../../spec/image-reference.ts";
 import { list, map, object, string } from "../../spec/reader.ts";
@@ -26,8 +34,7 @@ export function outputsOf(query: Query): BuildOutput[] | undefined {
 }
 
 interface Made {
-  /** The image's id; "" if there is none. */
-  id: string;
+  built: BuiltImage;
   /** What a registry has of the image, if it was pushed. */
   digest?: string | undefined;
   outputs: readonly BuildOutput[];
@@ -36,13 +43,14 @@ interface Made {
 }
 
 /** Tells what was made, under BuildKit's names: `--metadata-file` holds it. */
-export function resultOf({ id, digest = id, outputs, tags = [] }: Made): Record<string, string> {
+export function resultOf({ built, digest, outputs, tags = [] }: Made): Record<string, string> {
+  const { id, indexDigest } = built;
   if (id === "") return {};
   const given = outputs.flatMap(({ attrs: { name = "" } }) => name.split(",").filter((each) => each !== ""));
   const names = new Set([...tags, ...given].map(canonicalName));
   return {
-    "containerimage.config.digest": id,
-    "containerimage.digest": digest,
+    ...(indexDigest === undefined ? { "containerimage.config.digest": id } : {}),
+    "containerimage.digest": digest ?? indexDigest ?? id,
     ...(names.size === 0 ? {} : { "image.name": [...names].join(",") }),
   };
 }
@@ -69,19 +77,17 @@ export function targetsOf(
       await writeAll(tar, stream);
       for await (const _ of stream); // it ends when the client has written the last byte
     },
-    push: async (name) => {
+    push: async (name, ids) => {
       const reference = withDefaultTag(parseReference(name));
       const credentials = credentialsFor(reference.domain);
       const client = await daemon.registries.open(reference, { credentials, signal, actions: "pull,push" });
-      const image = daemon.images.referenced(reference);
-      if (image === undefined) throw new LighterError("not-found", `tag does not exist: ${name}`);
-      const { maxUploads } = daemon.settings;
-      const { digest } = await pushImage(daemon.images, image, reference, {
-        client,
-        signal,
-        maxUploads,
-        onEvent: () => {},
-      });
+      const forms = ids.flatMap((id) => daemon.images.stored(id) ?? []);
+      if (forms.length !== ids.length) throw new LighterError("not-found", `tag does not exist: ${name}`);
+      const options = { client, signal, maxUploads: daemon.settings.maxUploads, onEvent: () => {} };
+      const { digest } =
+        forms.length === 1
+          ? await pushImage(daemon.images, forms[0]!, reference, options)
+          : await pushIndex(daemon.images, forms, reference, options);
       publishTransfer(daemon, "push", reference);
       onPushed(digest);
       return digest;

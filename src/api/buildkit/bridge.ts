@@ -8,12 +8,14 @@ import {
   emptyType,
   evaluateType,
   pongType,
+  type ResultDraft,
   returnType,
 } from "../../spec/buildkit.ts";
+import { formatPlatform } from "../../spec/platform.ts";
 import type { Daemon } from "../daemon/daemon-state.ts";
 import { FRONTEND_CAPABILITIES, LLB_CAPABILITIES } from "./capabilities.ts";
 import { buildDockerfile } from "./frontend.ts";
-import type { Job } from "./jobs.ts";
+import type { Job, JobResult } from "./jobs.ts";
 import { workers } from "./workers.ts";
 
 export function bridgeMethods(daemon: Daemon): Methods {
@@ -34,11 +36,8 @@ export function bridgeMethods(daemon: Daemon): Methods {
         if (request.frontend !== "dockerfile.v0")
           throw new LighterError("not-supported", `the frontend "${request.frontend}" is not supported yet`);
         const { frontendOptions: options, frontendInputs: inputs } = request;
-        const result = await buildDockerfile(daemon, { job, options, inputs, signal });
-        const { definition, document } = result;
-        const config = Buffer.from(JSON.stringify({ ...document, rootfs: { type: "layers", diff_ids: [] } }));
-        const metadata = new Map([["containerimage.config", config]]);
-        return { result: { ref: { id: job.keep(result), definition }, metadata } };
+        const results = await buildDockerfile(daemon, { job, options, inputs, signal });
+        return { result: resultOf(job, results, options.get("multi-platform") === "true") };
       }),
     ],
     [
@@ -53,11 +52,26 @@ export function bridgeMethods(daemon: Daemon): Methods {
       unary({ request: returnType, answer: emptyType }, ({ result, error }, call) => {
         const { returned } = jobOf(daemon, call);
         if (error !== undefined && error.code !== OK) returned.reject(new GrpcError(error));
-        else returned.resolve({ ref: result?.ref?.id });
+        else returned.resolve({ ref: result?.ref?.id ?? [...(result?.refs?.refs.values() ?? [])][0]?.id });
         return {};
       }),
     ],
   ]);
+}
+
+/** The result as the client gets it: one reference or, if it was built for several platforms, one for each. */
+function resultOf(job: Job, results: readonly JobResult[], isMap: boolean): ResultDraft {
+  const platforms = results.map(({ platform }) => ({ ID: formatPlatform(platform), Platform: platform }));
+  const hasMap = isMap || results.length > 1;
+  const metadata = new Map([["refs.platforms", Buffer.from(JSON.stringify({ Platforms: platforms }))]]);
+  const refs = new Map<string, { id: string; definition: JobResult["definition"] }>();
+  for (const [index, result] of results.entries()) {
+    const { ID } = platforms[index]!;
+    const config = JSON.stringify({ ...result.document, rootfs: { type: "layers", diff_ids: [] } });
+    metadata.set(hasMap ? `containerimage.config/${ID}` : "containerimage.config", Buffer.from(config));
+    refs.set(ID, { id: job.keep(result), definition: result.definition });
+  }
+  return hasMap ? { refs: { refs }, metadata } : { ref: [...refs.values()][0], metadata };
 }
 
 function jobOf({ buildkit }: Daemon, { metadata }: Call): Job {

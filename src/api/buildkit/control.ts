@@ -56,6 +56,9 @@ export function controlMethods(daemon: Daemon): Methods {
 /** Waits until the client has had its result built by the gateway, and says what it is called. */
 async function solve(daemon: Daemon, request: SolveRequest, { signal }: Call) {
   const { jobs } = daemon.buildkit;
+  const cache = request.cache?.exports.find(({ type }) => type !== "inline");
+  if (cache !== undefined)
+    throw new LighterError("not-supported", `exporting the cache as "${cache.type}" is not supported yet`);
   if (request.frontend !== "" || request.definition !== undefined)
     throw new LighterError("not-supported", "a build whose client does not use the gateway is not supported yet");
   const outputs = request.exporters.map(outputOf);
@@ -66,7 +69,7 @@ async function solve(daemon: Daemon, request: SolveRequest, { signal }: Call) {
   try {
     job.request.resolve({ sessionId: request.session, outputs: outputs.length === 0 ? NO_OUTPUT : outputs });
     const { ref = "" } = await job.returned.promise;
-    const result = resultOf({ id: ref === "" ? "" : job.result(ref).image, outputs });
+    const result = resultOf({ built: ref === "" ? { id: "" } : job.result(ref).image, outputs });
     return { exporterResponse: new Map(Object.entries(result)) };
   } finally {
     signal.removeEventListener("abort", cancel);

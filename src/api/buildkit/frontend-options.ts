@@ -2,8 +2,8 @@
 import { LighterError } from "../../base/errors.ts";
 import type { DockerHostConfig } from "../../spec/docker-api.ts";
 import { parseGoJson } from "../../spec/go-json.ts";
-import { type ImageDocument, parseImageDocument } from "../../spec/oci-image.ts";
-import { HOST_PLATFORM, parsePlatform } from "../../spec/platform.ts";
+import { type ImageDocument, type Platform, parseImageDocument } from "../../spec/oci-image.ts";
+import { parseTargetPlatforms } from "../build/target-platforms.ts";
 
 type Options = ReadonlyMap<string, string>;
 
@@ -20,6 +20,7 @@ interface FrontendOptions {
   noCacheStages: readonly string[];
   /** Whether images are to be pulled even if they are there. */
   pull: boolean;
+  targetPlatforms: readonly Platform[] | undefined;
   hostConfig: DockerHostConfig;
 }
 
@@ -52,24 +53,17 @@ export function parseFrontendOptions(options: Options): FrontendOptions {
     noCache: options.get("no-cache") === "",
     noCacheStages: (options.get("no-cache") ?? "").split(","),
     pull: options.get("image-resolve-mode") === "pull",
+    targetPlatforms: parseTargetPlatforms(options.get("platform") ?? ""),
     hostConfig: hostConfigOf(options),
   };
 }
 
 const KNOWN =
-  /^(filename|target|build-arg:.+|label:.+|context:.+|input-metadata:.+|force-network-mode|no-cache|image-resolve-mode|add-hosts|shm-size|ulimit|cgroup-parent)$/;
+  /^(filename|target|platform|multi-platform|build-arg:.+|label:.+|context:.+|input-metadata:.+|force-network-mode|no-cache|image-resolve-mode|add-hosts|shm-size|ulimit|cgroup-parent)$/;
 
 function refuseUnknown(key: string, value: string): void {
   if (KNOWN.test(key) || IGNORED.test(key)) return;
-  if (key === "platform" && isHosts(value)) return;
-  if (key === "multi-platform" && value === "false") return;
   throw new LighterError("not-supported", `building with ${key}=${value} is not supported yet`);
-}
-
-function isHosts(platform: string): boolean {
-  if (platform.includes(",")) return false;
-  const { os, architecture } = parsePlatform(platform);
-  return os === HOST_PLATFORM.os && architecture === HOST_PLATFORM.architecture;
 }
 
 function withPrefix(options: Options, prefix: string): Map<string, string> {

@@ -45,8 +45,8 @@ interface DockerfileBuild {
   signal: AbortSignal;
 }
 
-/** Builds the image. Resolves with the result. @throws GrpcError, with the lines of the Dockerfile that it is about */
-export async function buildDockerfile(daemon: Daemon, build: DockerfileBuild): Promise<JobResult> {
+/** Builds the image. Resolves with a result for each platform. @throws GrpcError, with the lines of the Dockerfile that it is about */
+export async function buildDockerfile(daemon: Daemon, build: DockerfileBuild): Promise<JobResult[]> {
   const { job, options, signal } = build;
   const { sessionId, outputs } = await job.request.promise;
   const session = await daemon.buildkit.sessions.find(sessionId, signal);
@@ -54,7 +54,7 @@ export async function buildDockerfile(daemon: Daemon, build: DockerfileBuild): P
   const syntax = rest.buildArgs.get("BUILDKIT_SYNTAX");
   const files = new BuildFiles({ daemon, session, sessionId, filename, syntax, signal });
   let failure: BuildFailure = {};
-  let made: Omit<JobResult, "image"> | undefined;
+  const made: Omit<JobResult, "image">[] = [];
   try {
     const image = await daemon.builder.build({
       ...rest,
@@ -67,9 +67,10 @@ export async function buildDockerfile(daemon: Daemon, build: DockerfileBuild): P
       }),
       inputs: inputsOf(session, signal),
       contextInputs: inputContexts(build),
-      onResult: ({ root, document, ...graph }) => {
+      onResult: ({ platform, root, document, ...graph }) => {
         const hold = daemon.images.snapshots.hold(root);
-        made = { root, document, hold, definition: encodeGraph(graph.vertex, { names: graph.names, ...files.origin }) };
+        const definition = encodeGraph(graph.vertex, { names: graph.names, ...files.origin });
+        made.push({ platform, root, document, hold, definition });
       },
       say: () => {},
       hasStepImages: false,
@@ -79,9 +80,9 @@ export async function buildDockerfile(daemon: Daemon, build: DockerfileBuild): P
         failure = where;
       },
     });
-    return { ...made!, image };
+    return made.map((each) => ({ ...each, image }));
   } catch (error) {
-    made?.hold[Symbol.dispose]();
+    for (const { hold } of made) hold[Symbol.dispose]();
     throw buildError(error, failure, { filename, text: files.dockerfile });
   }
 }

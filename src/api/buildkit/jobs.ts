@@ -2,9 +2,10 @@
 import { LighterError } from "../../base/errors.ts";
 import { randomId } from "../../base/ids.ts";
 import { BUILD_JOB_KEEP_MS, BUILD_JOB_WAIT_MS, BUILD_JOBS_MAX } from "../../base/limits.ts";
-import type { BuildOutput } from "../../engine/mod.ts";
+import type { BuildOutput, BuiltImage } from "../../engine/mod.ts";
 import type { BuildStatus } from "../../spec/buildkit.ts";
 import type { DefinitionDraft } from "../../spec/llb.ts";
+import type { Platform } from "../../spec/oci-image.ts";
 
 /** What the client asks for by Solve. */
 interface JobRequest {
@@ -20,8 +21,9 @@ interface Returned {
 
 /** What the gateway has made. */
 export interface JobResult {
-  /** The image, if one was asked for, or "". */
-  image: string;
+  /** What was made of it and of those for other platforms. */
+  image: BuiltImage;
+  platform: Platform;
   /** The snapshot of the root file system, which is held. */
   root: string;
   hold: Disposable;

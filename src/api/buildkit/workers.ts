@@ -16,7 +16,11 @@ export function workers({ engine }: Daemon) {
   return [
     {
       id: engine.id,
-      labels: new Map([["org.mobyproject.buildkit.worker.executor", "lighter"]]),
+      labels: new Map([
+        ["org.mobyproject.buildkit.worker.executor", "lighter"],
+        // By its presence buildx knows that a daemon has exporters of archives, and builds for several platforms.
+        ["org.mobyproject.buildkit.worker.snapshotter", "overlayfs"],
+      ]),
       platforms: [{ os, architecture, variant }],
       buildkitVersion: BUILDKIT_VERSION,
     },

@@ -4,7 +4,7 @@
  */
 import type { DockerContainerConfig } from "../../spec/docker-api.ts";
 import type { Platform } from "../../spec/oci-image.ts";
-import { parsePlatform } from "../../spec/platform.ts";
+import { formatPlatform, parsePlatform } from "../../spec/platform.ts";
 import { changedBy } from "../change-config.ts";
 import { located } from "../dockerfile/error.ts";
 import { expandInstruction } from "../dockerfile/expand.ts";
@@ -51,6 +51,8 @@ export interface PlannedStage {
   name: string | undefined;
   /** What progress calls it: its name or "stage-N"; "" for a Dockerfile's only stage if that has no name. */
   label: string;
+  /** What it is for, if progress says so: "linux/arm64"; else "". */
+  shownPlatform: string;
 }
 
 export interface PlanOptions {
@@ -70,6 +72,8 @@ export interface PlanOptions {
   platform: Platform;
   /** The platform that is built for, if it is asked for: bases are for that one unless FROM says otherwise. */
   targetPlatform?: Platform | undefined;
+  /** Whether progress says what a stage is for: the build is for several platforms. */
+  showsPlatform?: boolean;
   /** Finds an image, for a platform if one is wanted. It is there when this resolves. */
   resolveImage: (reference: string, platform: Platform | undefined) => Promise<ResolvedImage>;
 }
@@ -159,7 +163,7 @@ class Planner {
     const resolved = isImage ? await this.#options.resolveImage(reference, platform) : undefined;
     const config = baseStage?.config ?? resolved?.config ?? input?.image?.config ?? { Env: [DEFAULT_PATH] };
     const op = { kind: "image", reference: resolved?.reference ?? image } as const;
-    const vertex: Vertex = { op, inputs: [], name: `FROM ${image}`, range: from.range };
+    const vertex: Vertex = { op, inputs: [], name: `FROM ${reference}`, range: from.range };
     const all = plainCopy("COPY", "/");
     const copied = source && { op: all, inputs: [SCRATCH, source], name: `FROM ${image}`, range: from.range };
     const begin = isImage ? vertex : (copied ?? input?.vertex);
@@ -177,6 +181,7 @@ class Planner {
       vertex: begin ?? baseStage?.vertex,
       name: from.name,
       label: from.name ?? (this.#hasOneStage ? "" : `stage-${index}`),
+      shownPlatform: baseStage?.shownPlatform ?? this.#shown(platform),
     });
     this.#range = from.range;
     for (const each of triggersOf(baseStage === undefined ? (config.OnBuild ?? []) : [])) await this.#add(each);
@@ -190,6 +195,10 @@ class Planner {
     const written = platform === undefined ? "" : expandWord(platform, this.#globalArgs, { escape: this.#escape });
     if (written === "") return this.#options.targetPlatform;
     return located(range, () => parsePlatform(written));
+  }
+
+  #shown(platform = this.#options.platform): string {
+    return this.#options.showsPlatform === true ? formatPlatform(platform) : "";
   }
 
   #find(name: string): PlannedStage | undefined {

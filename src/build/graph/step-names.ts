@@ -4,13 +4,13 @@ import type { Vertex } from "./llb.ts";
 import type { BuildPlan, PlannedStage } from "./plan.ts";
 
 /** The names of steps and of base images: "[2/3] RUN true", in a Dockerfile of several stages "[stage-1 2/3] RUN true". */
-export function stepNames({ stages }: BuildPlan): Map<Vertex, string> {
+export function stepNames({ stages }: Pick<BuildPlan, "stages">): Map<Vertex, string> {
   const names = new Map<Vertex, string>();
   for (const stage of stages) {
     const vertices = [...baseOf(stage), ...stage.steps.flatMap(({ vertex }) => (vertex === undefined ? [] : [vertex]))];
     for (const [index, vertex] of vertices.entries()) {
-      const label = stage.label === "" ? "" : `${stage.label} `;
-      names.set(vertex, `[${label}${index + 1}/${vertices.length}] ${nameOf(vertex)}`);
+      const words = [stage.shownPlatform, stage.label, `${index + 1}/${vertices.length}`];
+      names.set(vertex, `[${words.filter(Boolean).join(" ")}] ${nameOf(vertex)}`);
     }
   }
   return names;
@@ -22,7 +22,8 @@ function baseOf({ baseReference, baseVertex }: PlannedStage): Vertex[] {
 
 /** The name of a vertex that belongs to no stage: an image that is copied from. */
 export function nameOf({ op, name }: Vertex): string {
-  return op.kind === "image" && op.reference !== "scratch" ? `FROM ${canonicalName(op.reference)}` : name;
+  if (op.kind !== "image" || op.reference === "scratch") return name;
+  return `FROM ${canonicalName(name.slice("FROM ".length))}`; // the operation may have the id of an image for another platform
 }
 
 /** "docker.io/library/debian:latest"; an image's id stays as it is. */

@@ -21,6 +21,7 @@ export const NO_INPUTS: BuildInputs = { secret: async () => undefined, ssh: asyn
 
 /** What a build has made, before it goes to where it is asked for. */
 export interface BuildResult {
+  platform: Platform;
   /** The snapshot of the root file system; "" is an empty one. It is held during the call. */
   root: string;
   /** What it was made of, and the names of the steps for people. */
@@ -32,7 +33,7 @@ export interface BuildResult {
 
 export interface BuildRequest
   extends ContextRequest,
-    Omit<PlanOptions, "resolveImage" | "platform" | "settings" | "entitlements"> {
+    Omit<PlanOptions, "resolveImage" | "platform" | "targetPlatform" | "showsPlatform" | "settings" | "entitlements"> {
   /** The path of the Dockerfile. */
   dockerfile: string;
   /** In place of a context that holds the Dockerfile: both are asked for as they are needed. */
@@ -55,12 +56,18 @@ export interface BuildRequest
   inputs?: BuildInputs;
   /** What the Dockerfile may ask for beyond what a container may do; by default, nothing. */
   entitlements?: ReadonlySet<Entitlement>;
-  /** Makes sure that the image is in the store, for a platform if one is wanted. */
-  fetchImage: (reference: string, onEvent: (event: PullEvent) => void, platform: Platform | undefined) => Promise<void>;
+  /** The platforms that are built for; undefined: the one that builds. */
+  targetPlatforms?: readonly Platform[] | undefined;
+  /** Makes sure that the image is in the store, for a platform if one is wanted. Resolves with its id. */
+  fetchImage: (
+    reference: string,
+    onEvent: (event: PullEvent) => void,
+    platform: Platform | undefined,
+  ) => Promise<string>;
   signal: AbortSignal;
   /** Receives Docker's texts for people. */
   say: (text: string) => void;
-  /** Hears of the result before it is exported. */
+  /** Hears of the result, and of that for each platform, before it is exported. */
   onResult?: (result: BuildResult) => void;
   /** Hears the id of the image before these say that it was built. */
   onImage?: (id: string) => void;

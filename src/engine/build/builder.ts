@@ -29,7 +29,8 @@ import { CacheHousehold } from "./cache-household.ts";
 import { CacheMounts } from "./cache-mounts.ts";
 import { CopySteps } from "./copy-step.ts";
 import { explainPlan, withoutExecution } from "./explain-build.ts";
-import { followPlan } from "./follow-plan.ts";
+import type { BuiltImage } from "./export-build.ts";
+import { type BuildTarget, buildTargets } from "./follow-plan.ts";
 import type { GcSettings } from "./gc-policy.ts";
 import { ImageChain } from "./image-chain.ts";
 import { readDockerfile, shownName } from "./read-dockerfile.ts";
@@ -85,14 +86,14 @@ export class Builder implements Disposable {
     this.#running.get(id)?.abort(new LighterError("conflict", "context canceled"));
   }
 
-  /** Builds an image. Resolves with its id. @throws LighterError; `StepFailed` */
-  async build(request: BuildRequest): Promise<string> {
+  /** Builds an image. @throws LighterError; `StepFailed` */
+  async build(request: BuildRequest): Promise<BuiltImage> {
     const { id, dockerfile, tags } = request;
     const record = this.history.begin(tags[0] ?? dockerfile);
     const canceller = new AbortController();
     if (id !== undefined) this.#running.set(id, canceller);
     try {
-      const image = await this.#build({
+      const built = await this.#build({
         ...request,
         signal: AbortSignal.any([request.signal, canceller.signal]),
         onStatus: (status) => {
@@ -104,8 +105,8 @@ export class Builder implements Disposable {
           request.onFailure(failure);
         },
       });
-      record.end({ image });
-      return image;
+      record.end({ image: built.id });
+      return built;
     } catch (error) {
       record.end({ error });
       throw error;
@@ -117,11 +118,15 @@ export class Builder implements Disposable {
 
   /** Says what a build would do with each step, without doing it. @throws LighterError */
   async explain(request: BuildRequest): Promise<string> {
-    return await this.#build(request, true);
+    let text = "";
+    await this.#build(request, (explained) => {
+      text = explained;
+    });
+    return text;
   }
 
-  /** Resolves with the image's id or, if it only explains, with a text. */
-  async #build(request: BuildRequest, isExplained = false): Promise<string> {
+  /** Builds or, if somebody hears an explanation, explains. */
+  async #build(request: BuildRequest, onExplained?: (text: string) => void): Promise<BuiltImage> {
     const aborter = new AbortController();
     const signal = AbortSignal.any([request.signal, aborter.signal]);
     const { namedContext } = request;
@@ -141,11 +146,12 @@ export class Builder implements Disposable {
       Object.assign(definition, await this.#readDockerfile(sources.contextPath, request, progress));
       for (const { vertex } of request.contextInputs?.values() ?? [])
         await this.#fetchImages(vertex, request, progress);
-      const plan = await this.#plan(definition.text, request, progress);
-      const need = contextNeedOf(plan);
+      const targets = await this.#plan(definition.text, request, progress);
+      const all = { stages: targets.flatMap(({ plan }) => plan.stages) };
+      const need = contextNeedOf(all);
       if (served !== undefined && need !== "nothing")
         await receive(served.context(need === "everything" ? undefined : need));
-      progress.announce(stepNames(plan));
+      progress.announce(stepNames(all));
       if (request.wantsWarnings)
         progress.warn(checkBuilt(this.#roots.images, definition.text, request, definition.vertex));
       const output = new StepOutput(request.say, progress);
@@ -153,20 +159,22 @@ export class Builder implements Disposable {
       const copies = new CopySteps(roots, sources);
       const runs = new RunSteps({ roots, sources, caches: this.#cacheMounts, request });
       const real = openWorkshop({ roots, sources, copies, runs, steps, held, output });
-      const workshop = isExplained ? withoutExecution(real) : real;
-      const { images } = roots;
-      const { noCache, hasStepImages: hasSteps } = request;
-      const isChosen = stepsOf(plan, request.noCacheStages);
+      const workshop = onExplained === undefined ? real : withoutExecution(real);
+      const { engine, images } = roots;
+      const { noCache } = request;
+      const isChosen = stepsOf(all, request.noCacheStages);
       const skipsCache = (vertex: Vertex) => vertex.ignoresCache === true || isChosen(vertex);
       solve = this.#solver.begin({ workshop, noCache, skipsCache, signal, watcher: progress });
-      if (isExplained) return await explainPlan({ plan, solve, cache: this.#cache, noCache });
-      const platform = request.targetPlatform ?? images.platform;
-      const chain = new ImageChain({ images, cache: this.#cache, noCache, hasSteps, platform, ...timesOf(request) });
+      if (onExplained !== undefined) {
+        onExplained(await explainPlan({ plan: all, solve, cache: this.#cache, noCache }));
+        return { id: "" };
+      }
       try {
-        return await followPlan({ plan, solve, engine: roots.engine, images, chain, output, progress, request });
+        return await buildTargets(targets, { solve, engine, images, output, progress, request });
       } catch (error) {
         // What was there before the failure may be run.
-        await chain.store().catch((cause) => log.error(`store the images of a failed build: ${messageOf(cause)}`));
+        for (const { chain } of targets)
+          await chain.store().catch((cause) => log.error(`store the images of a failed build: ${messageOf(cause)}`));
         throw error;
       }
     } catch (error) {
@@ -205,26 +213,35 @@ export class Builder implements Disposable {
       );
   }
 
-  async #plan(dockerfile: string, request: BuildRequest, progress: BuildProgress): Promise<BuildPlan> {
+  /** Plans the build for each platform. */
+  async #plan(dockerfile: string, request: BuildRequest, progress: BuildProgress): Promise<BuildTarget[]> {
     const { images } = this.#roots;
     const { platform } = images;
     const resolveImage = async (reference: string, wanted: Platform | undefined) => {
       const name = `[internal] load metadata for ${canonicalName(reference)}`;
-      await progress.task(name, ({ part }) => request.fetchImage(reference, showPull(part), wanted));
-      const { id, document } = images.get(reference);
-      // The name may be given to the image of another platform, in this build or in another one.
+      const id = await progress.task(name, ({ part }) => request.fetchImage(reference, showPull(part), wanted));
+      // The name is that of the image for this platform.
       const isOwn = wanted === undefined || formatPlatform(wanted) === formatPlatform(platform);
-      return { config: document.config, reference: isOwn ? reference : id };
+      return { config: images.get(id).document.config, reference: isOwn ? reference : id };
     };
-    const { entitlements = new Set(), hostConfig } = request;
-    return await planBuild(dockerfile, {
-      ...{ ...request, entitlements, settings: runSettings(hostConfig), platform, resolveImage },
-    });
+    const { entitlements = new Set(), hostConfig, targetPlatforms = [undefined], noCache, hasStepImages } = request;
+    const showsPlatform = targetPlatforms.length > 1;
+    const targets: BuildTarget[] = [];
+    for (const targetPlatform of targetPlatforms) {
+      const plan = await planBuild(dockerfile, {
+        ...{ ...request, entitlements, settings: runSettings(hostConfig), platform, resolveImage },
+        ...{ targetPlatform, showsPlatform },
+      });
+      const own = targetPlatform ?? platform;
+      const options = { images, cache: this.#cache, noCache, hasSteps: hasStepImages, ...timesOf(request) };
+      targets.push({ platform: own, plan, chain: new ImageChain({ ...options, platform: own }) });
+    }
+    return targets;
   }
 }
 
 /** Tells the steps of the stages with these names. */
-function stepsOf({ stages }: BuildPlan, names: readonly string[] = []): (vertex: Vertex) => boolean {
+function stepsOf({ stages }: Pick<BuildPlan, "stages">, names: readonly string[] = []): (vertex: Vertex) => boolean {
   const wanted = new Set(names.filter(Boolean).map((name) => name.toLowerCase()));
   const chosen = stages.filter(({ label }) => wanted.has(label));
   const vertices = new Set(chosen.flatMap(({ steps }) => steps.map(({ vertex }) => vertex)));

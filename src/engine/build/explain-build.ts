@@ -22,7 +22,7 @@ export function withoutExecution(workshop: Workshop): Workshop {
 }
 
 interface ExplainOptions {
-  plan: BuildPlan;
+  plan: Pick<BuildPlan, "stages">;
   /** Solves with a workshop that executes nothing. */
   solve: Solve;
   cache: BuildCache;

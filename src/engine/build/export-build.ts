@@ -3,8 +3,10 @@ import { LighterError } from "../../base/errors.ts";
 import type { Digest } from "../../base/ids.ts";
 import { canonicalName } from "../../build/mod.ts";
 import { runWithOutput } from "../../files/mod.ts";
-import { type ImageStore, writeImageArchive } from "../../image/mod.ts";
+import { type ImageStore, platformIndex, writeImageArchive } from "../../image/mod.ts";
 import { parseReference, withDefaultTag } from "../../spec/image-reference.ts";
+import type { Platform } from "../../spec/oci-image.ts";
+import { formatPlatform } from "../../spec/platform.ts";
 import type { Engine } from "../engine.ts";
 import { treeTarJob } from "../files/file-jobs.ts";
 import type { BuildProgress, BuildTask } from "./build-progress.ts";
@@ -21,8 +23,8 @@ export interface BuildOutput {
 export interface OutputTargets {
   /** Sends the output with that index, a tar. Resolves when the client has it all. @throws what the client says */
   send(index: number, tar: AsyncIterable<Uint8Array>): Promise<void>;
-  /** Pushes the image of that name. Resolves with the digest that the registry has. */
-  push(name: string): Promise<string>;
+  /** Pushes the image, or its forms for several platforms, under that name. Resolves with the digest that the registry has. */
+  push(name: string, ids: readonly Digest[]): Promise<string>;
 }
 
 /** The options that each exporter has; those of no effect here are taken, too. */
@@ -64,6 +66,23 @@ interface MadeImage {
   isNew: boolean;
 }
 
+/** What was built for one platform. */
+export interface BuiltForm {
+  platform: Platform;
+  /** The root file system, which is held. */
+  root: string;
+  /** Makes the image in the store, if that has not been done. */
+  makeImage: () => Promise<MadeImage>;
+}
+
+/** What a build has made. */
+export interface BuiltImage {
+  /** The image's id, of several that for this host; "" if no output needs an image. */
+  id: string;
+  /** The digest of the index, if there are several and an output has it. */
+  indexDigest?: Digest;
+}
+
 interface ExportOptions {
   engine: Engine;
   images: ImageStore;
@@ -75,58 +94,74 @@ interface ExportOptions {
   signal: AbortSignal;
   /** No file is said to have been changed later. */
   maxMtimeSeconds: number | undefined;
-  /** The root file system, which is held. */
-  root: string;
-  /** Makes the image in the store, if that has not been done. */
-  makeImage: () => Promise<MadeImage>;
+  /** For one platform, or for several. */
+  forms: readonly BuiltForm[];
   onImage: (id: Digest) => void;
   onTag: (name: string) => void;
 }
 
-/** Exports. Resolves with the image's id, "" if no output needs an image. */
-export async function exportBuild(options: ExportOptions): Promise<string> {
-  const { outputs, images } = options;
-  let image: MadeImage | undefined;
+/** Exports. */
+export async function exportBuild(options: ExportOptions): Promise<BuiltImage> {
+  const { outputs, images, forms } = options;
+  let made: MadeImage[] | undefined;
+  let hasIndex = false;
   for (const [index, output] of outputs.entries()) {
-    const { type } = output;
+    const { type, attrs } = output;
     if (type === "cacheonly") continue;
     if (type === "local" || type === "tar") await exportFiles(options, index, type);
     else {
-      image = await exportImage(options, output, image);
-      if (type === "image") await push(options, output);
-      else await exportArchive(options, index, type, image.id);
+      made = await exportImage(options, output, made);
+      const ids = made.map(({ id }) => id);
+      if (type === "image") await push(options, output, ids);
+      else await exportArchive(options, index, type, ids);
+      hasIndex ||= forms.length > 1 && (type !== "image" || attrs.push === "true");
     }
   }
+  if (made === undefined) return { id: "" };
+  const { id } = hostsOwn(options, made);
+  const indexed = made.map((each) => images.get(each.id));
   const isKept = outputs.some(({ type }) => type === "image");
-  if (image?.isNew === true && !isKept) await images.remove(image.id, { force: false, users: [] });
-  return image?.id ?? "";
+  for (const each of made) if (each.isNew && !isKept) await images.remove(each.id, { force: false, users: [] });
+  return { id, ...(hasIndex ? { indexDigest: platformIndex(indexed).descriptor.digest } : {}) };
 }
 
-/** Makes the image, unless another output has, and names it if it stays here. */
+/** Of images for several platforms that for the store's own, else the first: a name means one image here. */
+function hostsOwn({ forms, images }: ExportOptions, made: readonly MadeImage[]): MadeImage {
+  const { os, architecture } = images.platform;
+  const at = forms.findIndex(({ platform }) => platform.os === os && platform.architecture === architecture);
+  return made[Math.max(at, 0)]!;
+}
+
+/** Makes the images, unless another output has, and names the host's if they stay here. */
 async function exportImage(
   options: ExportOptions,
   { type, attrs }: BuildOutput,
-  known: MadeImage | undefined,
-): Promise<MadeImage> {
-  const { progress, makeImage, images, signal, onImage, onTag } = options;
+  known: MadeImage[] | undefined,
+): Promise<MadeImage[]> {
+  const { progress, forms, images, signal, onImage, onTag } = options;
   const { compression } = attrs;
+  if (type === "docker" && forms.length > 1)
+    throw new LighterError("invalid", "docker exporter does not currently support exporting manifest lists");
   return await progress.task(
     `exporting to ${type === "image" ? "image" : `${type} image format`}`,
     async ({ part }) => {
-      const image = known ?? (await makeImage());
+      const made = known ?? [];
+      if (known === undefined) for (const form of forms) made.push(await form.makeImage());
       part("exporting layers", { completed: true });
       if (compression === "gzip" || compression === "zstd") {
-        await images.compressLayers(images.stored(image.id)!, { compression, onProgress: () => {}, signal });
+        for (const { id } of made)
+          await images.compressLayers(images.stored(id)!, { compression, onProgress: () => {}, signal });
         part(`compressing layers with ${compression}`, { completed: true });
       }
-      part(`writing image ${image.id}`, { completed: true });
-      if (known === undefined) onImage(image.id);
+      for (const { id } of made) part(`writing image ${id}`, { completed: true });
+      const own = hostsOwn(options, made);
+      if (known === undefined) onImage(own.id);
       for (const name of type === "image" ? namesOf(options, attrs) : []) {
-        await images.tag(image.id, name);
+        await images.tag(own.id, name);
         part(`naming to ${name}`, { completed: true });
         onTag(name);
       }
-      return image;
+      return made;
     },
   );
 }
@@ -135,35 +170,45 @@ function namesOf({ tags }: ExportOptions, { name = "" }: BuildOutput["attrs"]): 
   return [...new Set([...tags, ...name.split(",").filter((each) => each !== "")].map(canonicalName))];
 }
 
-async function push(options: ExportOptions, { attrs }: BuildOutput): Promise<void> {
+async function push(options: ExportOptions, { attrs }: BuildOutput, ids: readonly Digest[]): Promise<void> {
   if (attrs.push !== "true") return;
   const names = namesOf(options, attrs);
   if (names.length === 0) throw new LighterError("invalid", "tag is needed when pushing to registry");
   for (const name of names)
     await options.progress.task(`pushing ${name}`, async ({ part }) => {
-      const digest = await required(options.targets).push(name);
+      const digest = await required(options.targets).push(name, ids);
       part(`pushed ${digest}`, { completed: true });
     });
 }
 
 async function exportFiles(options: ExportOptions, index: number, type: "local" | "tar"): Promise<void> {
-  const { engine, images, root, progress } = options;
+  const { engine, images, forms, progress } = options;
+  const isSplit = forms.length > 1 || options.outputs[index]!.attrs["platform-split"] === "true";
   const what = type === "local" ? "directory" : "tarball";
   await progress.task(`exporting to client ${what}`, async ({ part }) => {
     const targets = required(options.targets);
-    const { lowerDirs: layers } = images.layersOf(root);
+    const trees = forms.map(({ platform, root }) => ({
+      layers: images.layersOf(root).lowerDirs,
+      below: isSplit ? `${formatPlatform(platform).replaceAll("/", "_")}/` : "",
+    }));
+    trees.sort((a, b) => (a.below < b.below ? -1 : 1)); // as receivers want what is in one directory
     const times = options.maxMtimeSeconds === undefined ? {} : { maxMtimeSeconds: options.maxMtimeSeconds };
-    const argument = { layers, options: { form: "merged", includeRoot: false, ...times } } as const;
+    const argument = { trees, ...times };
     const send = (tar: AsyncIterable<Uint8Array>) => targets.send(index, counted(tar, part, "copying files"));
     await runWithOutput(engine.workers, treeTarJob, argument, {}, (_: null, tar) => send(tar.bytes()));
   });
 }
 
-async function exportArchive(options: ExportOptions, index: number, type: "docker" | "oci", id: Digest): Promise<void> {
+async function exportArchive(
+  options: ExportOptions,
+  index: number,
+  type: "docker" | "oci",
+  ids: readonly Digest[],
+): Promise<void> {
   const { images, progress } = options;
   const names = namesOf(options, options.outputs[index]!.attrs).map((name) => withDefaultTag(parseReference(name)));
   await progress.task(`sending ${type} image`, async ({ part }) => {
-    const archive = writeImageArchive(images, { image: images.get(id), names }, type);
+    const archive = writeImageArchive(images, { images: ids.map((id) => images.get(id)), names }, type);
     await required(options.targets).send(index, counted(archive, part, "sending tarball"));
   });
 }

@@ -3,10 +3,11 @@ import { shortId } from "../../base/ids.ts";
 import { type BuildPlan, type PlannedStage, SCRATCH, type Solver, stepNames, type Vertex } from "../../build/mod.ts";
 import type { ImageStore } from "../../image/mod.ts";
 import { familiarReference, parseReference } from "../../spec/image-reference.ts";
+import type { Platform } from "../../spec/oci-image.ts";
 import type { Engine } from "../engine.ts";
 import type { BuildProgress } from "./build-progress.ts";
 import type { BuildRequest } from "./build-request.ts";
-import { type BuildOutput, exportBuild } from "./export-build.ts";
+import { type BuildOutput, type BuiltForm, type BuiltImage, exportBuild } from "./export-build.ts";
 import type { ChainBase, ChainLink, ImageChain } from "./image-chain.ts";
 import type { StepOutput } from "./step-output.ts";
 
@@ -15,39 +16,53 @@ const IMAGE_OUTPUT: readonly BuildOutput[] = [{ type: "image", attrs: {} }];
 
 type Solve = ReturnType<Solver["begin"]>;
 
-interface Followed {
+/** What is built for one platform. */
+export interface BuildTarget {
+  platform: Platform;
   plan: BuildPlan;
+  chain: ImageChain;
+}
+
+interface Followed {
   solve: Solve;
   engine: Engine;
   images: ImageStore;
-  chain: ImageChain;
   output: StepOutput;
   progress: BuildProgress;
   request: BuildRequest;
 }
 
-/**
- * Runs the stages. All begin at once; their output is shown in the order of the Dockerfile. Resolves with the id of the image, which
- * has its tags.
- */
-export async function followPlan({
-  plan,
-  solve,
-  engine,
-  images,
-  chain,
-  output,
-  progress,
-  request,
-}: Followed): Promise<string> {
+/** Has the plans of all platforms solved, which begin at once, and exports what was built. */
+export async function buildTargets(targets: readonly BuildTarget[], followed: Followed): Promise<BuiltImage> {
+  const { solve, engine, images, progress, request } = followed;
+  const { say, tags, targets: destinations, signal, outputs = IMAGE_OUTPUT } = request;
+  for (const { plan } of targets)
+    for (const { vertex } of plan.stages) if (vertex !== undefined) void solve(vertex).catch(() => {}); // told at its turn
+  const forms: BuiltForm[] = [];
+  for (const target of targets) forms.push(await followPlan(target, followed));
+  return await exportBuild({
+    ...{ engine, images, tags, outputs, targets: destinations, progress, signal, forms },
+    maxMtimeSeconds: targets[0]?.chain.epochSeconds,
+    onImage: (made) => {
+      say(` ---> ${shortId(made)}\n`);
+      request.onImage?.(made);
+      say(`Successfully built ${shortId(made)}\n`);
+    },
+    onTag: (name) => say(`Successfully tagged ${familiarReference(parseReference(name))}\n`),
+  });
+}
+
+/** Follows the stages: their output is shown in the order of the Dockerfile. */
+async function followPlan({ plan, platform, chain }: BuildTarget, followed: Followed): Promise<BuiltForm> {
+  const { solve, images, output, request } = followed;
+  const { say } = request;
   const { globalArgs, stages } = plan;
-  const { say, tags, targets, signal, outputs = IMAGE_OUTPUT } = request;
-  for (const { vertex } of stages) if (vertex !== undefined) void solve(vertex).catch(() => {}); // told at its turn
   const count = stages.reduce((sum, { steps }) => sum + 1 + steps.length, globalArgs.length);
   const ends = new Map<PlannedStage, ChainLink>();
   const exported = new Set<PlannedStage>();
   for (let stage = stages.at(-1); stage !== undefined; stage = stage.baseStage) exported.add(stage);
-  let [at, id] = [0, ""];
+  let at = 0;
+  let built: BuiltForm | undefined;
   for (const text of globalArgs) say(`Step ${++at}/${count} : ${text}\n`);
   for (const stage of stages) {
     say(`Step ${++at}/${count} : ${stage.from}\n`);
@@ -73,20 +88,10 @@ export async function followPlan({
     ends.set(stage, link);
     if (stage !== stages.at(-1)) continue;
     const { vertex = SCRATCH } = stage;
-    request.onResult?.({ root, vertex, names: stepNames(plan), document: chain.describe(link) });
-    id = await exportBuild({
-      ...{ engine, images, tags, outputs, targets, progress, signal, root },
-      maxMtimeSeconds: chain.epochSeconds,
-      makeImage: () => chain.finish(link, root),
-      onImage: (made) => {
-        say(` ---> ${shortId(made)}\n`);
-        request.onImage?.(made);
-        say(`Successfully built ${shortId(made)}\n`);
-      },
-      onTag: (name) => say(`Successfully tagged ${familiarReference(parseReference(name))}\n`),
-    });
+    request.onResult?.({ platform, root, vertex, names: stepNames(plan), document: chain.describe(link) });
+    built = { platform, root, makeImage: () => chain.finish(link, root) };
   }
-  return id;
+  return built!;
 }
 
 function baseOf({ baseReference, baseInput }: PlannedStage, images: ImageStore): ChainBase | undefined {

@@ -48,7 +48,7 @@ export async function exportContainer(
 ): Promise<void> {
   const { upper, lower } = treeOf(engine, images, container);
   const layers = upper === undefined ? lower : [upper, ...lower];
-  const argument = { layers, options: { form: "merged", includeRoot: false } } as const;
+  const argument = { trees: [{ layers, below: "" }] };
   await whileThere(container, () =>
     runWithOutput(engine.workers, treeTarJob, argument, {}, (_: null, tar) => receive(tar)),
   );

@@ -1,7 +1,7 @@
 /** The jobs that file workers do for the engine: see file-worker.ts for how. */
 import type { WireError } from "../../base/wire-error.ts";
 import type { BodyForm, FileJob } from "../../files/mod.ts";
-import type { TreeTarOptions } from "../../image/mod.ts";
+import type { TreeBelow } from "../../image/mod.ts";
 import type { BytePath } from "../../linux/sys/fs.ts";
 import type { HostProbe } from "../config/mod.ts";
 import type { IdMappings } from "../userns/id-mappings.ts";
@@ -52,7 +52,7 @@ export const writeFilesJob: FileJob<WriteFilesArgument, null> = { kind: "write f
 type Layers = readonly string[];
 
 /** Writes a tree as a tar: gives nothing, then the tar. */
-export const treeTarJob: FileJob<{ layers: Layers; options: TreeTarOptions }, null> = {
+export const treeTarJob: FileJob<{ trees: readonly TreeBelow[]; maxMtimeSeconds?: number }, null> = {
   kind: "tree tar",
   hasClient: true,
 };

@@ -2,7 +2,7 @@
 import { closeSync, fstatSync } from "node:fs";
 import { addGeneralJobs, JobTable, writeOutput } from "../../files/mod.ts";
 import { runFileWorker } from "../../files/worker.ts";
-import { type Change, copyDirectoryFromLayers, listChanges, writeTreeTar } from "../../image/mod.ts";
+import { type Change, copyDirectoryFromLayers, listChanges, writeTreesTar } from "../../image/mod.ts";
 import { isEmptyDirectory } from "../../linux/sys/directory.ts";
 import { showPath } from "../../linux/sys/fs.ts";
 import {
@@ -35,8 +35,8 @@ export function fileWorkerMain(): Promise<number> {
     .on(statFilesJob, ({ target }, { fds }) => statFilesBelow(fds[0]!, target))
     .on(readFilesJob, ({ target, idMappings }, context) => readFilesBelow(context.fds[0]!, target, idMappings, context))
     .on(writeFilesJob, (argument, { fds, beat }) => writeFilesBelow(fds, argument, beat))
-    .on(treeTarJob, ({ layers, options }, context) =>
-      writeOutput(context, null, writeTreeTar(layers, { ...options, beat: context.beat })),
+    .on(treeTarJob, ({ trees, ...options }, context) =>
+      writeOutput(context, null, writeTreesTar(trees, { ...options, beat: context.beat })),
     )
     .on(changesJob, ({ upper, lower }, context) =>
       writeOutput(context, null, jsonOf(upper === undefined ? [] : listChanges(upper, lower, context.beat))),

@@ -31,6 +31,7 @@ import {
 import type { Image } from "../store/present-image.ts";
 import type { ImageStore } from "../store/store.ts";
 import { encodeTarHeader, plainTarEntry, TAR_END, tarPaddingBytes } from "../tar/tar-writer.ts";
+import { manifestDescriptor, type PlatformIndex, platformIndex } from "./platform-index.ts";
 
 const READ_BYTES = 1024 * 1024;
 const readAsync = promisify(read);
@@ -40,7 +41,7 @@ interface ChosenImage {
   /** The name for it that the client used first. */
   asked: string;
   /** References with a tag. */
-  names: Reference[];
+  names: readonly Reference[];
 }
 
 /**
@@ -65,19 +66,19 @@ export async function* saveImages(
 }
 
 /**
- * The tar of one image, with these names whether it has them or not. "oci" is an image layout alone, "docker" has Docker's documents,
- * too.
+ * The tar of an image for one platform or several, with these names whether it has them or not. "oci" is an image layout alone,
+ * "docker" has Docker's documents, too.
  */
 export async function* writeImageArchive(
   store: ImageStore,
-  { image, names }: Pick<ChosenImage, "image" | "names">,
+  { images, names }: { images: readonly Image[]; names: readonly Reference[] },
   form: "docker" | "oci",
 ): AsyncGenerator<Uint8Array> {
-  const chosen = [{ image, names, asked: image.id }];
+  const chosen = images.map((image) => ({ image, names, asked: image.id }));
   const blobs = new Map<Digest, number>();
   try {
     for (const digest of digestsOf(chosen)) blobs.set(digest, store.openBlob(digest));
-    yield* writeArchive(chosen, blobs, form);
+    yield* writeArchive(chosen, blobs, { form, ...(images.length > 1 ? { index: platformIndex(images) } : {}) });
   } finally {
     for (const fd of blobs.values()) closeSync(fd);
   }
@@ -89,10 +90,9 @@ function chooseImages(store: ImageStore, names: readonly string[]): ChosenImage[
     const found = imagesMeant(store, asked);
     if (found.length === 0) throw new LighterError("not-found", `No such image: ${asked}`);
     for (const [image, name] of found) {
-      const entry = chosen.get(image.id) ?? { image, asked, names: [] };
-      chosen.set(image.id, entry);
-      const isNew = name && !entry.names.some((other) => formatReference(other) === formatReference(name));
-      if (isNew) entry.names.push(name);
+      const { names: before, ...entry } = chosen.get(image.id) ?? { image, asked, names: [] };
+      const isNew = name && !before.some((other) => formatReference(other) === formatReference(name));
+      chosen.set(image.id, { ...entry, names: isNew ? [...before, name] : before });
     }
   }
   return [...chosen.values()];
@@ -152,7 +152,7 @@ function digestsOf(chosen: readonly ChosenImage[]): Digest[] {
 async function* writeArchive(
   chosen: readonly ChosenImage[],
   blobs: ReadonlyMap<Digest, number>,
-  form: "docker" | "oci" = "docker",
+  { form = "docker", index }: { form?: "docker" | "oci"; index?: PlatformIndex } = {},
 ): AsyncGenerator<Uint8Array> {
   yield Buffer.concat([header("blobs/", 0o755, 0), header("blobs/sha256/", 0o755, 0)]);
   const configTimes = new Map(chosen.map(({ image }) => [image.id, createdSeconds(image)]));
@@ -162,7 +162,12 @@ async function* writeArchive(
     yield* readWhole(fd, size, digest);
     yield new Uint8Array(tarPaddingBytes(size));
   }
-  yield document("index.json", indexOf(chosen));
+  if (index !== undefined) yield file(blobPath(index.descriptor.digest), index.bytes);
+  const described =
+    index === undefined
+      ? chosen.map(({ image, names }) => ({ descriptor: manifestDescriptor(image), names }))
+      : [{ ...index, names: chosen[0]!.names }];
+  yield document("index.json", indexOf(described));
   if (form === "docker")
     yield document(
       "manifest.json",
@@ -184,7 +189,10 @@ function header(path: string, mode: number, size: number, mtimeSeconds = 0): Buf
 }
 
 function document(path: string, value: object): Buffer {
-  const bytes = Buffer.from(JSON.stringify(value));
+  return file(path, Buffer.from(JSON.stringify(value)));
+}
+
+function file(path: string, bytes: Uint8Array): Buffer {
   return Buffer.concat([header(path, 0o644, bytes.length), bytes, Buffer.alloc(tarPaddingBytes(bytes.length))]);
 }
 
@@ -202,10 +210,8 @@ function blobPath(digest: Digest): string {
   return `blobs/${digest.replace(":", "/")}`;
 }
 
-function indexOf(chosen: readonly ChosenImage[]): object {
-  const manifests: Descriptor[] = chosen.flatMap(({ image, names }) => {
-    const { mediaType = MEDIA_TYPE.ociManifest } = image.manifest;
-    const descriptor: Descriptor = { mediaType, digest: image.manifestDigest, size: image.manifestSize };
+function indexOf(described: readonly { descriptor: Descriptor; names: readonly Reference[] }[]): object {
+  const manifests: Descriptor[] = described.flatMap(({ descriptor, names }) => {
     if (names.length === 0) return [descriptor];
     return names.map((name) => ({
       ...descriptor,

@@ -7,7 +7,7 @@
 import { LighterError } from "../../base/errors.ts";
 import type { Digest } from "../../base/ids.ts";
 import { IMAGE_INDEX_MAX_DEPTH } from "../../base/limits.ts";
-import { familiarReference, formatReference, type Reference } from "../../spec/image-reference.ts";
+import { formatReference, type Reference } from "../../spec/image-reference.ts";
 import {
   type Descriptor,
   type ImageDocument,
@@ -72,7 +72,7 @@ export async function pullImage(store: ImageStore, reference: Reference, options
     await store.addStaged({ keepUnfinished: true }, async (staging) => {
       const staged = isPresent
         ? takeUp(present, names, staging)
-        : await fetchImage(store, descriptor, names, staging, options);
+        : await fetchImage(store, descriptor, () => names, staging, options);
       return { staged: [staged], result: undefined };
     });
     const stored = store.referenced(byDigest); // unless somebody who saw it come has removed it already
@@ -80,6 +80,23 @@ export async function pullImage(store: ImageStore, reference: Reference, options
   }
   onEvent({ kind: "digest", digest: descriptor.digest });
   return !isUpToDate;
+}
+
+/**
+ * Pulls an image for `platform` beside the one that has the name, which stays that one's: only the digest of the image's own manifest
+ * names this one. Resolves with its id.
+ * @throws as `pullImage`
+ */
+export async function pullBeside(store: ImageStore, reference: Reference, options: PullOptions): Promise<Digest> {
+  const { client, signal } = options;
+  const { domain, path } = reference;
+  const descriptor = await client.resolve(reference.digest ?? reference.tag!);
+  signal?.throwIfAborted();
+  return await store.addStaged({ keepUnfinished: true }, async (staging) => {
+    const namesOf = (digest: Digest) => [{ domain, path, digest }];
+    const staged = await fetchImage(store, descriptor, namesOf, staging, options);
+    return { staged: [staged], result: staged.image.id };
+  });
 }
 
 function serves(image: StoredImage, platform: Platform): boolean {
@@ -95,13 +112,14 @@ function takeUp(image: StoredImage, names: Reference[], staging: Staging): Stage
 async function fetchImage(
   store: ImageStore,
   descriptor: Descriptor,
-  names: Reference[],
+  namesOf: (manifestDigest: Digest) => Reference[],
   staging: Staging,
   options: PullOptions,
 ): Promise<StagedImage> {
   staging.warm();
   const { client, onEvent } = options;
-  const fetched = await fetchManifest(client, descriptor, names.at(-1)!, options.platform ?? store.platform);
+  const fetched = await fetchManifest(client, descriptor, options.platform ?? store.platform);
+  const names = namesOf(fetched.descriptor.digest);
   const manifest = parseManifest(fetched.bytes.toString("utf8"), fetched.descriptor.digest);
   requireImage(manifest);
   const known = store.stored(manifest.config.digest);
@@ -136,7 +154,6 @@ async function fetchImage(
 async function fetchManifest(
   client: RegistryClient,
   descriptor: Descriptor,
-  name: Reference,
   platform: Platform,
 ): Promise<FetchedManifest> {
   let digest = descriptor.digest;
@@ -154,7 +171,7 @@ async function fetchManifest(
   }
   throw new LighterError(
     "invalid",
-    `${familiarReference(name)}: image indexes are nested deeper than ${IMAGE_INDEX_MAX_DEPTH}`,
+    `${descriptor.digest}: image indexes are nested deeper than ${IMAGE_INDEX_MAX_DEPTH}`,
   );
 }
 

@@ -8,6 +8,7 @@ import { createReadStream } from "node:fs";
 import type { DiffId, Digest } from "../../base/ids.ts";
 import type { Reference } from "../../spec/image-reference.ts";
 import { type Descriptor, MEDIA_TYPE, parseManifest } from "../../spec/oci-image.ts";
+import { platformIndex } from "../archive/platform-index.ts";
 import type { StoredImage } from "../store/staging.ts";
 import type { ImageStore } from "../store/store.ts";
 import { type LayerCompression, plainLayersOf } from "./compress-image.ts";
@@ -35,6 +36,8 @@ export interface PushOptions {
   signal?: AbortSignal;
   /** How many layers are sent at a time. */
   maxUploads?: number;
+  /** Whether the tag is given to something else, and the registry is to have the manifest by its digest alone. */
+  isUntagged?: boolean;
 }
 
 /** The manifest that the registry now has under the tag. */
@@ -74,10 +77,25 @@ export async function pushImage(
       await client.uploadBlob(config, () => createReadStream(store.blobPath(config.digest)));
     const bytes = new TextEncoder().encode(await store.readDocument(image.manifestDigest));
     const tag = reference.tag!;
-    const digest = await client.putManifest(tag, image.manifestMediaType, bytes);
+    const name = options.isUntagged === true ? image.manifestDigest : tag;
+    const digest = await client.putManifest(name, image.manifestMediaType, bytes);
     await store.notePlace(image, repository, digest);
     return { tag, digest, sizeBytes: bytes.length };
   });
+}
+
+/** Pushes the forms of an image for several platforms under one tag. @throws as `pushImage` */
+export async function pushIndex(
+  store: ImageStore,
+  forms: readonly StoredImage[],
+  reference: Reference,
+  options: PushOptions,
+): Promise<PushedManifest> {
+  for (const form of forms) await pushImage(store, form, reference, { ...options, isUntagged: true });
+  const { descriptor, bytes } = platformIndex(forms);
+  const tag = reference.tag!;
+  const digest = await options.client.putManifest(tag, descriptor.mediaType, bytes);
+  return { tag, digest, sizeBytes: bytes.length };
 }
 
 /** Compresses layers, and sends each as soon as it is compressed. Resolves with the compressed ones. */

@@ -80,6 +80,28 @@ export function* writeTreeTar(layerPaths: readonly string[], options: TreeTarOpt
   }
 }
 
+/** A tree of which each entry has its path below a directory, "linux_amd64/", that is described like the tree's own root. */
+export interface TreeBelow {
+  layers: readonly string[];
+  /** "" for none. */
+  below: string;
+}
+
+/** Writes several trees into one tar. @throws LighterError as `writeTreeTar` */
+export function* writeTreesTar(
+  trees: readonly TreeBelow[],
+  { beat, maxMtimeSeconds = Number.POSITIVE_INFINITY }: Pick<TreeTarOptions, "beat" | "maxMtimeSeconds">,
+): Generator<Uint8Array> {
+  const writer = new TreeTarWriter("merged", beat);
+  writer.maxMtimeSeconds = maxMtimeSeconds;
+  try {
+    for (const { layers, below } of trees) yield* writer.tree(openRoots(layers), below);
+    yield* writer.end();
+  } finally {
+    writer.close();
+  }
+}
+
 /**
  * Writes the tar of one file or directory as the mounted file system has it. `fd` is O_PATH; it is closed here. The entry is
  * called `name`, with a slash at its end for "." and "/"; the entries below it begin with that. A directory that `isClosed` is
@@ -142,11 +164,24 @@ class TreeTarWriter {
     for (const { fds } of this.#levels.splice(0)) closeAll(fds);
   }
 
-  /** Writes a tree. It closes the fds. */
+  /** Writes a tree, and the tar's end. It closes the fds. */
   *write(rootFds: number[], includeRoot: boolean): Generator<Uint8Array> {
     this.#enter(rootFds, "");
     if (includeRoot) yield* this.#directory({ fds: rootFds, stat: fstatSync(rootFds[0]!) }, "./");
-    yield* this.#levelsToEnd();
+    yield* this.#allLevels();
+    yield* this.end();
+  }
+
+  /** Writes a tree below a directory. It closes the fds. */
+  *tree(rootFds: number[], below: string): Generator<Uint8Array> {
+    this.#enter(rootFds, below);
+    if (below !== "") yield* this.#directory({ fds: rootFds, stat: fstatSync(rootFds[0]!) }, below);
+    yield* this.#allLevels();
+  }
+
+  *end(): Generator<Uint8Array> {
+    yield* this.#put(TAR_END);
+    if (this.#chunkLength > 0) yield this.#chunk.subarray(0, this.#chunkLength);
   }
 
   /** Writes one entry. It closes the fd. */
@@ -163,17 +198,16 @@ class TreeTarWriter {
     } finally {
       if (!isHeld) closeSync(fd);
     }
-    yield* this.#levelsToEnd();
+    yield* this.#allLevels();
+    yield* this.end();
   }
 
-  *#levelsToEnd(): Generator<Uint8Array> {
+  *#allLevels(): Generator<Uint8Array> {
     for (let level = this.#levels.at(-1); level !== undefined; level = this.#levels.at(-1)) {
       const name = level.names.pop();
       if (name === undefined) closeAll(this.#levels.pop()!.fds);
       else yield* this.#child(level, name);
     }
-    yield* this.#put(TAR_END);
-    if (this.#chunkLength > 0) yield this.#chunk.subarray(0, this.#chunkLength);
   }
 
   *#put(bytes: Uint8Array): Generator<Uint8Array> {

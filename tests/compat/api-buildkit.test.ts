@@ -284,6 +284,8 @@ stock("a build for several platforms: a directory for each, an index, and the ho
   const stored = await build(context, "--platform", BOTH, "-t", "multi:1");
   expect(stored).toMatchObject({ code: 0 });
   expect((await daemon.request("GET", "/images/multi:1/json")).json.Architecture).toBe(HOST);
+  await daemon.request("DELETE", "/images/multi:1"); // and the forms for other platforms with it
+  expect((await daemon.request("GET", "/images/json?all=1")).json.length).toBe(before);
 });
 
 stock("a build for a foreign platform: its image, and a clear error for what does not run here", async () => {
@@ -415,6 +417,36 @@ testIf(noRegistry === undefined, noRegistry ?? "")("a base image is pulled with 
   const auth = Buffer.from("me:secret").toString("base64");
   writeFileSync(configPath, JSON.stringify({ auths: { [registry.host]: { auth } } }));
   expect(await build(context)).toMatchObject({ code: 0 });
+});
+
+testIf(noRegistry === undefined, noRegistry ?? "")("--push of several platforms pushes an index", async () => {
+  const inside = (...argv: string[]) => daemon.network.inside(...argv);
+  await using registry = await DockerRegistry.start({ inside });
+  const image = `${registry.host}/multi:1`;
+  const context = contextOf({ Dockerfile: CROSS });
+  expect(await build(context, "--platform", BOTH, "--push", "-t", image)).toMatchObject({ code: 0 });
+  await daemon.kill();
+  await daemon.launch();
+  // What is pushed, tagged and pulled by that name later has all of it, too.
+  await daemon.request("POST", `/images/${image}/tag?repo=${registry.host}/multi&tag=2`);
+  expect((await daemon.request("POST", `/images/${registry.host}/multi/push?tag=2`)).text).toContain("digest: sha256:");
+  for (const tag of [1, 2]) {
+    const { json } = await daemon.request("GET", `/distribution/${registry.host}/multi:${tag}/json`);
+    expect([tag, ...json.Platforms.map(({ architecture }: { architecture: string }) => architecture)]).toEqual([
+      tag,
+      HOST,
+      FOREIGN,
+    ]);
+  }
+  for (const each of await daemon.request("GET", "/images/json").then(({ json }) => json))
+    if (each.RepoTags.some((tag: string) => tag.startsWith(registry.host)))
+      await daemon.request("DELETE", `/images/${each.Id}?force=1`);
+  // For a foreign platform its form is pulled, and the name stays that of the image for this host.
+  await daemon.request("POST", `/images/create?fromImage=${registry.host}/multi&tag=1`);
+  const from = contextOf({ Dockerfile: `FROM ${image}\nCOPY Dockerfile /\n` });
+  expect(await build(from, "--platform", BOTH, "-o", `type=local,dest=${directory}/from`)).toMatchObject({ code: 0 });
+  expect(readFileSync(join(directory, "from", `linux_${FOREIGN}`, "arch"), "latin1")).toBe(`${FOREIGN}\n`);
+  expect((await daemon.request("GET", `/images/${image}/json`)).json.Architecture).toBe(HOST);
 });
 
 stock("the cache is listed and pruned by filters", async () => {

@@ -3,7 +3,7 @@
 import type { IncomingMessage } from "node:http";
 import { LighterError } from "../../base/errors.ts";
 import { shortId } from "../../base/ids.ts";
-import { type PullEvent, type PushedLayerEvent, pullImage, pushImage } from "../../engine/mod.ts";
+import { type PullEvent, type PushedLayerEvent, pullImage, pushImage, pushIndex } from "../../engine/mod.ts";
 import {
   familiarName,
   familiarReference,
@@ -130,7 +130,11 @@ export async function push({ daemon, parameter, query, request, response }: Answ
         throw new LighterError("not-found", `tag does not exist: ${familiarReference(reference)}`);
       const { maxUploads } = daemon.settings;
       const options = { client, signal, maxUploads, onEvent: pushMessages(stream) };
-      const pushed = await pushImage(images, image, reference, options);
+      const forms = images.formsOf(reference);
+      const pushed =
+        forms.length === 0
+          ? await pushImage(images, image, reference, options)
+          : await pushIndex(images, forms, reference, options);
       publishTransfer(daemon, "push", reference);
       stream.send({ status: `${pushed.tag}: digest: ${pushed.digest} size: ${pushed.sizeBytes}` });
       stream.send({ progressDetail: {}, aux: { Tag: pushed.tag, Digest: pushed.digest, Size: pushed.sizeBytes } });

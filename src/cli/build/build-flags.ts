@@ -63,7 +63,7 @@ export const buildFlags = {
     type: "stringArray",
     item: parseOutput,
   }),
-  platform: stringFlag("Platform to build for"),
+  platform: stringFlag("Platforms to build for (linux/amd64,linux/arm64)"),
   progress: valueFlag(
     "How to show progress: auto, plain, tty, rawjson or quiet",
     "string",

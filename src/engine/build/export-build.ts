@@ -125,7 +125,7 @@ export async function exportBuild(options: ExportOptions): Promise<BuiltImage> {
   return { id, ...(hasIndex ? { indexDigest: platformIndex(indexed).descriptor.digest } : {}) };
 }
 
-/** Of images for several platforms that for the store's own, else the first: a name means one image here. */
+/** Chooses, of images for several platforms, that for the store's own, else the first: it is what the name means here. */
 function hostsOwn({ forms, images }: ExportOptions, made: readonly MadeImage[]): MadeImage {
   const { os, architecture } = images.platform;
   const at = forms.findIndex(({ platform }) => platform.os === os && platform.architecture === architecture);
@@ -157,7 +157,11 @@ async function exportImage(
       const own = hostsOwn(options, made);
       if (known === undefined) onImage(own.id);
       for (const name of type === "image" ? namesOf(options, attrs) : []) {
-        await images.tag(own.id, name);
+        await images.tagForms(
+          own.id,
+          made.map(({ id }) => id),
+          name,
+        );
         part(`naming to ${name}`, { completed: true });
         onTag(name);
       }

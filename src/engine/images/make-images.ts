@@ -149,8 +149,8 @@ export async function tagImage(
   tag: string | undefined,
 ): Promise<boolean> {
   const name = parseNewName(repo, tag);
-  const { id } = images.get(image);
+  images.get(image); // it must be there in any case
   if (name === undefined) return false;
-  await images.tag(id, formatReference(name));
+  await images.tag(image, formatReference(name));
   return true;
 }

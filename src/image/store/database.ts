@@ -71,6 +71,8 @@ export interface Changes {
   setParents?: ReadonlyMap<Digest, Digest>;
   /** Images by reference; a reference that meant another image is moved. */
   setReferences?: ReadonlyMap<string, Digest>;
+  /** For references whose image has forms for several platforms: all of them, in order. */
+  setForms?: ReadonlyMap<string, readonly Digest[]>;
   deleteReferences?: readonly string[];
   deleteImages?: readonly Digest[];
   /** The layers' keys. */
@@ -145,6 +147,7 @@ const MIGRATIONS: readonly string[] = [
    DELETE FROM image WHERE is_cache = 1 AND id NOT IN (SELECT image_id FROM reference);
    ALTER TABLE image DROP COLUMN is_cache;`,
   `ALTER TABLE image ADD COLUMN parent TEXT;`,
+  `CREATE TABLE form (name TEXT NOT NULL, position INTEGER NOT NULL, image_id TEXT NOT NULL) STRICT;`,
 ];
 
 /**
@@ -210,6 +213,13 @@ export class ImageDatabase implements Disposable {
     return new Map(rows.map(({ name, image_id }) => [name, image_id as Digest]));
   }
 
+  /** The images with a name that has several: see `Changes`. */
+  forms(): Map<string, Digest[]> {
+    const rows = this.#db.query("SELECT name, image_id FROM form ORDER BY name, position").all();
+    const byName = Map.groupBy(rows as { name: string; image_id: string }[], ({ name }) => name);
+    return new Map([...byName].map(([name, forms]) => [name, forms.map(({ image_id }) => image_id as Digest)]));
+  }
+
   layers(): (LayerRecord & { addedAtMs: number })[] {
     return (this.#db.query("SELECT * FROM layer").all() as LayerRow[]).map((row) => ({
       key: row.key as DiffId | ChainId,
@@ -269,11 +279,25 @@ export class ImageDatabase implements Disposable {
     const setParent = db.query("UPDATE image SET parent = ? WHERE id = ?");
     for (const [id, parent] of changes.setParents ?? []) setParent.run(parent, id);
     const setReference = db.query("INSERT OR REPLACE INTO reference (name, image_id) VALUES (?, ?)");
-    for (const [name, id] of changes.setReferences ?? []) setReference.run(name, id);
+    const deleteForms = db.query("DELETE FROM form WHERE name = ?");
+    for (const [name, id] of changes.setReferences ?? []) {
+      setReference.run(name, id);
+      deleteForms.run(name);
+    }
+    const addForm = db.query("INSERT INTO form VALUES (?, ?, ?)");
+    for (const [name, ids] of changes.setForms ?? [])
+      for (const [position, id] of ids.entries()) addForm.run(name, position, id);
     const deleteReference = db.query("DELETE FROM reference WHERE name = ?");
-    for (const name of changes.deleteReferences ?? []) deleteReference.run(name);
+    for (const name of changes.deleteReferences ?? []) {
+      deleteReference.run(name);
+      deleteForms.run(name);
+    }
     const deleteImage = db.query("DELETE FROM image WHERE id = ?");
-    for (const id of changes.deleteImages ?? []) deleteImage.run(id);
+    const deleteForm = db.query("DELETE FROM form WHERE image_id = ?");
+    for (const id of changes.deleteImages ?? []) {
+      deleteImage.run(id);
+      deleteForm.run(id);
+    }
     const deleteLayer = db.query("DELETE FROM layer WHERE key = ?");
     for (const key of changes.deleteLayers ?? []) deleteLayer.run(key);
     const setSynced = db.query("UPDATE snapshot SET boot = NULL WHERE id = ?");

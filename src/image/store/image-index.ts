@@ -15,6 +15,8 @@ export class ImageIndex {
   readonly #images = new Map<Digest, StoredImage>();
   /** Images by full reference. */
   readonly #references = new Map<string, StoredImage>();
+  /** The ids of an image's forms for several platforms, by the full references that have any. */
+  readonly #forms = new Map<string, readonly Digest[]>();
   /** By the image that they were made from. */
   readonly #children = new Map<Digest, Set<Digest>>();
 
@@ -39,6 +41,27 @@ export class ImageIndex {
     const parent = this.#images.get(id)?.parent;
     if (parent !== undefined) this.#children.get(parent)?.delete(id);
     this.#images.delete(id);
+    for (const [name, ids] of this.#forms)
+      if (ids.includes(id))
+        this.#setForms(
+          name,
+          ids.filter((other) => other !== id),
+        );
+  }
+
+  /** The images for several platforms that a full reference has; none if it means one image alone. */
+  formsOf(name: string): StoredImage[] {
+    return (this.#forms.get(name) ?? []).flatMap((id) => this.#images.get(id) ?? []);
+  }
+
+  /** Whether a name has the image for one of several platforms. */
+  isForm(id: Digest): boolean {
+    return [...this.#forms.values()].some((ids) => ids.includes(id));
+  }
+
+  #setForms(name: string, ids: readonly Digest[]): void {
+    if (ids.length > 1) this.#forms.set(name, ids);
+    else this.#forms.delete(name);
   }
 
   setParent(image: StoredImage, parent: Digest): void {
@@ -51,13 +74,16 @@ export class ImageIndex {
     return (this.#children.get(id)?.size ?? 0) > 0;
   }
 
-  setReference(name: string, image: StoredImage): void {
+  /** Gives the name to an image and, if it is for several platforms, to its forms. */
+  setReference(name: string, image: StoredImage, forms: readonly Digest[] = []): void {
     this.#references.get(name)?.references.delete(name);
     this.#references.set(name, image);
     image.references.add(name);
+    this.#setForms(name, forms);
   }
 
   deleteReference(name: string): void {
+    this.#forms.delete(name);
     this.#references.get(name)?.references.delete(name);
     this.#references.delete(name);
   }

@@ -24,7 +24,7 @@ export interface Image {
   repoDigests: string[];
   /** The image that it was made from, by a step of a build or by a commit; "" if there is none. */
   parentId: Digest | "";
-  /** Whether it has no name, and other images were made from it: lists leave it out. */
+  /** Whether it has no name, but other images were made from it, or it is a form of a named one: lists leave it out. */
   isIntermediate: boolean;
 }
 
@@ -46,6 +46,6 @@ export function presentImage(image: StoredImage, index: ImageIndex): Image {
     repoTags: names(false),
     repoDigests: names(true),
     parentId: image.parent !== undefined && index.has(image.parent) ? image.parent : "",
-    isIntermediate: references.length === 0 && index.hasChildren(image.id),
+    isIntermediate: references.length === 0 && (index.hasChildren(image.id) || index.isForm(image.id)),
   };
 }

@@ -235,12 +235,13 @@ export class ImageStore implements AsyncDisposable {
 
   async #read(): Promise<void> {
     const references = Map.groupBy(this.#database.references(), ([, id]) => id);
+    const forms = this.#database.forms();
     for (const record of this.#database.images()) {
       const names = (references.get(record.id) ?? []).map(([name]) => name);
       try {
         const image = await this.#readImage(record);
         this.#index.add(image);
-        for (const name of names) this.#index.setReference(name, image);
+        for (const name of names) this.#index.setReference(name, image, forms.get(name));
       } catch (error) {
         this.damaged.push(`image ${names[0] ?? record.id}: ${messageOf(error)}`);
       }
@@ -486,6 +487,11 @@ export class ImageStore implements AsyncDisposable {
     return this.#index.referenced(reference);
   }
 
+  /** The images for several platforms that a full reference has; none if it means one image alone. */
+  formsOf(reference: Reference): StoredImage[] {
+    return this.#index.formsOf(formatReference(reference));
+  }
+
   stored(id: Digest): StoredImage | undefined {
     return this.#index.get(id);
   }
@@ -581,16 +587,34 @@ export class ImageStore implements AsyncDisposable {
 
   // --- Changing names, removing ---
 
-  /** Gives an image another name, taking it from the image that had it. @throws LighterError. */
+  /**
+   * Gives an image another name, taking it from the image that had it. What is given by its name keeps its forms.
+   * @throws LighterError.
+   */
   tag(nameOrId: string, name: string): Promise<void> {
+    return this.#tag(nameOrId, name, () => {
+      const { image, byId } = this.#index.find(nameOrId);
+      const ids = byId ? [] : this.formsOf(withDefaultTag(parseReference(nameOrId))).map(({ id }) => id);
+      return ids.includes(image.id) ? ids : [];
+    });
+  }
+
+  /** Gives a name to the image `id` and its forms for several platforms, of which it is one. @throws LighterError. */
+  tagForms(id: Digest, forms: readonly Digest[], name: string): Promise<void> {
+    return this.#tag(id, name, () => forms);
+  }
+
+  #tag(nameOrId: string, name: string, formsOf: () => readonly Digest[]): Promise<void> {
     return this.#change(async () => {
       const { image } = this.#index.find(nameOrId);
+      const forms = formsOf();
       const reference = withDefaultTag(parseReference(name));
       if (reference.digest !== undefined)
         throw new LighterError("invalid", "refusing to create a tag with a digest reference");
       const fullName = formatReference(reference);
-      this.#database.apply({ setReferences: new Map([[fullName, image.id]]) });
-      this.#index.setReference(fullName, image);
+      const setForms = new Map(forms.length > 1 ? [[fullName, forms]] : []);
+      this.#database.apply({ setReferences: new Map([[fullName, image.id]]), setForms });
+      this.#index.setReference(fullName, image, forms);
       await this.#writeLayout();
     });
   }
@@ -613,7 +637,11 @@ export class ImageStore implements AsyncDisposable {
       const plan = byId
         ? planRemovalById(described, users, force)
         : planRemovalByName(described, withDefaultTag(parseReference(nameOrId)), users, force);
+      const forms = plan.names.flatMap((each) => this.#index.formsOf(each));
       const records = await this.#removePlanned(image, plan);
+      for (const form of forms)
+        if (this.#isUnneeded(form, all))
+          records.push(...(await this.#removePlanned(form, { names: [], deletesImage: true })));
       if (!parents || !plan.deletesImage) return records;
       for (const parent of this.#unneededAbove(image, all))
         records.push(...(await this.#removePlanned(parent, { names: [], deletesImage: true })));
@@ -621,12 +649,16 @@ export class ImageStore implements AsyncDisposable {
     });
   }
 
+  #isUnneeded({ id, references }: StoredImage, users: readonly ImageUser[]): boolean {
+    if (references.size > 0 || !this.#index.has(id) || this.#index.hasChildren(id)) return false;
+    return !this.#index.isForm(id) && !users.some(({ imageId }) => imageId === id);
+  }
+
   /** Yields the images that a removed one was made from and that nothing else needs; each is removed before the next is sought. */
   *#unneededAbove({ parent }: StoredImage, users: readonly ImageUser[]): Generator<StoredImage> {
     for (let id = parent; id !== undefined; ) {
       const image: StoredImage | undefined = this.#index.get(id);
-      if (image === undefined || image.references.size > 0 || this.#index.hasChildren(id)) return;
-      if (users.some(({ imageId }) => imageId === id)) return;
+      if (image === undefined || !this.#isUnneeded(image, users)) return;
       yield image;
       id = image.parent;
     }
@@ -666,11 +698,8 @@ export class ImageStore implements AsyncDisposable {
 
   /** Removes images that have no name and that no container holds (`image prune`), and what failed pulls have left. */
   async prune(users: readonly ImageUser[]): Promise<RemoveRecord[]> {
-    const held = new Set(users.map((user) => user.imageId));
-    const isDangling = ({ id, references }: StoredImage) =>
-      references.size === 0 && !held.has(id) && !this.#index.hasChildren(id);
     const records: RemoveRecord[] = [];
-    for (const { id } of this.#index.values().filter(isDangling))
+    for (const { id } of this.#index.values().filter((image) => this.#isUnneeded(image, users)))
       records.push(...(await this.remove(id, { force: false, users, parents: true })));
     await this.#change(async () => {
       const layers = this.#content.freeLayers();

@@ -23,7 +23,9 @@ function baseOf({ baseReference, baseVertex }: PlannedStage): Vertex[] {
 /** The name of a vertex that belongs to no stage: an image that is copied from. */
 export function nameOf({ op, name }: Vertex): string {
   if (op.kind !== "image" || op.reference === "scratch") return name;
-  return `FROM ${canonicalName(name.slice("FROM ".length))}`; // the operation may have the id of an image for another platform
+  // The operation may have the id of an image for another platform; what clients send has names of all kinds.
+  const [, written = op.reference] = /^FROM (\S+)$/.exec(name) ?? [];
+  return `FROM ${canonicalName(written)}`;
 }
 
 /** "docker.io/library/debian:latest"; an image's id stays as it is. */

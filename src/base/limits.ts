@@ -268,6 +268,8 @@ export const BUILD_DOCKERFILE_MAX_BYTES = 4 * 1024 * 1024;
 export const BUILD_DOCKERFILE_MAX_CHARS = 2 * 1024 * 1024;
 /** The stages of a Dockerfile: each may begin with all the variables of another one. Real ones have less than 50. */
 export const BUILD_STAGES_MAX = 256;
+/** Records, and layers, of one cache of builds that is kept elsewhere. A cache with more is not used. */
+export const BUILD_CACHE_MAX_RECORDS = 16_384;
 /** The warnings about a Dockerfile that are told; further ones are left out. */
 export const BUILD_WARNINGS_MAX = 500;
 /** The names among which the one that was meant is looked for. */

@@ -3,8 +3,8 @@ import { type ErrorCode, LighterError, messageOf } from "../base/errors.ts";
 import { statusType } from "../spec/buildkit.ts";
 import type { MessageOf } from "../spec/protobuf.ts";
 
-export const [OK, CANCELLED, UNKNOWN, DEADLINE_EXCEEDED, NOT_FOUND, UNIMPLEMENTED, UNAVAILABLE] = [
-  0, 1, 2, 4, 5, 12, 14,
+export const [OK, CANCELLED, UNKNOWN, DEADLINE_EXCEEDED, NOT_FOUND, ALREADY_EXISTS, UNIMPLEMENTED, UNAVAILABLE] = [
+  0, 1, 2, 4, 5, 6, 12, 14,
 ];
 
 /** The code of each kind of failure. */

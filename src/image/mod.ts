@@ -39,7 +39,10 @@ export {
 export { type PullEvent, type PullOptions, type PullPhase, pullBeside, pullImage } from "./registry/pull.ts";
 export { type PushedLayerEvent, type PushedManifest, type PushOptions, pushImage, pushIndex } from "./registry/push.ts";
 export { type HttpResponse, sendFollowing } from "./registry/transport.ts";
+export { digestOf } from "./store/blobs.ts";
 export type { DiskUsage, ImageUsage } from "./store/disk-usage.ts";
+export type { FetchedLayer, LayerSource } from "./store/fetch-layers.ts";
+export type { FormedLayer, FormedLayers, LayerForm } from "./store/formed-layers.ts";
 export { planLayersMount } from "./store/image-mounts.ts";
 export type { TreeChanges } from "./store/layer-jobs.ts";
 export type { Image } from "./store/present-image.ts";

@@ -24,8 +24,11 @@ export interface Frame {
 
 /** What a stream is for. */
 export interface StreamRequest {
-  /** "secret", "ssh" and "context" (a tar) give, "output" takes what an exporter makes. */
-  kind: "secret" | "ssh" | "context" | "output";
+  /**
+   * "secret", "ssh" and "context" (a tar) give, "output" takes what an exporter makes. "read-blob" and "write-blob" give and take a
+   * file of a cache, by "DIGEST DIRECTORY"; one that is there already is not taken.
+   */
+  kind: "secret" | "ssh" | "context" | "output" | "read-blob" | "write-blob";
   id: string;
 }
 

@@ -69,6 +69,11 @@ export const PACKET_KINDS = { stat: 0, request: 1, data: 2, end: 3, error: 4 };
 const timestampType = new MessageType({ seconds: int64(1), nanos: integer(2) });
 const attributesType = new MessageType({ type: string(1), attributes: stringMap(2) });
 
+const cacheOptionsType = new MessageType({
+  exports: messages(4, attributesType),
+  imports: messages(5, attributesType),
+});
+
 export const solveType = new MessageType({
   ref: string(1),
   definition: message(2, definitionType),
@@ -77,7 +82,7 @@ export const solveType = new MessageType({
   session: string(5),
   frontend: string(6),
   frontendAttributes: stringMap(7),
-  cache: message(8, new MessageType({ exports: messages(4, attributesType) })),
+  cache: message(8, cacheOptionsType),
   entitlements: strings(9),
   frontendInputs: messageMap(10, definitionType),
   exporters: messages(13, attributesType),
@@ -196,3 +201,25 @@ export const credentialsType = new MessageType({ username: string(1), secret: st
 export const secretRequestType = new MessageType({ id: string(1) });
 export const secretType = new MessageType({ data: bytes(1) });
 export const agentRequestType = new MessageType({ id: string(1) });
+
+// --- Content stores of the session ---
+
+/** Source: containerd api/services/content/v1/content.proto. */
+export const contentInfoRequestType = new MessageType({ digest: string(1) });
+export const contentReadType = new MessageType({ digest: string(1), offset: int64(2), size: int64(3) });
+export const contentReadAnswerType = new MessageType({ offset: int64(1), data: bytes(2) });
+export const contentWriteType = new MessageType({
+  action: integer(1),
+  ref: string(2),
+  total: int64(3),
+  expected: string(4),
+  offset: int64(5),
+  data: bytes(6),
+});
+export const contentWriteAnswerType = new MessageType({
+  action: integer(1),
+  offset: int64(4),
+  total: int64(5),
+  digest: string(6),
+});
+export const CONTENT_ACTIONS = { stat: 0, write: 1, commit: 2 };

@@ -12,9 +12,10 @@ import type { Daemon } from "../daemon/daemon-state.ts";
 import type { Query } from "../http/query.ts";
 import type { AnswerCall } from "../http/router.ts";
 import { failureOf, ProgressStream } from "../streams/progress-stream.ts";
+import { cacheExports, cacheImports } from "./cache-places.ts";
 import { findSession } from "./client-session.ts";
 import { imageFetcher } from "./fetch-image.ts";
-import { outputsOf, resultOf, targetsOf } from "./outputs.ts";
+import { outputsOf, readTypes, resultOf, targetsOf } from "./outputs.ts";
 import { parseTargetPlatforms } from "./target-platforms.ts";
 
 /** POST /build */
@@ -42,6 +43,7 @@ export async function build(call: AnswerCall): Promise<void> {
     noCacheStages: query.all("nocachefilter"),
     hostConfig: hostConfigOf(query),
   };
+  const answers: Record<string, string> = {};
   const quiet = query.boolean("q");
   const transfer = {
     isPull: query.boolean("pull"),
@@ -54,6 +56,10 @@ export async function build(call: AnswerCall): Promise<void> {
     onStatus: (aux: object) => (hasStatus ? stream.send({ id: SOLVE_STATUS_ID, aux }) : undefined),
     wantsWarnings: hasStatus,
     hasStepImages: !hasStatus,
+    ...(hasStatus ? cachesOf(daemon, query, { sessionId, ...transfer }) : {}),
+    onAnswer: (name: string, value: string) => {
+      answers[name] = value;
+    },
     onFailure: (aux: object) => (hasStatus ? stream.send({ id: BUILD_FAILURE_ID, aux }) : undefined),
     fetchImage: imageFetcher(daemon, transfer),
   };
@@ -73,7 +79,10 @@ export async function build(call: AnswerCall): Promise<void> {
       const built = await daemon.builder.build(asked);
       if (quiet) stream.send({ stream: `${built.id}\n` });
       if (hasStatus)
-        stream.send({ id: BUILD_RESULT_ID, aux: resultOf({ built, digest, outputs: options.outputs ?? [], tags }) });
+        stream.send({
+          id: BUILD_RESULT_ID,
+          aux: { ...resultOf({ built, digest, outputs: options.outputs ?? [], tags }), ...answers },
+        });
     } catch (error) {
       if (!(error instanceof StepFailed)) throw error;
       const { errorDetail, ...rest } = failureOf(error) as { errorDetail: object };
@@ -88,6 +97,27 @@ export async function build(call: AnswerCall): Promise<void> {
 /** What a build gets of its client's session. */
 function ofSession(session: ReturnType<typeof findSession>): Pick<BuildRequest, "inputs" | "namedContext"> {
   return { inputs: session, namedContext: ({ name }) => session.context(name) };
+}
+
+/** The caches that are kept elsewhere: [{"Type": "registry", "Attrs": {"ref": "…"}}]. */
+function cachesOf(
+  daemon: Daemon,
+  query: Query,
+  { sessionId, ...transfer }: Omit<Parameters<typeof cacheImports>[2], "directory"> & { sessionId: string | undefined },
+): Pick<BuildRequest, "cacheImports" | "cacheExports" | "hasInlineCache"> {
+  const client = {
+    ...transfer,
+    directory: (path: string) => {
+      if (sessionId === undefined) throw new LighterError("invalid", "a cache of the client needs a session");
+      return findSession(daemon.clientSessions, sessionId).directory(path);
+    },
+  };
+  const optionsOf = (name: string) =>
+    readTypes(query, name).map(({ Type, Attrs = {} }) => ({ type: Type, attrs: Attrs }));
+  return {
+    cacheImports: cacheImports(daemon, optionsOf("cacheimports"), client),
+    ...cacheExports(daemon, optionsOf("cacheexports"), client),
+  };
 }
 
 /** Refuses, by name, each option that Docker has and this daemon does not support. */

@@ -2,7 +2,7 @@
 import type { Socket } from "node:net";
 import { Duplex } from "node:stream";
 import { LighterError } from "../../base/errors.ts";
-import { writable } from "../../base/writable.ts";
+import { writable, writeAll } from "../../base/writable.ts";
 import {
   encodeFrame,
   FRAME_KINDS,
@@ -14,6 +14,7 @@ import {
 } from "../../spec/build-session.ts";
 import { formatHead } from "../http/protocol.ts";
 import type { UpgradeCall } from "../http/router.ts";
+import type { ClientDirectory } from "./cache-places.ts";
 
 /** Bytes of a secret. BuildKit's number. */
 const SECRET_MAX_BYTES = 500 * 1024;
@@ -143,6 +144,27 @@ class ClientSession {
   async *context(name: string): AsyncGenerator<Uint8Array> {
     const stream = await this.open({ kind: "context", id: name });
     if (stream === undefined) throw new LighterError("invalid", `the client has no context "${name}"`);
+    stream.end();
+    yield* stream as AsyncIterable<Uint8Array>;
+  }
+
+  /** A directory that a cache is kept in. @throws LighterError "not-found" for a blob that is not there */
+  directory(path: string): ClientDirectory {
+    return {
+      has: async () => false, // `write` finds out
+      read: (digest) => this.#blob(`${digest} ${path}`),
+      write: async ({ digest }, read) => {
+        const stream = await this.open({ kind: "write-blob", id: `${digest} ${path}` });
+        if (stream === undefined) return; // the client has it
+        await writeAll(read(), stream);
+        for await (const _ of stream); // it ends when the client has written the last byte
+      },
+    };
+  }
+
+  async *#blob(id: string): AsyncGenerator<Uint8Array> {
+    const stream = await this.open({ kind: "read-blob", id });
+    if (stream === undefined) throw new LighterError("not-found", `the client has no blob ${id}`);
     stream.end();
     yield* stream as AsyncIterable<Uint8Array>;
   }

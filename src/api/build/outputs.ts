@@ -25,11 +25,15 @@ const readOutputs = list(
   OUTPUTS_MAX,
 );
 
-/** The parameter "outputs": [{"Type": "tar", "Attrs": {}}]. Undefined: none are asked for. @throws LighterError */
+/** A parameter that is a list of BuildKit's options: [{"Type": "tar", "Attrs": {}}]. @throws LighterError "invalid" */
+export function readTypes(query: Query, name: string): { Type: string; Attrs: Record<string, string> }[] {
+  const text = query.text(name);
+  return text === undefined ? [] : readOutputs(parseGoJson(Buffer.from(text)), name);
+}
+
+/** The parameter "outputs". Undefined: none are asked for. @throws LighterError */
 export function outputsOf(query: Query): BuildOutput[] | undefined {
-  const text = query.text("outputs");
-  if (text === undefined) return undefined;
-  const outputs = readOutputs(parseGoJson(Buffer.from(text)), "outputs");
+  const outputs = readTypes(query, "outputs");
   return outputs.length === 0 ? undefined : outputs.map(({ Type, Attrs = {} }) => checkOutput(Type, Attrs));
 }
 

@@ -16,6 +16,7 @@ import {
   statusRequestType,
   usageRecordType,
 } from "../../spec/buildkit.ts";
+import type { CacheOption } from "../build/cache-places.ts";
 import { resultOf } from "../build/outputs.ts";
 import type { Daemon } from "../daemon/daemon-state.ts";
 import { diskUsage, prune } from "./cache.ts";
@@ -56,21 +57,23 @@ export function controlMethods(daemon: Daemon): Methods {
 /** Waits until the client has had its result built by the gateway, and says what it is called. */
 async function solve(daemon: Daemon, request: SolveRequest, { signal }: Call) {
   const { jobs } = daemon.buildkit;
-  const cache = request.cache?.exports.find(({ type }) => type !== "inline");
-  if (cache !== undefined)
-    throw new LighterError("not-supported", `exporting the cache as "${cache.type}" is not supported yet`);
-  if (request.frontend !== "" || request.definition !== undefined)
-    throw new LighterError("not-supported", "a build whose client does not use the gateway is not supported yet");
-  const outputs = request.exporters.map(outputOf);
   signal.throwIfAborted();
   const job = jobs.get(request.ref);
   const cancel = () => jobs.end(request.ref);
   signal.addEventListener("abort", cancel);
   try {
-    job.request.resolve({ sessionId: request.session, outputs: outputs.length === 0 ? NO_OUTPUT : outputs });
+    if (request.frontend !== "" || request.definition !== undefined)
+      throw new LighterError("not-supported", "a build whose client does not use the gateway is not supported yet");
+    const outputs = request.exporters.map(outputOf);
+    job.request.resolve({
+      sessionId: request.session,
+      outputs: outputs.length === 0 ? NO_OUTPUT : outputs,
+      cacheImports: (request.cache?.imports ?? []).map(cacheOptionOf),
+      cacheExports: (request.cache?.exports ?? []).map(cacheOptionOf),
+    });
     const { ref = "" } = await job.returned.promise;
     const result = resultOf({ built: ref === "" ? { id: "" } : job.result(ref).image, outputs });
-    return { exporterResponse: new Map(Object.entries(result)) };
+    return { exporterResponse: new Map([...Object.entries(result), ...job.answers]) };
   } finally {
     signal.removeEventListener("abort", cancel);
     jobs.end(request.ref);
@@ -79,8 +82,12 @@ async function solve(daemon: Daemon, request: SolveRequest, { signal }: Call) {
 
 const NO_OUTPUT: readonly BuildOutput[] = [{ type: "cacheonly", attrs: {} }];
 
+function cacheOptionOf({ type, attributes }: SolveRequest["exporters"][number]): CacheOption {
+  return { type, attrs: Object.fromEntries(attributes) };
+}
+
 /** An exporter as a build's output. Images are pushed by the client, which says so nevertheless. */
 function outputOf({ type, attributes }: SolveRequest["exporters"][number]): BuildOutput {
   const { push: _, ...attrs } = Object.fromEntries(attributes);
-  return checkOutput(type === "moby" ? "image" : type, attrs);
+  return checkOutput(type === "moby" ? "image" : type, attrs, true);
 }

@@ -14,10 +14,12 @@ import { GrpcError, UNKNOWN } from "../../grpc/status.ts";
 import { IGNORE_FILE, parseIgnoreFile } from "../../spec/docker-ignore.ts";
 import type { Definition } from "../../spec/llb.ts";
 import type { BuildFailure } from "../../spec/solve-status.ts";
+import { cacheExports, cacheImports } from "../build/cache-places.ts";
 import { imageFetcher } from "../build/fetch-image.ts";
 import type { Daemon } from "../daemon/daemon-state.ts";
 import { inputImageOf, parseFrontendOptions } from "./frontend-options.ts";
 import type { Job, JobResult } from "./jobs.ts";
+import { contentOf } from "./session-content.ts";
 import { credentialsFor, readFiles, treeOf, uploadOf } from "./session-files.ts";
 import { inputsOf } from "./session-inputs.ts";
 import { targetsOf } from "./session-outputs.ts";
@@ -48,21 +50,26 @@ interface DockerfileBuild {
 /** Builds the image. Resolves with a result for each platform. @throws GrpcError, with the lines of the Dockerfile that it is about */
 export async function buildDockerfile(daemon: Daemon, build: DockerfileBuild): Promise<JobResult[]> {
   const { job, options, signal } = build;
-  const { sessionId, outputs } = await job.request.promise;
+  const { sessionId, outputs, ...caches } = await job.request.promise;
   const session = await daemon.buildkit.sessions.find(sessionId, signal);
   const { filename, pull, ...rest } = parseFrontendOptions(options);
   const syntax = rest.buildArgs.get("BUILDKIT_SYNTAX");
   const files = new BuildFiles({ daemon, session, sessionId, filename, syntax, signal });
+  const credentials = (domain: string) => credentialsFor(session, domain, signal);
+  const client = { directory: (path: string) => contentOf(session, path, signal), credentialsFor: credentials, signal };
   let failure: BuildFailure = {};
   const made: Omit<JobResult, "image">[] = [];
   try {
     const image = await daemon.builder.build({
       ...rest,
+      cacheImports: cacheImports(daemon, caches.cacheImports, client),
+      ...cacheExports(daemon, caches.cacheExports, client),
+      onAnswer: (name, value) => void job.answers.set(name, value),
       ...files.sources(options.get("context") ?? ""),
       ...{ dockerfile: filename, tags: [], outputs, targets: targetsOf(session, outputs, signal), signal },
       fetchImage: imageFetcher(daemon, {
         isPull: pull,
-        credentialsFor: (domain) => credentialsFor(session, domain, signal),
+        credentialsFor: credentials,
         signal,
       }),
       inputs: inputsOf(session, signal),

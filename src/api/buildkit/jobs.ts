@@ -6,11 +6,14 @@ import type { BuildOutput, BuiltImage } from "../../engine/mod.ts";
 import type { BuildStatus } from "../../spec/buildkit.ts";
 import type { DefinitionDraft } from "../../spec/llb.ts";
 import type { Platform } from "../../spec/oci-image.ts";
+import type { CacheOption } from "../build/cache-places.ts";
 
 /** What the client asks for by Solve. */
 interface JobRequest {
   sessionId: string;
   outputs: readonly BuildOutput[];
+  cacheImports: readonly CacheOption[];
+  cacheExports: readonly CacheOption[];
 }
 
 /** What the client hands back at the end of its part: the result to export, or why there is none. */
@@ -37,6 +40,8 @@ export class Job {
   readonly request = Promise.withResolvers<JobRequest>();
   readonly returned = Promise.withResolvers<Returned>();
   readonly #results = new Map<string, JobResult>();
+  /** What the answer to Solve says of the build, beside the image. */
+  readonly answers = new Map<string, string>();
   readonly #abort = new AbortController();
   readonly #events: BuildStatus[] = [];
   #changed = Promise.withResolvers<void>();

@@ -48,6 +48,7 @@ function workshop(done: string[], hashes: readonly string[] = ["h"]): Workshop {
       return `${first}/${name}`;
     },
     keep: () => {},
+    find: async () => undefined,
     listener: () => ({ onNote: () => {}, onOutput: () => {} }),
   };
 }

@@ -24,6 +24,8 @@ export interface Workshop {
   hash(op: CopyOp, sourceIds: readonly string[], signal: AbortSignal): Promise<string>;
   /** Executes the step. `inputs`: ids, as in the vertex. Resolves with the new root file system's. */
   execute(vertex: Vertex, inputs: readonly string[], listener: StepListener, signal: AbortSignal): Promise<string>;
+  /** Finds a step that was done elsewhere, and brings its result here. */
+  find(key: string): Promise<string | undefined>;
   /** Who hears what a step says. */
   listener(vertex: Vertex): StepListener;
   /** Keeps a root file system until the build has ended. */
@@ -114,7 +116,9 @@ export class Solver {
       return { id, key, isCached };
     };
     for (;;) {
-      const cached = noCache ? undefined : this.#cache.find(key);
+      const cached = noCache
+        ? undefined
+        : (this.#cache.find(key) ?? (await this.#findElsewhere(key, vertex, inputs, workshop)));
       if (cached !== undefined) return found(cached, true);
       const other = noCache ? undefined : this.#underway.get(key);
       const step = other === undefined || other.isGivenUp ? this.#begin(key, vertex, inputs, workshop) : other;
@@ -126,6 +130,12 @@ export class Solver {
           throw error;
       }
     }
+  }
+
+  async #findElsewhere(key: string, { name }: Vertex, inputs: readonly string[], workshop: Workshop) {
+    const id = await workshop.find(key);
+    if (id !== undefined) this.#cache.add(key, { id, baseId: inputs[0]!, description: name });
+    return id;
   }
 
   #begin(key: string, vertex: Vertex, inputs: readonly string[], workshop: Workshop): SharedStep {

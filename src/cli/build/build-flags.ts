@@ -7,6 +7,7 @@ import { pairsToObject } from "../values/env-file.ts";
 import { parseLabel } from "../values/labels.ts";
 import { parseExtraHost } from "../values/network-values.ts";
 import { parseMemorySwap, parseUlimit } from "../values/resource-values.ts";
+import { parseCacheOption } from "./build-cache.ts";
 import { namedSource, parseNamedContext } from "./build-context.ts";
 import { parseAgent, parseSecret } from "./build-inputs.ts";
 import { type BuildOutput, parseOutput } from "./build-outputs.ts";
@@ -31,7 +32,14 @@ export const buildFlags = {
     type: "stringArray",
     item: parseNamedContext,
   }),
-  "cache-from": listFlag("Images or caches to take steps from"),
+  "cache-from": listFlag("Caches to take steps from (IMAGE, type=registry,ref=IMAGE or type=local,src=DIRECTORY)", {
+    type: "stringArray",
+    item: parseCacheOption,
+  }),
+  "cache-to": listFlag("Where to leave the steps (type=inline, type=registry,ref=IMAGE or type=local,dest=DIRECTORY)", {
+    type: "stringArray",
+    item: parseCacheOption,
+  }),
   call: stringFlag(
     'What to do with the Dockerfile: "build", "check" it, "explain" which steps are cached, or list its "targets"',
     { initial: "build" },
@@ -119,7 +127,7 @@ export function queryOf(values: BuildFlags): Query {
   return {
     allow: values.allow,
     buildargs: json(Object.fromEntries([...epoch, ...values["build-arg"]].flatMap(parseBuildArg))),
-    cachefrom: values["cache-from"].length === 0 ? undefined : json(values["cache-from"]),
+    cacheexports: values["cache-to"].length === 0 ? undefined : json(values["cache-to"].flat()),
     cgroupparent: values["cgroup-parent"] || undefined,
     contexts:
       values["build-context"].length === 0

@@ -1,6 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { SOLVE_STATUS_TYPE } from "../../spec/solve-status.ts";
+import { blobReader, blobWriter, type CacheOption, namedImports, nameExports } from "../build/build-cache.ts";
 import { contextProvider, openContext, readDockerfile, readIgnoreFile } from "../build/build-context.ts";
 import {
   type BuildFlags,
@@ -39,9 +40,11 @@ async function run({ client }: Context, { values, args }: ParsedFlags<typeof bui
   const isExplained = call === "explain";
   const progress: ProgressKind = values.quiet || isExplained ? "quiet" : values.progress;
   const { dockerfile, chunks, remote } = await openContext(argument, values.file);
-  const session = await openSession(client, values);
+  const imports = await namedImports(values["cache-from"].flat());
+  const session = await openSession(client, values, imports);
   const query = encodeQuery({
     ...queryOf(values),
+    cacheimports: imports.length === 0 ? undefined : JSON.stringify(imports),
     dockerfile,
     remote,
     session: session?.id,
@@ -55,6 +58,7 @@ async function run({ client }: Context, { values, args }: ParsedFlags<typeof bui
   });
   const { id, result } = await showBuild(response, progress);
   session?.close();
+  nameExports(values["cache-to"].flat(), result["cache.manifest"]);
   if (isExplained) {
     await stdout.text(String(result.text));
     return 0;
@@ -66,18 +70,27 @@ async function run({ client }: Context, { values, args }: ParsedFlags<typeof bui
 }
 
 /** Opens a session if the build needs something of this machine, or is to leave something on it. */
-async function openSession(client: Client, values: BuildFlags): Promise<BuildSession | undefined> {
+async function openSession(
+  client: Client,
+  values: BuildFlags,
+  imports: readonly CacheOption[],
+): Promise<BuildSession | undefined> {
   const { secret, ssh, "build-context": contexts } = values;
+  const exports = values["cache-to"].flat();
   const outputs = outputsOf(values);
   checkOutputs(outputs);
   const isNeeded =
-    [secret, ssh, contexts].some(({ length }) => length > 0) || outputs.some(({ dest }) => dest !== undefined);
+    [secret, ssh, contexts].some(({ length }) => length > 0) ||
+    outputs.some(({ dest }) => dest !== undefined) ||
+    [...imports, ...exports].some(({ Type }) => Type === "local");
   if (!isNeeded) return undefined;
   return await BuildSession.open(client, {
     secret: secretProvider(secret),
     ssh: agentProvider(ssh),
     context: contextProvider(contexts),
     output: outputProvider(outputs),
+    "read-blob": blobReader(imports),
+    "write-blob": blobWriter(exports),
   });
 }
 

@@ -124,6 +124,12 @@ export class BuildCache implements StepCache, Disposable {
     this.#write("INSERT OR REPLACE INTO step VALUES (?, ?, ?, ?, ?, ?, 1)", key, id, baseId, description, now, now);
   }
 
+  /** When a step was made; 0 if it is not there. */
+  createdMsOf(key: string): number {
+    const row = this.#db.query("SELECT created_ms FROM step WHERE key = ?").get(key) as Row | null;
+    return row?.created_ms ?? 0;
+  }
+
   /** How often a step that is there was used, and when last. */
   usesOf(key: string): { usageCount: number; lastUsedMs: number } {
     const row = this.#db.query("SELECT usage_count, last_used_ms FROM step WHERE key = ?").get(key) as Row | null;

@@ -5,6 +5,7 @@ import type { PullEvent } from "../../image/mod.ts";
 import type { DockerHostConfig } from "../../spec/docker-api.ts";
 import type { ImageDocument, Platform } from "../../spec/oci-image.ts";
 import type { BuildFailure, SolveStatus } from "../../spec/solve-status.ts";
+import type { CacheExport, CacheImport } from "../cache/cache-request.ts";
 import type { ContextRequest, NamedContext, ServedFiles } from "./build-sources.ts";
 import type { BuildOutput, OutputTargets } from "./export-build.ts";
 
@@ -47,6 +48,14 @@ export interface BuildRequest
   outputs?: readonly BuildOutput[] | undefined;
   /** Where that goes which does not stay here. */
   targets?: OutputTargets | undefined;
+  /** Where steps are looked for that are not here. */
+  cacheImports?: readonly CacheImport[];
+  /** Where what was done is left for others. */
+  cacheExports?: readonly CacheExport[];
+  /** Whether the image has the cache of its own steps with it. */
+  hasInlineCache?: boolean;
+  /** Hears what clients are told about what was made, under BuildKit's names. */
+  onAnswer?: (name: string, value: string) => void;
   noCache: boolean;
   /** The names of stages of whose steps the cache is not used. */
   noCacheStages?: readonly string[];

@@ -18,6 +18,8 @@ import { measureTrees, Trash } from "../../files/mod.ts";
 import type { ImageStore, PullEvent } from "../../image/mod.ts";
 import type { Platform } from "../../spec/oci-image.ts";
 import { formatPlatform } from "../../spec/platform.ts";
+import { exportCaches, inlineCacheOf } from "../cache/export-cache.ts";
+import { ImportedCaches } from "../cache/import-cache.ts";
 import type { Engine } from "../engine.ts";
 import { BuildCache } from "./build-cache.ts";
 import type { BuildHistory } from "./build-history.ts";
@@ -158,7 +160,8 @@ export class Builder implements Disposable {
       const roots = this.#roots;
       const copies = new CopySteps(roots, sources);
       const runs = new RunSteps({ roots, sources, caches: this.#cacheMounts, request });
-      const real = openWorkshop({ roots, sources, copies, runs, steps, held, output });
+      const imported = this.#importCaches(request, { progress, held, signal });
+      const real = openWorkshop({ roots, sources, copies, runs, steps, held, output, imported });
       const workshop = onExplained === undefined ? real : withoutExecution(real);
       const { engine, images } = roots;
       const { noCache } = request;
@@ -170,7 +173,11 @@ export class Builder implements Disposable {
         return { id: "" };
       }
       try {
-        return await buildTargets(targets, { solve, engine, images, output, progress, request });
+        const caches = { images, cache: this.#cache, solve, progress, signal };
+        const imageExtra = (plan: BuildPlan) => inlineCacheOf(request, { ...caches, targets: [targetOf(plan)] });
+        const built = await buildTargets(targets, { solve, engine, images, output, progress, request, imageExtra });
+        await exportCaches(request, { ...caches, targets: targets.map(({ plan }) => targetOf(plan)) });
+        return built;
       } catch (error) {
         // What was there before the failure may be run.
         for (const { chain } of targets)
@@ -190,6 +197,15 @@ export class Builder implements Disposable {
         await this.recover(); // a step that was done anew has taken another one's place in the cache
       });
     }
+  }
+
+  #importCaches(
+    { cacheImports = [], targetPlatforms = [] }: BuildRequest,
+    parts: { progress: BuildProgress; held: DisposableStack; signal: AbortSignal },
+  ): ImportedCaches | undefined {
+    if (cacheImports.length === 0) return undefined;
+    const { images } = this.#roots;
+    return new ImportedCaches(cacheImports, { ...parts, images, platform: targetPlatforms[0] ?? images.platform });
   }
 
   async #readDockerfile(contextPath: string, request: BuildRequest, progress: BuildProgress) {
@@ -238,6 +254,12 @@ export class Builder implements Disposable {
     }
     return targets;
   }
+}
+
+/** What a plan's image is made of. */
+function targetOf({ stages }: BuildPlan): Vertex | undefined {
+  const last = stages.at(-1);
+  return last?.vertex ?? last?.baseVertex;
 }
 
 /** Tells the steps of the stages with these names. */

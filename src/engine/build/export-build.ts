@@ -47,13 +47,17 @@ const OPTIONS: Readonly<Record<BuildOutput["type"], readonly string[]>> = {
   tar: ["platform-split"],
 };
 
-/** @throws LighterError for what is no output, and for an option that is not supported */
-export function checkOutput(type: string, attrs: Readonly<Record<string, string>>): BuildOutput {
+/**
+ * Checks an output. `isLenient`: options that are not known are left out, as BuildKit does.
+ * @throws LighterError for what is no output, and for an option that is not supported
+ */
+export function checkOutput(type: string, given: BuildOutput["attrs"], isLenient = false): BuildOutput {
   const known = OUTPUT_TYPES.find((each) => each === type);
   if (known === undefined) throw new LighterError("invalid", `exporter "${type}" could not be found`);
-  for (const name of Object.keys(attrs))
-    if (!OPTIONS[known].includes(name))
-      throw new LighterError("not-supported", `exporter "${type}": the option "${name}" is not supported yet`);
+  const unknown = Object.keys(given).find((name) => !OPTIONS[known].includes(name));
+  if (unknown !== undefined && !isLenient)
+    throw new LighterError("not-supported", `exporter "${type}": the option "${unknown}" is not supported yet`);
+  const attrs = Object.fromEntries(Object.entries(given).filter(([name]) => OPTIONS[known].includes(name)));
   const { compression = "gzip", tar = "true" } = attrs;
   if (!["gzip", "zstd", "uncompressed"].includes(compression))
     throw new LighterError("not-supported", `exporter "${type}": the compression "${compression}" is not supported`);

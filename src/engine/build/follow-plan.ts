@@ -30,6 +30,8 @@ interface Followed {
   output: StepOutput;
   progress: BuildProgress;
   request: BuildRequest;
+  /** Gives further fields of the image's config, when all steps are done. */
+  imageExtra: (plan: BuildPlan) => Promise<object>;
 }
 
 /** Has the plans of all platforms solved, which begin at once, and exports what was built. */
@@ -54,7 +56,7 @@ export async function buildTargets(targets: readonly BuildTarget[], followed: Fo
 
 /** Follows the stages: their output is shown in the order of the Dockerfile. */
 async function followPlan({ plan, platform, chain }: BuildTarget, followed: Followed): Promise<BuiltForm> {
-  const { solve, images, output, request } = followed;
+  const { solve, images, output, request, imageExtra } = followed;
   const { say } = request;
   const { globalArgs, stages } = plan;
   const count = stages.reduce((sum, { steps }) => sum + 1 + steps.length, globalArgs.length);
@@ -89,7 +91,7 @@ async function followPlan({ plan, platform, chain }: BuildTarget, followed: Foll
     if (stage !== stages.at(-1)) continue;
     const { vertex = SCRATCH } = stage;
     request.onResult?.({ platform, root, vertex, names: stepNames(plan), document: chain.describe(link) });
-    built = { platform, root, makeImage: () => chain.finish(link, root) };
+    built = { platform, root, makeImage: async () => chain.finish(link, root, await imageExtra(plan)) };
   }
   return built!;
 }

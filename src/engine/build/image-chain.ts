@@ -123,10 +123,13 @@ export class ImageChain {
     return { link: { ...link, id }, isKnown: known !== undefined };
   }
 
-  /** Makes the image that is asked for. Resolves with its id, and whether it was not there before. */
-  async finish(link: ChainLink, root: string): Promise<{ id: Digest; isNew: boolean }> {
+  /**
+   * Makes the image that is asked for. Resolves with its id, and whether it was not there before. `extra`: further fields of its
+   * config.
+   */
+  async finish(link: ChainLink, root: string, extra: object = {}): Promise<{ id: Digest; isNew: boolean }> {
     const { hasSteps } = this.#options;
-    const id = hasSteps && link.id !== undefined ? link.id : await this.#image(link, root, undefined);
+    const id = hasSteps && link.id !== undefined ? link.id : await this.#image(link, root, undefined, extra);
     const isNew = this.#pending.has(id);
     await this.store();
     return { id, isNew };
@@ -139,9 +142,10 @@ export class ImageChain {
     if (images.length > 0) await addSnapshotImages(this.#options.images, images);
   }
 
-  async #image(link: ChainLink, root: string, parentId: Digest | undefined): Promise<Digest> {
+  async #image(link: ChainLink, root: string, parentId: Digest | undefined, extra: object = {}): Promise<Digest> {
     const { images } = this.#options;
-    const { history, ...document } = this.describe(link);
+    const { history, ...described } = this.describe(link);
+    const document = { ...described, ...extra };
     const below = await this.pack(root);
     const image: SnapshotImage = { below, document, history, ...(parentId === undefined ? {} : { parentId }) };
     const id = idOfSnapshotImage(image);

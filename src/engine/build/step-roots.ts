@@ -30,7 +30,8 @@ export class StepRoots {
   of({ id, chainIds }: Image): string {
     const chainId = chainIds.at(-1) ?? "";
     if (chainId !== "" && !this.images.snapshots.has(chainId)) {
-      this.images.snapshots.addImage(chainId, this.images.stored(id)!);
+      const { layers, document } = this.images.stored(id)!;
+      this.images.snapshots.addLayers(chainId, layers, document.rootfs.diff_ids);
     }
     return chainId;
   }

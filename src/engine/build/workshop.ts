@@ -1,6 +1,7 @@
 /** Does the work of one build for the solver. */
 import { LighterError } from "../../base/errors.ts";
 import type { StepListener, Vertex, Workshop } from "../../build/mod.ts";
+import type { ImportedCaches } from "../cache/import-cache.ts";
 import type { BuildSources } from "./build-sources.ts";
 import type { CopySteps } from "./copy-step.ts";
 import type { RunSteps } from "./run-step.ts";
@@ -12,6 +13,7 @@ interface WorkshopOptions {
   sources: BuildSources;
   copies: CopySteps;
   runs: RunSteps;
+  imported: ImportedCaches | undefined;
   output: StepOutput;
   /** The steps under way, until they have ended. */
   steps: Set<Promise<unknown>>;
@@ -20,7 +22,7 @@ interface WorkshopOptions {
 }
 
 export function openWorkshop(options: WorkshopOptions): Workshop {
-  const { roots, sources, copies, output, steps, held } = options;
+  const { roots, sources, copies, imported, output, steps, held } = options;
   const { images } = roots;
   const tracked = <T>(step: Promise<T>): Promise<T> => {
     const ended = step.catch(() => {}).finally(() => steps.delete(ended)); // the solver hears of it
@@ -35,6 +37,7 @@ export function openWorkshop(options: WorkshopOptions): Workshop {
       return id;
     },
     hash: (op, sourceIds, signal) => tracked(copies.hash(op, sourceIds, signal)),
+    find: async (key) => await imported?.find(key),
     listener: (vertex) => output.of(vertex),
     execute: async (vertex, inputs, listener, signal) => {
       const id = await tracked(execute(vertex, inputs, options, listener, signal));

@@ -18,7 +18,6 @@ import type { Trash } from "../../files/mod.ts";
 import type { Descriptor } from "../../spec/oci-image.ts";
 import type { ImageDatabase, LayerRecord, RootAttributes, SnapshotLayerRecord } from "./database.ts";
 import type { LayerStore } from "./layers.ts";
-import type { StoredImage } from "./staging.ts";
 
 /** A layer of snapshots, in memory. */
 export interface SnapshotLayer extends SnapshotLayerRecord {
@@ -124,11 +123,11 @@ export class Snapshots {
 
   // --- Making them ---
 
-  /** Makes a snapshot of an image's layers. */
-  addImage(id: string, { layers, document }: StoredImage): void {
+  /** Makes a snapshot of layers that images can have, lowest first. */
+  addLayers(id: string, layers: readonly LayerRecord[], diffIds: readonly DiffId[]): void {
     const own = layers.map((record, index): SnapshotLayer => {
       const { directory, root, sizeBytes } = record;
-      const diffId = document.rootfs.diff_ids[index]!;
+      const diffId = diffIds[index]!;
       const known = this.#own.get(directory);
       return known ?? { directory, root, sizeBytes, diffId, packed: { diffId, record } };
     });

@@ -3,10 +3,13 @@
  * collection removes it before the change is written.
  */
 
+import { join } from "node:path";
+import { LighterError } from "../../base/errors.ts";
 import type { ChainId, Digest } from "../../base/ids.ts";
 import type { Reference } from "../../spec/image-reference.ts";
-import type { ImageDocument, ImageManifest } from "../../spec/oci-image.ts";
+import type { Descriptor, ImageDocument, ImageManifest } from "../../spec/oci-image.ts";
 import { ArchiveFiles, ingested } from "../archive/archive.ts";
+import { HashedFile } from "../worker/hashed-file.ts";
 import type { Input } from "../worker/input.ts";
 import type { ArchiveEntry } from "../worker/protocol.ts";
 import type { BlobStore, IngestedFile } from "./blobs.ts";
@@ -94,6 +97,27 @@ export class Staging {
   async putDocument(bytes: Uint8Array, digest: Digest): Promise<void> {
     this.leasedBlobs.add(digest);
     if (!this.#blobs.has(digest)) await this.#blobs.put(this.#ingestPath, bytes, digest);
+  }
+
+  /** Stores a blob that comes in pieces. @throws LighterError "invalid" if it is another one */
+  async putBlob(
+    { digest, size }: Pick<Descriptor, "digest" | "size">,
+    pieces: AsyncIterable<Uint8Array>,
+  ): Promise<void> {
+    this.leasedBlobs.add(digest);
+    if (this.#blobs.has(digest)) return;
+    const path = join(this.#ingestPath, digest.slice("sha256:".length));
+    using file = new HashedFile(path);
+    let sizeBytes = 0;
+    for await (const piece of pieces) {
+      sizeBytes += piece.length;
+      if (sizeBytes > size) break;
+      file.write(piece);
+    }
+    const made = file.finish();
+    if (sizeBytes !== size || made.digest !== digest)
+      throw new LighterError("invalid", `blob ${digest} is damaged: it has the digest ${made.digest}`);
+    if (!this.#blobs.has(digest)) await this.#blobs.adopt({ path, ...made });
   }
 
   /** Takes an archive apart, into `ingestPath`. `known` are layers that are not needed, by blob's digest and diffId. */

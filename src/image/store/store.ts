@@ -51,6 +51,8 @@ import { BlobStore } from "./blobs.ts";
 import { Content } from "./content.ts";
 import type { Changes, ImageDatabase, ImageRecord, LayerRecord, RootAttributes } from "./database.ts";
 import { computeDiskUsage, type DiskUsage } from "./disk-usage.ts";
+import { type FetchedLayer, fetchLayers } from "./fetch-layers.ts";
+import { FormedLayers, type KnownForms, type LayerForm } from "./formed-layers.ts";
 import { ImageIndex } from "./image-index.ts";
 import { planImageMounts, type WritableLayer } from "./image-mounts.ts";
 import { LastUses } from "./last-uses.ts";
@@ -142,6 +144,7 @@ export class ImageStore implements AsyncDisposable {
   readonly #ownWorkers: FileWorkers | undefined;
   readonly #packer: SnapshotPacker;
   readonly #index = new ImageIndex();
+  readonly #forms: KnownForms = new Map();
   readonly #content: Content;
   readonly #lastUses: LastUses;
   #lastChange: Promise<unknown> = Promise.resolve();
@@ -567,6 +570,28 @@ export class ImageStore implements AsyncDisposable {
     using _held = this.snapshots.hold(id);
     await Promise.all(layers.map((layer) => this.#packer.pack(layer, maxMtimeSeconds)));
     return packedLayers(layers);
+  }
+
+  /** Makes a snapshot of layers, lowest first. Those that the store lacks are fetched. Resolves with what holds it. */
+  async fetchSnapshot(id: string, layers: readonly FetchedLayer[], signal: AbortSignal): Promise<Disposable> {
+    return await this.addStaged({ keepUnfinished: true }, async (staging) => {
+      const diffIds = layers.map(({ diffId }) => diffId);
+      const known = chainIdsOf(diffIds).map((chainId, index) => this.#layers.get(diffIds[index]!, chainId));
+      const records = await fetchLayers(layers, known, staging, signal);
+      this.snapshots.addLayers(id, records, diffIds);
+      return { staged: [], result: this.snapshots.hold(id) };
+    });
+  }
+
+  /** Lends layers in a form for elsewhere. What is made for it is removed when `use` has ended. */
+  async withForms<T>(form: LayerForm, use: (layers: FormedLayers) => Promise<T>): Promise<T> {
+    const parts = { jobs: this.#jobs, blobs: this.#blobs, known: this.#forms };
+    const ingestPath = await this.#blobs.createIngest();
+    try {
+      return await use(new FormedLayers(form, ingestPath, parts));
+    } finally {
+      await this.#blobs.removeIngest(ingestPath);
+    }
   }
 
   /** Measures the layers of the snapshot that nobody has measured. */

@@ -181,18 +181,20 @@ const ZSTD_LEVEL = 3;
  */
 export function compressStream(
   source: AsyncIterable<Uint8Array>,
-  compression: "gzip" | "zstd",
-): AsyncGenerator<Uint8Array> {
-  return compression === "gzip" ? gzipMembers(source) : zstdFrame(source);
+  compression: Compression,
+  level?: number,
+): AsyncIterable<Uint8Array> {
+  if (compression === "none") return source;
+  return compression === "gzip" ? gzipMembers(source, level) : zstdFrame(source, level);
 }
 
-async function* gzipMembers(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+async function* gzipMembers(source: AsyncIterable<Uint8Array>, level = GZIP_LEVEL): AsyncGenerator<Uint8Array> {
   const member = new Uint8Array(GZIP_MEMBER_BYTES);
   let length = 0;
   let isEmpty = true;
   const compressed = (): Uint8Array => {
     isEmpty = false;
-    return Bun.gzipSync(member.subarray(0, length), { library: "libdeflate", level: GZIP_LEVEL });
+    return Bun.gzipSync(member.subarray(0, length), { library: "libdeflate", level: level as 0 });
   };
   for await (const chunk of source)
     for (let at = 0; at < chunk.length; ) {
@@ -207,10 +209,10 @@ async function* gzipMembers(source: AsyncIterable<Uint8Array>): AsyncGenerator<U
   if (length > 0 || isEmpty) yield compressed();
 }
 
-async function* zstdFrame(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+async function* zstdFrame(source: AsyncIterable<Uint8Array>, level = ZSTD_LEVEL): AsyncGenerator<Uint8Array> {
   const compressor = createZstdCompress({
     chunkSize: CHUNK_BYTES,
-    params: { [zlib.ZSTD_c_compressionLevel]: ZSTD_LEVEL },
+    params: { [zlib.ZSTD_c_compressionLevel]: level },
   });
   const readable = Readable.from(copied(source), { objectMode: false });
   readable.on("error", (error) => compressor.destroy(error));

@@ -10,7 +10,7 @@ import type { BlobResult, CompressJob, LayerProgress } from "./protocol.ts";
  * ENOSPC.
  */
 export async function compressLayer(
-  { sourcePath, targetPath, diffId, compression }: CompressJob,
+  { sourcePath, targetPath, diffId, compression, level }: CompressJob,
   onProgress: (progress: LayerProgress) => void,
 ): Promise<BlobResult> {
   const unpacked = createHash("sha256");
@@ -24,7 +24,7 @@ export async function compressLayer(
     }
   })();
   using file = new HashedFile(targetPath);
-  for await (const chunk of compressStream(tar, compression)) file.write(chunk);
+  for await (const chunk of compressStream(tar, compression, level)) file.write(chunk);
   const result = file.finish();
   const found = `sha256:${unpacked.digest("hex")}`;
   if (found !== diffId) throw new LighterError("invalid", `its content has the digest ${found}`);

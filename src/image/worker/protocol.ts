@@ -57,7 +57,9 @@ export interface CompressJob {
   /** The new file, which must not exist. */
   targetPath: string;
   diffId: DiffId;
-  compression: Exclude<Compression, "none">;
+  compression: Compression;
+  /** The compression's own number; undefined: ours. */
+  level?: number;
 }
 
 /** Gives the directories that a layer implies the attributes that they have in the layers below. */

@@ -1,0 +1,250 @@
+/** Caches of builds that are kept elsewhere, by the stock `docker buildx` and by `lighter build`, between two daemons. */
+import { afterAll, beforeAll, expect } from "bun:test";
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { TestDaemon } from "../support/daemon.ts";
+import { DockerRegistry, hasDockerRegistry } from "../support/docker-registry.ts";
+import { missing } from "../support/missing.ts";
+import { isRoot } from "../support/stage.ts";
+import { testIf } from "../support/test-if.ts";
+import { canBuild, loadTools } from "../support/tools-image.ts";
+import { lighterCommand, type Outcome, runProgram } from "./cli-support.ts";
+
+const succeeds = (...words: string[]) => spawnSync("docker", words).status === 0;
+const whyNot = !isRoot
+  ? "needs root"
+  : (missing("docker") ??
+    (succeeds("buildx", "version") ? undefined : "needs docker-buildx") ??
+    (hasDockerRegistry ? undefined : "needs docker-registry") ??
+    (canBuild ? undefined : "no static busybox here"));
+const stock = testIf(whyNot === undefined, whyNot ?? "");
+
+const directory = mkdtempSync(join(tmpdir(), "lighter-build-cache-"));
+let first: TestDaemon;
+let second: TestDaemon;
+let registry: DockerRegistry;
+const cleanUp = new AsyncDisposableStack();
+
+beforeAll(async () => {
+  if (whyNot !== undefined) return;
+  first = cleanUp.use(await TestDaemon.start());
+  const inside = (...argv: string[]) => first.network.inside(...argv);
+  registry = cleanUp.use(await DockerRegistry.start({ inside }));
+  // It has the registry's network, and so must not run steps: those that it is asked for come from caches.
+  second = cleanUp.use(await TestDaemon.start({ hostNetwork: true, wrapper: inside() }));
+  for (const daemon of [first, second]) await loadTools(daemon);
+});
+
+afterAll(async () => {
+  await cleanUp[Symbol.asyncDispose]();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+const environmentOf = (daemon: TestDaemon) => ({
+  ...process.env,
+  DOCKER_HOST: `unix://${daemon.socketPath}`,
+  DOCKER_CONFIG: join(directory, "config"),
+});
+
+function docker(daemon: TestDaemon, argv: readonly string[], cwd = directory): Promise<Outcome> {
+  return runProgram(["docker", ...argv], { env: environmentOf(daemon), cwd });
+}
+
+type Build = (daemon: TestDaemon, context: string, ...args: string[]) => Promise<Outcome>;
+const buildx: Build = (daemon, context, ...args) =>
+  docker(daemon, ["buildx", "build", "--progress=plain", ...args, context]);
+const lighter: Build = (daemon, context, ...args) =>
+  runProgram([...lighterCommand, "-H", `unix://${daemon.socketPath}`, "build", "--progress=plain", ...args, context]);
+
+/** A context whose steps never come out twice in the same way. */
+function contextOf(name: string, end = ""): string {
+  const context = mkdtempSync(join(directory, "context-"));
+  const random = `RUN cat /proc/sys/kernel/random/uuid > /${name}`;
+  const dockerfile = `FROM tools:1 AS other\nRUN echo ${name}\n${random}\nFROM tools:1\nENV A=${name}\nCOPY file /\nCOPY --from=other /${name} /\n${random}2\n${end}`;
+  writeFileSync(join(context, "Dockerfile"), dockerfile);
+  writeFileSync(join(context, "file"), "content\n");
+  return context;
+}
+
+/** Forgets what a daemon has built. */
+async function forget(daemon: TestDaemon, ...images: string[]): Promise<void> {
+  for (const image of images) await daemon.request("DELETE", `/images/${image}`);
+  await daemon.request("POST", "/images/prune");
+  await daemon.request("POST", "/build/prune?all=1");
+}
+
+/** The digests of the layers above the base image's. */
+async function layersOf(daemon: TestDaemon, image: string): Promise<string[]> {
+  const { json } = await daemon.request("GET", `/images/${image}/json`);
+  return json.RootFS.Layers.slice(1);
+}
+
+const CACHED = /^#\d+ CACHED$/gm;
+const cachedCount = ({ stderr }: Outcome) => stderr.match(CACHED)?.length ?? 0;
+
+stock(
+  "what one daemon has built another one takes from a registry, with the stages that are only copied from",
+  async () => {
+    for (const [exporting, importing, name] of [
+      [buildx, lighter, "reg1"],
+      [lighter, buildx, "reg2"],
+    ] as const) {
+      const context = contextOf(name);
+      const ref = `${registry.host}/caches/${name}:latest`;
+      const built = await exporting(first, context, "-t", "x:1", "--cache-to", `type=registry,ref=${ref},mode=max`);
+      expect(built.code, built.stderr).toBe(0);
+      expect(built.stderr).toContain("exporting cache to registry");
+      expect(built.stderr).toMatch(/writing cache manifest sha256:\w{64} done/);
+      const taken = await importing(second, context, "-t", "x:1", "--cache-from", `type=registry,ref=${ref}`);
+      expect(taken.code, taken.stderr).toBe(0);
+      expect(taken.stderr).toContain(`importing cache manifest from ${ref}`);
+      expect(cachedCount(taken), taken.stderr).toBe(5);
+      expect(await layersOf(second, "x:1")).toEqual(await layersOf(first, "x:1"));
+      await forget(second, "x:1");
+    }
+  },
+);
+
+stock("a cache is kept in a directory of the client, as an OCI layout that is added to", async () => {
+  for (const [exporting, importing, name] of [
+    [buildx, lighter, "dir1"],
+    [lighter, buildx, "dir2"],
+  ] as const) {
+    const context = contextOf(name);
+    const dest = join(directory, name);
+    const to = `type=local,dest=${dest},mode=max,compression=zstd`;
+    const built = await exporting(first, context, "-t", "y:1", "--cache-to", to);
+    expect(built.code, built.stderr).toBe(0);
+    expect(built.stderr).toContain("exporting cache to client directory");
+    const index = JSON.parse(readFileSync(join(dest, "index.json"), "utf8"));
+    expect(index.manifests).toHaveLength(1);
+    const blob = (digest: string) => JSON.parse(readFileSync(join(dest, "blobs/sha256", digest.slice(7)), "utf8"));
+    const { manifests } = blob(index.manifests[0].digest);
+    const config = blob(manifests.at(-1).digest);
+    expect(manifests.at(-1).mediaType).toBe("application/vnd.buildkit.cacheconfig.v0");
+    expect(manifests[0].mediaType).toBe("application/vnd.oci.image.layer.v1.tar+zstd");
+    expect(manifests[0].annotations["containerd.io/uncompressed"]).toMatch(/^sha256:\w{64}$/);
+    expect(config.records.length).toBe(6);
+    expect(config.layers).toHaveLength(manifests.length); // the base layer, and one for each of five steps that has files
+
+    const taken = await importing(second, context, "-t", "y:1", "--cache-from", `type=local,src=${dest}`);
+    expect(cachedCount(taken), taken.stderr).toBe(5);
+    expect(await layersOf(second, "y:1")).toEqual(await layersOf(first, "y:1"));
+    const before = readdirSync(join(dest, "blobs/sha256")).length;
+    const repeated = await exporting(second, context, "-t", "y:1", "--cache-to", to);
+    expect(repeated.code, repeated.stderr).toBe(0);
+    expect(readdirSync(join(dest, "blobs/sha256")).length).toBeLessThanOrEqual(before + 2);
+    await forget(second, "y:1");
+  }
+});
+
+stock("an image has the cache of its own steps with it, and is one here or in a registry", async () => {
+  for (const [exporting, importing, name, ...inline] of [
+    [buildx, lighter, "in1", "--cache-to", "type=inline"],
+    [lighter, buildx, "in2", "--build-arg", "BUILDKIT_INLINE_CACHE=1"],
+  ] as const) {
+    const context = mkdtempSync(join(directory, "context-"));
+    writeFileSync(
+      join(context, "Dockerfile"),
+      `FROM tools:1\nRUN cat /proc/sys/kernel/random/uuid > /${name}\nRUN echo ${name}\n`,
+    );
+    const image = `${registry.host}/images/${name}:1`;
+    const built = await exporting(first, context, "-t", image, "--push", ...inline);
+    expect(built.code, built.stderr).toBe(0);
+    expect(built.stderr).toContain("preparing layers for inline cache");
+    const taken = await importing(second, context, "-t", "z:1", "--cache-from", image);
+    expect(cachedCount(taken), taken.stderr).toBe(2);
+    expect(await layersOf(second, "z:1")).toEqual(await layersOf(first, image));
+    await forget(second, "z:1");
+    const layers = await layersOf(first, image);
+    await forget(first);
+    const here = await importing(first, context, "-t", "z:1", "--cache-from", image);
+    expect(cachedCount(here), here.stderr).toBe(2);
+    expect(await layersOf(first, "z:1")).toEqual(layers);
+  }
+});
+
+stock("a cache that is missing or broken is told of, and the build goes on without it", async () => {
+  const context = contextOf("broken");
+  const dest = join(directory, "broken");
+  const built = await buildx(first, context, "--cache-to", `type=local,dest=${dest},mode=max`);
+  expect(built.code, built.stderr).toBe(0);
+  const index = JSON.parse(readFileSync(join(dest, "index.json"), "utf8"));
+  const digest: string = index.manifests[0].digest;
+  const blobPath = (of: string) => join(dest, "blobs/sha256", of.slice(7));
+  const manifest = JSON.parse(readFileSync(blobPath(digest), "utf8"));
+  // Layers that are not what they should be are found out when they are needed.
+  for (const { digest: layer, mediaType } of manifest.manifests)
+    if (mediaType.includes("layer")) writeFileSync(blobPath(layer), "no layer");
+  for (const build of [buildx, lighter]) {
+    await forget(first);
+    const damaged = await build(first, context, "--cache-from", `type=local,src=${dest}`);
+    expect(damaged.code, damaged.stderr).toBe(0);
+    expect(cachedCount(damaged), damaged.stderr).toBe(1); // that which has no layer
+    await forget(first);
+    const absent = await build(first, context, "--cache-from", `${registry.host}/no/such:cache`);
+    expect(absent.code, absent.stderr).toBe(0);
+    expect(absent.stderr).toContain(`importing cache manifest from ${registry.host}/no/such:cache`);
+    expect(absent.stderr).toMatch(/ERROR: .*not found/);
+  }
+  writeFileSync(blobPath(digest), "{}");
+  const forged = await lighter(first, context, "--no-cache", "--cache-from", `type=local,src=${dest}`);
+  expect(forged.code, forged.stderr).toBe(0);
+  expect(forged.stderr).toContain(`blob ${digest} is damaged`);
+  const nowhere = await lighter(first, context, "--cache-from", `type=local,src=${dest}/none`);
+  expect(nowhere.stderr).toContain(`WARNING: local cache import at ${dest}/none not found\n`);
+  expect(nowhere.code).toBe(0);
+});
+
+stock(
+  "a cache that cannot be left fails the build, unless that is to be ignored; other kinds are refused by name",
+  async () => {
+    const context = contextOf("refused");
+    const to = "type=registry,ref=127.0.0.1:1/x:1";
+    for (const build of [buildx, lighter]) {
+      const failed = await build(first, context, "--cache-to", to);
+      expect(failed.code, failed.stderr).toBe(1);
+      expect(failed.stderr).toContain("127.0.0.1:1");
+      const ignored = await build(first, context, "--cache-to", `${to},ignore-error=true`);
+      expect(ignored.code, ignored.stderr).toBe(0);
+      // buildx asks the cloud for credentials for the others, or leaves them out.
+      const types = ["azblob,name=x,account_url=y", ...(build === lighter ? ["s3,region=x,bucket=y", "gha"] : [])];
+      for (const type of types) {
+        const refused = await build(first, context, "--cache-to", `type=${type}`);
+        expect(refused.code).toBe(1);
+        expect(refused.stderr).toContain(`unknown cache exporter: "${type.split(",")[0]}"`);
+      }
+      const odd = await build(
+        first,
+        context,
+        "--cache-to",
+        `type=local,dest=${join(directory, "odd")},compression=lzma`,
+      );
+      expect(odd.stderr).toContain("unsupported compression type lzma");
+    }
+  },
+);
+
+const noCompose = whyNot ?? (succeeds("compose", "version") ? undefined : "needs docker-compose");
+testIf(noCompose === undefined, noCompose ?? "")("bake's and Compose's files name caches, too", async () => {
+  const context = contextOf("files");
+  const dest = join(directory, "baked");
+  const target = { context, tags: ["baked:1"], "cache-to": [`type=local,dest=${dest},image-manifest=true`] };
+  writeFileSync(join(context, "bake.json"), JSON.stringify({ target: { default: target } }));
+  const baked = await docker(first, ["buildx", "bake", "--progress=plain", "-f", "bake.json"], context);
+  expect(baked.code, baked.stderr).toBe(0);
+  expect(existsSync(join(dest, "index.json"))).toBe(true);
+  const build = {
+    context,
+    cache_from: [`type=local,src=${dest}`],
+    cache_to: [`type=local,dest=${join(directory, "composed")}`],
+  };
+  writeFileSync(join(context, "compose.yaml"), JSON.stringify({ services: { app: { image: "composed:1", build } } }));
+  await forget(first, "baked:1");
+  const composed = await docker(first, ["compose", "--progress=plain", "build"], context);
+  expect(composed.code, composed.stderr).toBe(0);
+  expect(`${composed.stdout}${composed.stderr}`).toContain("importing cache manifest from local:");
+  expect(existsSync(join(directory, "composed", "index.json"))).toBe(true);
+});

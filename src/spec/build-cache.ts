@@ -53,7 +53,7 @@ export interface CacheRecord {
   inputs: CacheLink[][];
 }
 
-export interface CacheConfig {
+interface CacheConfig {
   layers: CacheLayer[];
   records: CacheRecord[];
 }
@@ -181,13 +181,7 @@ function stepsOf<Layer>(
   return steps;
 }
 
-/** A layer of a cache: where it is by its digest, and what it unpacks to. */
-export interface CacheBlob {
-  blob: Descriptor;
-  diffId: DiffId;
-}
-
-export interface CacheManifest {
+interface CacheManifest {
   config: Descriptor;
   layers: Descriptor[];
 }

@@ -65,13 +65,12 @@ export async function build(call: AnswerCall): Promise<void> {
   };
   const work = async () => {
     try {
-      const { signal } = stream;
       let digest: string | undefined;
       const onPushed = (pushed: string) => {
         digest = pushed;
       };
       const targets = targetsOf(daemon, { ...transfer, sessionId, onPushed });
-      const asked = { ...options, tags, targets, context: request, signal, ...listeners };
+      const asked = { ...options, tags, targets, context: request, signal: stream.signal, ...listeners };
       if (hasStatus && query.text("call") === "explain") {
         stream.send({ id: BUILD_RESULT_ID, aux: { text: await daemon.builder.explain(asked) } });
         return;
@@ -85,13 +84,18 @@ export async function build(call: AnswerCall): Promise<void> {
         });
     } catch (error) {
       if (!(error instanceof StepFailed)) throw error;
-      const { errorDetail, ...rest } = failureOf(error) as { errorDetail: object };
-      const text = hasStatus ? { error: error.processText } : {};
-      const message = hasStatus ? { message: error.processText } : {};
-      stream.send({ errorDetail: { code: error.exitCode, ...errorDetail, ...message }, ...rest, ...text });
+      stream.send(failureMessage(error, hasStatus));
     }
   };
   await stream.carry(work);
+}
+
+/** What a client is told of a step that has failed. */
+function failureMessage(error: StepFailed, hasStatus: boolean): object {
+  const { errorDetail, ...rest } = failureOf(error) as { errorDetail: object };
+  const text = hasStatus ? { error: error.processText } : {};
+  const message = hasStatus ? { message: error.processText } : {};
+  return { errorDetail: { code: error.exitCode, ...errorDetail, ...message }, ...rest, ...text };
 }
 
 /** What a build gets of its client's session. */

@@ -12,12 +12,10 @@ import {
   contentWriteType,
 } from "../../spec/buildkit.ts";
 import type { ClientDirectory } from "../build/cache-places.ts";
+import { PIECE_MAX_BYTES } from "./session-outputs.ts";
 import type { Session } from "./sessions.ts";
 
 const SERVICE = "/containerd.services.content.v1.Content";
-/** Bytes of content in one message. */
-const PIECE_MAX_BYTES = 1024 * 1024;
-
 /** The directory at a path of the client. */
 export function contentOf(session: Session, path: string, signal: AbortSignal): ClientDirectory {
   const options = { metadata: { "buildkit-attachable-store-id": `local:${path}` }, signal };

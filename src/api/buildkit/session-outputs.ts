@@ -6,8 +6,8 @@ import { pieceType } from "../../spec/buildkit.ts";
 import type { Session } from "./sessions.ts";
 
 const FILE_SEND = "/moby.filesync.v1.FileSend/DiffCopy";
-/** Bytes of an archive in one message. */
-const PIECE_MAX_BYTES = 1024 * 1024;
+/** Bytes of an archive, or of a blob, in one message. */
+export const PIECE_MAX_BYTES = 1024 * 1024;
 
 export function targetsOf(session: Session, outputs: readonly BuildOutput[], signal: AbortSignal): OutputTargets {
   return {

@@ -21,8 +21,9 @@ function parseProgress(text: string): ProgressKind {
   return kind;
 }
 
-const bytesFlag = (help: string, extra: { short?: string; hidden?: true } = {}) =>
-  valueFlag(help, "bytes", 0, parseRamBytes, extra);
+function bytesFlag(help: string, extra: { short?: string; hidden?: true } = {}) {
+  return valueFlag(help, "bytes", 0, parseRamBytes, extra);
+}
 
 export const buildFlags = {
   "add-host": listFlag("Extra line for /etc/hosts (name:ip)", { item: parseExtraHost }),

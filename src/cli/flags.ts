@@ -106,7 +106,7 @@ export function valueFlag<T>(
 
 /**
  * Parses `argv`. If `interspersed` is false, the first positional argument ends the flags (`run`, `exec`: what follows
- * the image belongs to the container).
+ * the image belongs to the container). `before`: what earlier words have said.
  * @throws CliError (125) for an unknown flag or a bad value
  */
 export function parseFlags<T extends FlagTable>(
@@ -114,12 +114,14 @@ export function parseFlags<T extends FlagTable>(
   table: T,
   argv: readonly string[],
   interspersed: boolean,
+  before?: Pick<ParsedFlags<T>, "values" | "given">,
 ): ParsedFlags<T> {
   const values: Record<string, unknown> = {};
   for (const name of Object.keys(table)) values[name] = table[name]?.initial;
+  Object.assign(values, before?.values);
   const shorts = new Map<string, string>();
   for (const [name, flag] of Object.entries(table)) if (flag.short !== undefined) shorts.set(flag.short, name);
-  const given = new Set<string>();
+  const given = new Set(before?.given);
   let help: "help" | "short-help" | undefined;
   const fail = (text: string) => new CliError(`${text}\n${seeHelp(command)}`, EXIT_NOT_RUN);
   const set = (name: string, flag: Flag<unknown>, text: string) => {

@@ -73,7 +73,6 @@ export { idleSocketFd } from "../linux/sys/unix-socket.ts";
 export { features as runtimeFeatures } from "../runtime/features.ts";
 export type { PastBuild } from "./build/build-history.ts";
 export type { BuildInputs, BuildRequest, BuildResult } from "./build/build-request.ts";
-
 export { compileCacheFilters } from "./build/cache-filters.ts";
 export { type CacheRecord, NO_RULES, type PruneRules } from "./build/cache-prune.ts";
 export { type BuildOutput, type BuiltImage, checkOutput, type OutputTargets } from "./build/export-build.ts";
@@ -125,7 +124,7 @@ export {
   tagImage,
 } from "./images/make-images.ts";
 export { type Described, openRegistries, type Registries } from "./images/registries.ts";
-export { createContainer, explainContainer } from "./life/create.ts";
+export { createContainer, explainContainer, listExplanation } from "./life/create.ts";
 export { removeContainer } from "./life/remove.ts";
 export { removeLink, renameContainer } from "./life/rename.ts";
 export { startContainer } from "./life/run.ts";

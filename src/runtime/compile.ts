@@ -1,6 +1,6 @@
 /** Compiles the programs that start a container, or one more process in it. */
 import type { CgroupPlan } from "../linux/cgroup/mod.ts";
-import { O, OpList, slot } from "../linux/program/builder.ts";
+import { O, OpList, type PhaseStart, slot } from "../linux/program/builder.ts";
 import type { Program, Supervise } from "../linux/program/op.ts";
 import type { OciConfig } from "../spec/oci-runtime.ts";
 import { cloneProcess, furtherCgroup, joinCgroup } from "./cgroup.ts";
@@ -25,6 +25,8 @@ import type { ExecRequest, StartRequest } from "./types.ts";
 export interface CompiledStart {
   program: Program;
   cgroup: CgroupPlan | undefined;
+  /** What the parts of its lists are about. */
+  phases: Readonly<Record<"host" | "init", readonly PhaseStart[]>>;
 }
 
 /**
@@ -40,12 +42,14 @@ export function compileStart(
   existing: ReadonlySet<string> = new Set(),
 ): CompiledStart {
   const plan = planStart(request, host, networking);
+  const [onHost, init, cleanup] = [hostOps(plan, existing), initOps(plan, hold), cleanupOps(plan)];
   return {
     cgroup: plan.cgroup,
+    phases: { host: onHost.phases, init: init.phases },
     program: {
-      host: hostOps(plan, existing),
-      init: initOps(plan, hold),
-      cleanup: cleanupOps(plan),
+      host: onHost.ops,
+      init: init.ops,
+      cleanup: cleanup.ops,
       supervise: { ...superviseOf(request, hold || pausesOf(plan) > 0, request.log), ...supervisedSocket(request) },
     },
   };

@@ -24,6 +24,7 @@ import { ownRights } from "../linux/rights.ts";
 import { loadCompiler, prepareFilterOf } from "../linux/seccomp/memo.ts";
 import { createSealedExecutable } from "../linux/sys/memfd.ts";
 import { listenUnix } from "../linux/sys/unix-socket.ts";
+import type { Listing } from "../spec/explanation.ts";
 import { type CompiledStart, compileExec, compileStart } from "./compile.ts";
 import type { ConnectRequest, DisconnectRequest } from "./connect.ts";
 import { type HostFacts, LIVE_FACTS } from "./host-facts.ts";
@@ -348,10 +349,12 @@ class LauncherRuntime implements Runtime {
     if (path !== "") await emptyCgroup(this.#host.cgroups, path);
   }
 
-  async explain(request: StartRequest): Promise<string> {
+  /** Returns the program that would start the container. */
+  async explain(request: StartRequest): Promise<Listing> {
     await prepareFilterOf(request.config.linux?.seccomp);
-    const { listProgram } = await import("../linux/program/list.ts");
-    return listProgram(compileStart(request, this.#host, false, await networkingFor(request)).program);
+    const { listOps, superviseLines } = await import("../linux/program/list.ts");
+    const { program, phases } = compileStart(request, this.#host, false, await networkingFor(request));
+    return { ops: listOps(program, phases), supervise: superviseLines(program) };
   }
 }
 

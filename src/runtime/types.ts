@@ -1,6 +1,7 @@
 /** The contract of the runtime: what it is asked for, and what it answers. */
 import type { Socket } from "node:net";
 import type { CgroupHost, CgroupPlan } from "../linux/cgroup/mod.ts";
+import type { Listing } from "../spec/explanation.ts";
 import type { OciConfig, OciMount, OciProcess } from "../spec/oci-runtime.ts";
 import type { StandInPlan } from "./stand-in.ts";
 
@@ -306,5 +307,5 @@ export interface Runtime {
   /** Removes a cgroup in the same way; does nothing for "". */
   removeCgroup(path?: string): Promise<void>;
   /** The program that `start` would play, as text. */
-  explain(request: StartRequest): Promise<string>;
+  explain(request: StartRequest): Promise<Listing>;
 }

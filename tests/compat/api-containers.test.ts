@@ -534,7 +534,7 @@ test("a namespace of a container that has ended cannot be joined, in Docker's wo
 
 test("explain shows the program of a container and makes none", async () => {
   const answer = await api.request("POST", "/lighter/explain", { Image: "hello", Cmd: ["/hello", "x"] });
-  expect(answer).toMatchObject({ status: 200, text: "the program of /hello x\n" });
+  expect(answer).toMatchObject({ status: 200, text: expect.stringContaining("the program of /hello x\n") });
   expect(answer.headers["content-type"]).toStartWith("text/plain");
   expect(await names("all=1")).toEqual([]);
 });

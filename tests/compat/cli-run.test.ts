@@ -78,6 +78,38 @@ describeIf(isRoot ? undefined : "needs root")("run at once", () => {
     await daemon.request("DELETE", "/containers/unread?force=1");
   });
 
+  test("explain prints a page of the whole program, the ops, and what other flags change", async () => {
+    const explain = async (...args: string[]) => {
+      const env = { LIGHTER_HOST: `unix://${daemon.socketPath}` };
+      const { code, stdout, stderr } = await runProgram([...lighterCommand, "explain", ...args], { env });
+      expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+      return stdout;
+    };
+    const command = ["--network", "none", IMAGE, "true"];
+    const page = (await explain("-m", "64m", ...command)).split("\n");
+    expect(Math.max(...page.map(({ length }) => length))).toBeLessThanOrEqual(100);
+    for (const line of [
+      /^limits .* the container's cgroup/,
+      / resources\.memory\.limit +write .*"67108864"$/,
+      /^execve .* run "true"/,
+    ])
+      expect(page.filter((each) => line.test(each))).toHaveLength(1);
+    const { ops, names } = JSON.parse(await explain("--format", "json", ...command));
+    expect(names.map(({ name }: { name: string }) => name)).toEqual(["@data", "@run", "@cgroup", "@id"]);
+    const listing = await explain("--verbose", ...command);
+    expect(listing.match(/^ *\d+ {2}/gm)?.map(Number)).toEqual(ops.map(({ index }: { index: number }) => index));
+    expect(await explain("--diff", "", "--verbose", ...command)).toBe(listing); // the same question, the same answer
+    const changes = (await explain("--diff", "--cap-drop ALL --hostname 'a b'", ...command)).split("\n");
+    expect(
+      changes.filter((line) => / hostname +sethostname /.test(line)).map((line) => line.replace(/ {2,}/g, " ")),
+    ).toEqual([
+      expect.stringMatching(/^- .* sethostname \{"0123456789ab"\} 12$/),
+      expect.stringMatching(/^\+ .* sethostname \{"a b"\} 3$/),
+    ]);
+    expect(changes.filter((line) => line.includes("process.capabilities"))).toHaveLength(2);
+    expect(changes.filter((line) => line.includes("cgroup"))).toEqual([]);
+  });
+
   test("a file for the ID is written, and one that is there refused", async () => {
     const path = join(daemon.directory, "cid");
     expect(await run("LIGHTER_HOST", ["--cidfile", path, "--name", "filed", IMAGE, "true"])).toMatchObject({ code: 0 });

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { LighterError } from "../../src/base/errors.ts";
 import { detectCgroupHost } from "../../src/linux/cgroup/mod.ts";
 import { RouteSocket } from "../../src/linux/netlink/mod.ts";
-import { listProgram } from "../../src/linux/program/list.ts";
+import { formatListing, listProgram } from "../../src/linux/program/list.ts";
 import { loadCompiler } from "../../src/linux/seccomp/memo.ts";
 import { compileExec, compileStart } from "../../src/runtime/compile.ts";
 import { compileConnect, compileDisconnect } from "../../src/runtime/connect.ts";
@@ -131,7 +131,7 @@ async function startsFail(
   const run = async () => finish(await stage.runtime.start(requestOf()), options);
   await run(); // it works; and the runtime has seen which files cgroups have here
   const request = requestOf();
-  const ops = opsOf(await stage.runtime.explain(request));
+  const ops = opsOf(formatListing(await stage.runtime.explain(request)));
   expect(ops.length).toBeGreaterThan(50);
   await failAtEachOp(ops, () => stage.runtime.start(request), containers);
   expect(await run()).toMatchObject({ exitCode: 0 });

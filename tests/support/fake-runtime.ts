@@ -17,6 +17,7 @@ import type {
   StartRequest,
   Supervised,
 } from "../../src/runtime/types.ts";
+import type { Listing } from "../../src/spec/explanation.ts";
 
 const SIGKILL = 9;
 
@@ -262,7 +263,7 @@ export class FakeRuntime implements Runtime {
     rmSync(runDirectory, { recursive: true, force: true });
   }
 
-  async explain(request: StartRequest): Promise<string> {
-    return `the program of ${request.config.process?.args?.join(" ")}\n`;
+  async explain(request: StartRequest): Promise<Listing> {
+    return { ops: [], supervise: [`the program of ${request.config.process?.args?.join(" ")}`] };
   }
 }

@@ -5,6 +5,7 @@ import {
   createContainer,
   explainContainer,
   killContainer,
+  listExplanation,
   listProcesses,
   parseUpdateBody,
   pauseContainer,
@@ -80,10 +81,12 @@ function deprecations({ MacAddress }: CreateBody, apiMinor: number): string[] {
   return ["The container-wide MacAddress field is now deprecated. It should be specified in EndpointsConfig instead."];
 }
 
-/** POST /lighter/explain: takes the body of create; answers with the program that would run, as text. */
+/** POST /lighter/explain: takes the body of create; answers with the program that would run, as text or as JSON. */
 export async function explain({ daemon, query, request, response }: AnswerCall): Promise<void> {
   const body = required(await readJsonBody(request));
-  sendText(response, await explainContainer(daemon.engine, body, query.text("platform")));
+  const explanation = await explainContainer(daemon.engine, body, query.text("platform"));
+  if (query.text("format") === "json") sendJson(response, 200, explanation);
+  else sendText(response, await listExplanation(explanation));
 }
 
 /** GET /containers/{id}/json */

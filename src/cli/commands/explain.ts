@@ -1,13 +1,20 @@
+import { goQuote } from "../../base/go-escapes.ts";
+import type { Explanation } from "../../spec/explanation.ts";
 import { type Context, defineCommand, runCommand } from "../command.ts";
 import { bodyFromFlags } from "../containers/create.ts";
-import { boolFlag, type ParsedFlags } from "../flags.ts";
-import { encodeQuery } from "../http/client.ts";
+import { CliError } from "../exit.ts";
+import { boolFlag, type ParsedFlags, parseFlags, stringFlag } from "../flags.ts";
+import { encodeQuery, parseJson } from "../http/client.ts";
+import { stdout } from "../output.ts";
 import { copyPlain } from "../streams/stream.ts";
 import { flags as runFlags } from "./run.ts";
 
 const flags = {
   ...runFlags,
   build: boolFlag("Say which steps of a build are cached, and why the others are not: --build PATH [OPTIONS of build]"),
+  diff: stringFlag('Say what other flags would change: --diff "--memory 64m --read-only"', { type: "FLAGS" }),
+  format: stringFlag('Print "json" in place of a page'),
+  verbose: boolFlag("Print every op in full, on a line of its own"),
 };
 
 export const command = defineCommand({
@@ -20,16 +27,51 @@ export const command = defineCommand({
   run,
 });
 
-async function run(context: Context, parsed: ParsedFlags<typeof flags>): Promise<number> {
-  if (parsed.values.build) {
+type Parsed = ParsedFlags<typeof flags>;
+
+async function run(context: Context, parsed: Parsed): Promise<number> {
+  const { build, diff, format, verbose } = parsed.values;
+  if (build) {
     const { command: build } = await import("./build.ts");
     return await runCommand(build, context, ["--call=explain", ...parsed.args]);
   }
-  const { client } = context;
-  const body = bodyFromFlags("explain", parsed.values, parsed);
-  const query = encodeQuery({ name: parsed.values.name || undefined, platform: parsed.values.platform || undefined });
-  await copyPlain(
-    await client.request({ method: "POST", path: `/lighter/explain${query}`, json: JSON.stringify(body) }),
-  );
+  if (format !== "" && format !== "json") throw new CliError(`"${format}" is no format of explain: it has "json"`);
+  if (verbose) await copyPlain(await ask(context, parsed));
+  else if (format === "json") await stdout.text(`${JSON.stringify(await explain(context, parsed))}\n`);
+  else await stdout.control(await pageOf(context, parsed, diff));
   return 0;
+}
+
+async function pageOf(context: Context, parsed: Parsed, diff: string): Promise<string> {
+  const [{ differencePage, explainPage }, { readWindowSize }] = await Promise.all([
+    import("../explain/page.ts"),
+    import("../../linux/sys/tty.ts"),
+  ]);
+  const columns = readWindowSize(1)?.columns;
+  const options = {
+    columns: columns || Number.POSITIVE_INFINITY,
+    hasColor: columns !== undefined && (process.env.NO_COLOR ?? "") === "",
+  };
+  const explanation = await explain(context, parsed);
+  if (diff === "") return explainPage(explanation, options);
+  return differencePage(explanation, await explain(context, await withFlags(parsed, diff)), options);
+}
+
+/** The same command line with further flags. */
+async function withFlags(parsed: Parsed, more: string): Promise<Parsed> {
+  const { splitShellWords } = await import("../complete/shell-words.ts");
+  const words = splitShellWords(`${more} `).slice(0, -1);
+  const { values, given, args } = parseFlags("explain", flags, words, true, parsed);
+  if (args.length > 0) throw new CliError(`--diff takes flags alone, and ${goQuote(args[0]!)} is none`);
+  return { values, given, args: parsed.args };
+}
+
+async function explain(context: Context, parsed: Parsed): Promise<Explanation> {
+  return parseJson<Explanation>(await (await ask(context, parsed, "json")).text());
+}
+
+function ask({ client }: Context, { values, ...parsed }: Parsed, format?: string) {
+  const body = bodyFromFlags("explain", values, { values, ...parsed });
+  const query = encodeQuery({ name: values.name || undefined, platform: values.platform || undefined, format });
+  return client.request({ method: "POST", path: `/lighter/explain${query}`, json: JSON.stringify(body) });
 }

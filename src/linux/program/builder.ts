@@ -1,5 +1,6 @@
 /** Appends ops to a program's lists: system calls by name, and the sequences of calls that one deed takes. */
 import { utf8 } from "../../base/bytes.ts";
+import type { ExplainedPhase } from "../../spec/explanation.ts";
 import { align4 } from "../netlink/attributes.ts";
 import { joinMessages } from "../netlink/messages.ts";
 import { AT_EMPTY_PATH, AT_FDCWD } from "../sys/abi.ts";
@@ -83,9 +84,17 @@ export interface NetlinkRequest {
   from?: readonly { at: number; slot: Slot }[];
 }
 
+/** Where in a list the ops of a phase begin. */
+export interface PhaseStart {
+  phase: ExplainedPhase;
+  at: number;
+}
+
 /** One of a program's lists. Every method appends one op or a usual sequence of them; `why` is as in `Op`. */
 export class OpList {
   readonly ops: Op[] = [];
+  /** For those who read the program: what its parts are about. */
+  readonly phases: PhaseStart[] = [];
   #fresh = 0;
 
   constructor(readonly name: "host" | "init" | "cleanup") {}
@@ -94,6 +103,11 @@ export class OpList {
   fresh(what: string): Slot {
     this.#fresh++;
     return `${what}.${this.name}${this.#fresh}`;
+  }
+
+  /** Says what the next ops are about. */
+  begin(phase: ExplainedPhase): void {
+    this.phases.push({ phase, at: this.ops.length });
   }
 
   add(op: Op): void {

@@ -1,37 +1,48 @@
 /** Shows a program as text. */
+import type { ExplainedOp, ExplainedPhase, ExplainedSection, Listing } from "../../spec/explanation.ts";
 import { capabilitiesOf } from "../capability/mod.ts";
 import { describeMessages } from "../netlink/describe.ts";
 import { AT_FDCWD } from "../sys/abi.ts";
+import type { PhaseStart } from "./builder.ts";
 import { type ArgKind, type Call, callOf, ENUM_TABLES, type FlagTable, type NumberForm } from "./calls.ts";
 import type { AnyField, Place, SharedData } from "./fields.ts";
 import { type Arg, type NetlinkProtocol, OPS, type Op, type Program, type Row } from "./op.ts";
 
 /**
- * The program as text, one line for each op: its index, kind, arguments by symbolic names, and reason. `explain` and the golden
- * tests show it. $name is a slot.
+ * The program as text, one line for each op: its index, kind, arguments by symbolic names, and reason. Logs and the golden tests
+ * show it. $name is a slot.
  */
 export function listProgram(program: Program): string {
-  const lines: string[] = [];
-  const stored: Stored = new Map();
-  let index = 0;
-  for (const section of ["host", "init", "cleanup"] as const) {
-    lines.push(`# ${TITLES[section]}`);
-    for (const op of program[section]) {
-      if (op.kind === "store") remember(stored, op);
-      lines.push(formatOp(index, op, stored));
-      index++;
-    }
-    lines.push("");
-  }
-  if (program.host.some(({ kind }) => kind === "clone")) lines.push(...superviseLines(program));
-  return `${lines.join("\n")}\n`;
+  return formatListing({ ops: listOps(program), supervise: superviseLines(program) });
 }
 
-const TITLES = {
-  host: "host: in the launcher, up to and after the clone",
-  init: "init: in the new process, up to its execve",
-  cleanup: "cleanup: in the launcher, when the process has ended or its start has failed",
-} as const;
+/** The ops of all of a program's sections. `phasesOf`: where the phases of a section begin. */
+export function listOps(
+  program: Program,
+  phasesOf: Partial<Record<ExplainedSection, readonly PhaseStart[]>> = {},
+): ExplainedOp[] {
+  const listed: ExplainedOp[] = [];
+  const stored: Stored = new Map();
+  for (const section of SECTIONS) {
+    const starts = phasesOf[section] ?? [];
+    for (const [at, op] of program[section].entries()) {
+      if (op.kind === "store") remember(stored, op);
+      const phase = starts.findLast((start) => start.at <= at)?.phase ?? SECTION_PHASES[section];
+      listed.push(
+        listOp(op, stored, { index: listed.length, section, phase: op.kind === "execute" ? "execve" : phase }),
+      );
+    }
+  }
+  return listed;
+}
+
+const SECTIONS = ["host", "init", "cleanup"] as const;
+/** The phases of ops for which none was said. */
+const SECTION_PHASES: Readonly<Record<ExplainedSection, ExplainedPhase>> = {
+  host: "namespaces",
+  init: "identity",
+  cleanup: "cleanup",
+};
 
 /** For each shared struct, the slots whose values are stored into it, by offset. */
 type Stored = Map<SharedData, Map<number, string>>;
@@ -41,13 +52,46 @@ function remember(stored: Stored, { slot, into }: Op & { kind: "store" }): void 
   stored.set(into.shared, places.set(into.at, slot));
 }
 
-function formatOp(index: number, op: Op, stored: Stored): string {
+function listOp(op: Op, stored: Stored, place: Pick<ExplainedOp, "index" | "section" | "phase">): ExplainedOp {
   const { verb, rest } = describe(op, stored);
-  const out = "out" in op && op.out ? ` -> $${op.out}` : "";
-  const condition = `${op.guard ? ` if $${op.guard}` : ""}${op.unless ? ` unless $${op.unless}` : ""}`;
-  const tolerated = op.tolerate?.length ? ` (${op.tolerate.join(", ")} is fine)` : "";
-  const what = `${verb.padEnd(16)} ${rest}${out}${condition}${tolerated}`.trimEnd();
-  return `${String(index).padStart(3)}  ${what.padEnd(88)}  # ${op.why}`;
+  return {
+    ...place,
+    call: verb,
+    args: rest,
+    ...("out" in op && op.out ? { out: op.out } : {}),
+    ...(op.guard ? { guard: op.guard } : {}),
+    ...(op.unless ? { unless: op.unless } : {}),
+    ...(op.tolerate?.length ? { tolerated: [...op.tolerate] } : {}),
+    why: op.why,
+  };
+}
+
+/** A listing as text. */
+export function formatListing({ ops, supervise }: Listing): string {
+  const lines: string[] = [];
+  for (const section of SECTIONS) {
+    lines.push(`# ${TITLES[section]}`);
+    for (const op of ops) if (op.section === section) lines.push(formatOp(op));
+    lines.push("");
+  }
+  if (supervise.length > 0) lines.push("# supervise", ...supervise.map((line) => `     ${line}`));
+  return `${lines.join("\n")}\n`;
+}
+
+const TITLES: Readonly<Record<ExplainedSection, string>> = {
+  host: "host: in the launcher, up to and after the clone",
+  init: "init: in the new process, up to its execve",
+  cleanup: "cleanup: in the launcher, when the process has ended or its start has failed",
+};
+
+function formatOp(op: ExplainedOp): string {
+  return `${String(op.index).padStart(3)}  ${formatCall(op).padEnd(88)}  # ${op.why}`;
+}
+
+function formatCall({ call, args, out, guard, unless, tolerated }: ExplainedOp): string {
+  const condition = `${guard ? ` if $${guard}` : ""}${unless ? ` unless $${unless}` : ""}`;
+  const fine = tolerated ? ` (${tolerated.join(", ")} is fine)` : "";
+  return `${call.padEnd(16)} ${args}${out ? ` -> $${out}` : ""}${condition}${fine}`.trimEnd();
 }
 
 function describe(op: Op, stored: Stored): { verb: string; rest: string } {
@@ -150,7 +194,9 @@ function flags(table: FlagTable, value: number): string {
   return names.length === 0 ? "0" : names.join("|");
 }
 
-function superviseLines({ supervise }: Program): string[] {
+/** What the supervisor does; nothing for a program that makes no process. */
+export function superviseLines({ host, supervise }: Program): string[] {
+  if (!host.some(({ kind }) => kind === "clone")) return [];
   const { log, terminal, consoleFd, stdin, stdout, stderr, hold, handOver, exitPath, socketPath } = supervise;
   const streams = terminal
     ? "terminal: the fd that init sends"
@@ -159,10 +205,10 @@ function superviseLines({ supervise }: Program): string[] {
       : consoleFd
         ? `terminal: the fd that init sends, to the console socket, ${consoleFd}`
         : "stdio is the caller's";
-  const lines = ["# supervise", `     ${streams}`];
-  if (hold) lines.push("     run the program when a client says START");
-  if (handOver) lines.push("     leave the process to the caller when a client says RELEASE");
-  if (log) lines.push(`     log ${log.path}${log.maxBytes ? ` max ${log.maxBytes} bytes, ${log.maxFiles} files` : ""}`);
-  lines.push(`     serve ${socketPath}`, `     exit record ${exitPath}`);
+  const lines = [streams];
+  if (hold) lines.push("run the program when a client says START");
+  if (handOver) lines.push("leave the process to the caller when a client says RELEASE");
+  if (log) lines.push(`log ${log.path}${log.maxBytes ? ` max ${log.maxBytes} bytes, ${log.maxFiles} files` : ""}`);
+  lines.push(`serve ${socketPath}`, `exit record ${exitPath}`);
   return lines;
 }

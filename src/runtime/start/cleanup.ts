@@ -1,16 +1,15 @@
 /** The ops that the launcher plays when the process has ended, or its start has failed. */
 import { OpList } from "../../linux/program/builder.ts";
-import type { Op } from "../../linux/program/op.ts";
 import { removeCgroup } from "../cgroup.ts";
 import { removeRdtGroup } from "../intel-rdt.ts";
 import { letGoOfRoot } from "../mounts.ts";
 import type { StartPlan } from "./plan.ts";
 
-export function cleanupOps({ request, networking, ownCgroup, rdt, holdsRoot }: StartPlan): Op[] {
+export function cleanupOps({ request, networking, ownCgroup, rdt, holdsRoot }: StartPlan): OpList {
   const ops = new OpList("cleanup");
   if (request.network) networking?.unplugNetwork(ops, request.network);
   if (ownCgroup && !request.keepCgroup) removeCgroup(ops, ownCgroup.plan);
   removeRdtGroup(ops, rdt);
   if (holdsRoot) letGoOfRoot(ops);
-  return ops.ops;
+  return ops;
 }

@@ -1,6 +1,5 @@
 /** The ops that the launcher plays for a start, before its clone and after it. */
 import { OpList, slot } from "../../linux/program/builder.ts";
-import type { Op } from "../../linux/program/op.ts";
 import { cloneProcess, delegateCgroup, makeCgroup } from "../cgroup.ts";
 import {
   cloneElsewhere,
@@ -27,29 +26,35 @@ import type { StartPlan } from "./plan.ts";
  * Makes the ops.
  * @param existing Cgroups of the container's own that exist already, and become its own.
  */
-export function hostOps(plan: StartPlan, existing: ReadonlySet<string>): Op[] {
+export function hostOps(plan: StartPlan, existing: ReadonlySet<string>): OpList {
   const ops = new OpList("host");
   prepare(ops, plan, existing);
   cloneInit(ops, plan);
   if (plan.rootByHost) mountRootOfInit(ops, plan);
   equipInit(ops, plan, existing);
   letInitGoOn(ops, plan);
-  return ops.ops;
+  return ops;
 }
 
 /** Prepares what init is born with. */
 function prepare(ops: OpList, plan: StartPlan, existing: ReadonlySet<string>): void {
   const { request, host, config, process, sources, idmappedRoot, ownCgroup } = plan;
+  ops.begin("mounts");
   cloneElsewhere(ops, sources);
+  ops.begin("streams");
   openNotifySocket(ops, request);
   openPipes(ops, request.stdio, hostUserId(config, process, "uid"), hostUserId(config, process, "gid"));
+  ops.begin("limits");
   if (ownCgroup) makeCgroup(ops, ownCgroup.plan, ownCgroup.early, existing);
   delegateCgroup(ops, plan.delegated, hostUserId(config, process, "uid"));
   makeRdtGroup(ops, plan.rdt);
   makeView(ops, request, host);
+  ops.begin("namespaces");
   openPrivateProc(ops, host, plan.procNeeds);
   connectAgent(ops, plan.listenerPath);
+  ops.begin("mounts");
   cloneOnHost(ops, [...sources, ...idmappedRoot]);
+  ops.begin("namespaces");
   openOwnersOf(ops, plan.mappedLate);
   openNamespaces(ops, config, plan.namespaces);
 }
@@ -64,6 +69,7 @@ function cloneInit(ops: OpList, { config, process, namespaces, userNamespace, ow
 
 function mountRootOfInit(ops: OpList, plan: StartPlan): void {
   const { request, host, config, mounts, idmappedRoot } = plan;
+  ops.begin("root");
   inMountsOfInit(ops, () => {
     if (plan.userNamespace === "created") sendSources(ops, mounts, request.runDirectory);
     mountIdmappedRoot(ops, host, config, idmappedRoot, request.rootfs);
@@ -74,13 +80,18 @@ function mountRootOfInit(ops: OpList, plan: StartPlan): void {
 /** Does for init what it cannot do itself. */
 function equipInit(ops: OpList, plan: StartPlan, existing: ReadonlySet<string>): void {
   const { request, networking, ownCgroup } = plan;
+  ops.begin("namespaces");
   mapIds(ops, plan.config, plan.namespaces);
+  ops.begin("network");
   networking?.moveNetDevices(ops, plan.netDevices);
   if (ownCgroup?.late) {
+    ops.begin("limits");
     makeCgroup(ops, ownCgroup.plan, ownCgroup.late, existing);
     ops.add({ kind: "send", why: "the cgroups are made" });
   }
+  ops.begin("network");
   if (request.network) networking?.makeNetwork(ops, request.network);
+  ops.begin("namespaces");
   if (plan.userNamespace) mapForInit(ops, plan.mappedLate);
 }
 
@@ -90,7 +101,9 @@ function letInitGoOn(ops: OpList, plan: StartPlan): void {
   closePrivateProc(ops, plan.procNeeds);
   closeOnHost(ops, [...plan.sources, ...plan.idmappedRoot]);
   closeOwnersOf(ops, plan.mappedLate);
+  ops.begin("streams");
   takeOver(ops, request.stdio);
   forwardListener(ops, plan.listenerPath, { id, config, bundle }, SLOT_INIT);
+  ops.begin("root");
   if (plan.holdsRoot && !plan.rootByHost) holdRoot(ops);
 }

@@ -1,6 +1,5 @@
 /** The ops that a container's first process plays, from its birth to its execve(2). */
 import { OpList } from "../../linux/program/builder.ts";
-import type { Op } from "../../linux/program/op.ts";
 import { joinCgroup } from "../cgroup.ts";
 import type { HostFacts } from "../host-facts.ts";
 import { joinRdtGroup } from "../intel-rdt.ts";
@@ -32,7 +31,7 @@ import type { StartPlan } from "./plan.ts";
  * Makes the ops.
  * @param hold The process waits for its start.
  */
-export function initOps(plan: StartPlan, hold: boolean): Op[] {
+export function initOps(plan: StartPlan, hold: boolean): OpList {
   const ops = new OpList("init");
   leaveHost(ops, plan);
   const joinLate = lateJoin(ops, plan);
@@ -41,7 +40,7 @@ export function initOps(plan: StartPlan, hold: boolean): Op[] {
   finishRoot(ops, plan);
   joinLate();
   becomeContainer(ops, plan, hold);
-  return ops.ops;
+  return ops;
 }
 
 /** How often init pauses before `hold`. */
@@ -56,18 +55,22 @@ function leaveHost(ops: OpList, plan: StartPlan): void {
     dieWithSupervisor(ops);
     startSession(ops, request.id, request.noNewKeyring);
   };
+  ops.begin("namespaces");
   if (userNamespace === "joined") dieWithSupervisor(ops);
   else begin();
+  ops.begin("limits");
   if (ownCgroup && !ownCgroup.late) joinCgroup(ops, ownCgroup.plan);
   joinRdtGroup(ops, plan.rdt);
   if (userNamespace !== "created") writeOomScore(ops, process);
   if (userNamespace === "joined") raiseRlimits(ops, process, 0);
+  ops.begin("mounts");
   // As the user we are: root of a user namespace may be somebody who cannot reach these on the host.
   if (rootByHost && userNamespace === "created") {
     receiveSources(ops, mounts);
     receiveRoot(ops);
   } else cloneSources(ops, mounts, request.runDirectory);
   cloneRoot(ops, config, request.rootfs, request.runDirectory);
+  ops.begin("namespaces");
   enterNamespaces(ops, config, namespaces, () => {
     begin();
     if (rootByHost) receiveRoot(ops);
@@ -85,6 +88,7 @@ function lateJoin(ops: OpList, { ownCgroup }: StartPlan): () => void {
   let joined = false;
   return () => {
     if (joined || !ownCgroup?.late) return;
+    ops.begin("limits");
     ops.add({ kind: "receive", why: "wait until the cgroups are made" });
     joinCgroup(ops, ownCgroup.plan);
     joined = true;
@@ -94,9 +98,11 @@ function lateJoin(ops: OpList, { ownCgroup }: StartPlan): () => void {
 /** Builds the root and everything that is mounted in it. */
 function buildRoot(ops: OpList, plan: StartPlan, joinLate: () => void): void {
   const { request, host, config, mounts, rootByHost } = plan;
+  ops.begin("root");
   mountRoot(ops, host, config, request.rootfs, rootByHost);
   if (mounts.length > 0 || !request.filesOnly) checkPlainDirectories(ops);
   if (plan.holdsRoot && !rootByHost) giveRoot(ops);
+  ops.begin("mounts");
   mountAll(ops, host, config, mounts, joinLate);
   if (!request.filesOnly)
     populateDev(ops, host, config, mounts, plan.userNamespace !== undefined || host.rights?.deviceNodes === false);
@@ -105,12 +111,14 @@ function buildRoot(ops: OpList, plan: StartPlan, joinLate: () => void): void {
 /** Connects its terminal, its streams and its interfaces. */
 function connect(ops: OpList, { request, process, networking, fds }: StartPlan): void {
   const { stdio, network } = request;
+  ops.begin("streams");
   if (stdio.terminal) {
     openTerminal(ops, "root", process, stdio);
     bindConsole(ops);
   }
   connectStdio(ops, stdio, fds);
   if (network) {
+    ops.begin("network");
     networking?.awaitNetwork(ops, network);
     networking?.configureNetwork(ops, network);
   }
@@ -118,6 +126,7 @@ function connect(ops: OpList, { request, process, networking, fds }: StartPlan):
 
 /** Does what is possible once nothing more is mounted. */
 function finishRoot(ops: OpList, { request, host, config, process, mounts, sysctls, labels }: StartPlan): void {
+  ops.begin("mounts");
   writeFiles(ops, request.files ?? []);
   writeSysctls(ops, sysctls);
   if (labels) labelOnExec(ops, host, process);
@@ -130,10 +139,12 @@ function finishRoot(ops: OpList, { request, host, config, process, mounts, sysct
 function becomeContainer(ops: OpList, plan: StartPlan, hold: boolean): void {
   const { request, host, config, process, fds } = plan;
   const { noPivot, handOver } = request;
+  ops.begin("root");
   resetAffinity(ops);
   if (request.beforePivot)
     pause(ops, "namespaces and mounts are made", "wait until all is done that comes before pivot_root");
   pivotRoot(ops, config, noPivot, noPivot ? kernelMountsToLeave(request, host) : []);
+  ops.begin("identity");
   setPersonality(ops, config.linux);
   setMemoryPolicy(ops, config.linux);
   becomeProcess(ops, process, config.linux?.seccomp, { hold, fds, handOver });

@@ -49,6 +49,7 @@ export type {
   LoadProgress,
   PullEvent,
   PushedLayerEvent,
+  PushOptions,
   RegistryConfig,
   RemoveRecord,
 } from "../image/mod.ts";
@@ -59,6 +60,7 @@ export {
   parseMirror,
   pullBeside,
   pullImage,
+  pushComposed,
   pushImage,
   pushIndex,
   saveImages,
@@ -75,7 +77,7 @@ export type { PastBuild } from "./build/build-history.ts";
 export type { BuildInputs, BuildRequest, BuildResult } from "./build/build-request.ts";
 export { compileCacheFilters } from "./build/cache-filters.ts";
 export { type CacheRecord, NO_RULES, type PruneRules } from "./build/cache-prune.ts";
-export { type BuildOutput, type BuiltImage, checkOutput, type OutputTargets } from "./build/export-build.ts";
+export type { BuiltImage, OutputTargets } from "./build/export-build.ts";
 export { DEFAULT_GC, type GcSettings } from "./build/gc-policy.ts";
 export { receiveTree } from "./build/receive-tree.ts";
 export { sendTree } from "./build/send-tree.ts";
@@ -142,6 +144,7 @@ export {
   NETWORK_DRIVERS,
   type NetworkRecord,
 } from "./networks/types.ts";
+export { type BuildOutput, checkOutput } from "./outputs/output-options.ts";
 export { attach, PendingAttach } from "./process/attach.ts";
 export {
   killContainer,

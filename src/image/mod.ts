@@ -1,5 +1,12 @@
 /** Images: references, the content store, layers, and what containers need from them. */
 export type { ImageConfig, ImageDocument } from "../spec/oci-image.ts";
+export {
+  type AnnotationLevel,
+  type Annotations,
+  type Attestation,
+  type ComposedImage,
+  composeImage,
+} from "./archive/composed-image.ts";
 export { HELLO_NAME, installHello } from "./archive/hello.ts";
 export {
   addSnapshotImages,
@@ -9,7 +16,7 @@ export {
   type SnapshotImage,
 } from "./archive/make-image.ts";
 export { platformIndex } from "./archive/platform-index.ts";
-export { saveImages, writeImageArchive } from "./archive/save.ts";
+export { saveImages, writeComposedArchive } from "./archive/save.ts";
 export type { ImageSource, LoadProgress } from "./archive/stage-archive.ts";
 export {
   ContentHash,
@@ -37,7 +44,14 @@ export {
   type RegistryConfig,
 } from "./registry/mod.ts";
 export { type PullEvent, type PullOptions, type PullPhase, pullBeside, pullImage } from "./registry/pull.ts";
-export { type PushedLayerEvent, type PushedManifest, type PushOptions, pushImage, pushIndex } from "./registry/push.ts";
+export {
+  type PushedLayerEvent,
+  type PushedManifest,
+  type PushOptions,
+  pushComposed,
+  pushImage,
+  pushIndex,
+} from "./registry/push.ts";
 export { type HttpResponse, sendFollowing } from "./registry/transport.ts";
 export { digestOf } from "./store/blobs.ts";
 export type { DiskUsage, ImageUsage } from "./store/disk-usage.ts";

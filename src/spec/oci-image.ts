@@ -112,6 +112,14 @@ export const MEDIA_TYPE = {
   dockerConfig: "application/vnd.docker.container.image.v1+json",
 } as const;
 
+/** Docker's media type for an OCI layer's. */
+export function dockerLayerType(mediaType: string): string {
+  return mediaType
+    .replace("application/vnd.oci.image.layer.v1.tar", "application/vnd.docker.image.rootfs.diff.tar")
+    .replace("+gzip", ".gzip")
+    .replace("+zstd", ".zstd");
+}
+
 export const REF_NAME_ANNOTATION = "org.opencontainers.image.ref.name";
 /** The annotation in which containerd and Docker write the full reference; ref.name may be only a tag. */
 export const CONTAINERD_NAME_ANNOTATION = "io.containerd.image.name";

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { TestDaemon } from "../support/daemon.ts";
 import { DockerRegistry, hasDockerRegistry } from "../support/docker-registry.ts";
 import { missing } from "../support/missing.ts";
+import { readTar } from "../support/read-tar.ts";
 import { isRoot } from "../support/stage.ts";
 import { testIf } from "../support/test-if.ts";
 import { canBuild, loadTools } from "../support/tools-image.ts";
@@ -226,6 +227,49 @@ stock(
     }
   },
 );
+
+/** What the registry has under the name. */
+async function registered(name: string) {
+  const [program = "", ...args] = first.network.inside("docker", "buildx", "imagetools", "inspect", "--raw", name);
+  const { code, stdout, stderr } = await runProgram([program, ...args], { env: environmentOf(first) });
+  expect(code, stderr).toBe(0);
+  return JSON.parse(stdout);
+}
+
+stock("an image is pushed in the form that is asked for, by its name or by its digest alone", async () => {
+  const context = contextOf("pushed");
+  const name = `${registry.host}/forms/x`;
+  const push = async (options: string) => {
+    const metadata = join(directory, "metadata");
+    const output = `type=image,name=${name}:1,push=true,${options}`;
+    const built = await lighter(first, context, "-o", output, "--metadata-file", metadata);
+    expect(built.code, built.stderr).toBe(0);
+    return JSON.parse(readFileSync(metadata, "utf8"));
+  };
+  const zstd = await push("compression=zstd,force-compression=true,annotation.a=b");
+  const manifest = await registered(`${name}:1`);
+  expect(manifest.annotations).toEqual({ a: "b" });
+  for (const { mediaType } of manifest.layers) expect(mediaType).toEndWith("tar+zstd");
+  expect(zstd["containerimage.descriptor"].digest).toBe(zstd["containerimage.digest"]);
+  const alone = await push("push-by-digest=true,oci-mediatypes=false");
+  expect(alone["containerimage.digest"]).not.toBe(zstd["containerimage.digest"]);
+  expect((await registered(`${name}:1`)).annotations).toEqual({ a: "b" });
+  const byDigest = await registered(`${name}@${alone["containerimage.digest"]}`);
+  expect(byDigest.mediaType).toBe("application/vnd.docker.distribution.manifest.v2+json");
+});
+
+stock("archives of buildx have the options, too; those that nobody knows are left out", async () => {
+  const context = contextOf("archive");
+  const file = join(directory, "archive.tar");
+  const output = `type=oci,dest=${file},compression=zstd,force-compression=true,unpack=true,buildinfo=true,nonsense=1`;
+  const built = await buildx(first, context, "-o", output, "--annotation", "a=b");
+  expect(built.code, built.stderr).toBe(0);
+  const files = new Map(readTar(readFileSync(file)).map(({ path, content }) => [String(path), content]));
+  const json = (path: string) => JSON.parse(Buffer.from(files.get(path)!).toString());
+  const manifest = json(`blobs/${json("index.json").manifests[0].digest.replace(":", "/")}`);
+  expect(manifest.annotations).toEqual({ a: "b" });
+  for (const { mediaType } of manifest.layers) expect(mediaType).toEndWith("tar+zstd");
+});
 
 const noCompose = whyNot ?? (succeeds("compose", "version") ? undefined : "needs docker-compose");
 testIf(noCompose === undefined, noCompose ?? "")("bake's and Compose's files name caches, too", async () => {

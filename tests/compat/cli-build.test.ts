@@ -464,3 +464,62 @@ buildTest("a build copies from other directories, which are sent when a step nee
   const wrong = await lighter(["build", "--build-context", `other=${other}/none`, context]);
   expect(wrong.stderr).toBe(`failed to get build context other: stat ${other}/none: no such directory\n`);
 });
+
+/** The documents of an OCI layout in a tar, by path. */
+function layoutIn(path: string) {
+  const files = new Map(readTar(readFileSync(path)).map(({ path: name, content }) => [String(name), content]));
+  const json = (name: string) => JSON.parse(Buffer.from(files.get(name)!).toString());
+  const blob = (digest: string) => json(`blobs/${digest.replace(":", "/")}`);
+  const [root] = json("index.json").manifests;
+  return { files, root, blob };
+}
+
+buildTest("an image leaves in the form that its output asks for, and stays here as it is", async () => {
+  const context = directory({ Dockerfile: "FROM tools:1\nRUN echo formed > /f\n" });
+  const file = join(folder, "formed.tar");
+  const exported = async (options: string, ...args: string[]) => {
+    const built = await lighter(["build", "-o", `dest=${file},${options}`, ...args, context]);
+    expect(built.code, built.stderr).toBe(0);
+    const { root, blob, files } = layoutIn(file);
+    return { root, manifest: blob(root.digest), files };
+  };
+  const typesOf = ({ layers }: { layers: { mediaType: string }[] }) =>
+    layers.map(({ mediaType }) => mediaType.replace(/.*tar/, ""));
+  const plain = await exported("type=oci,name=a/b:1");
+  expect(plain.root.annotations["io.containerd.image.name"]).toBe("docker.io/a/b:1");
+  expect(typesOf(plain.manifest)).toEqual(["", ""]);
+  expect(typesOf((await exported("type=oci,compression=zstd,compression-level=7")).manifest)).toEqual([
+    "+zstd",
+    "+zstd",
+  ]);
+  const forced = await exported("type=oci,compression=gzip,force-compression=true");
+  expect(typesOf(forced.manifest)).toEqual(["+gzip", "+gzip"]);
+  expect(typesOf((await exported("type=oci,compression=uncompressed")).manifest)).toEqual(["", ""]);
+  const docker = await exported("type=docker,oci-mediatypes=false,compression=gzip,name=formed:1");
+  expect(docker.manifest.mediaType).toBe("application/vnd.docker.distribution.manifest.v2+json");
+  expect(docker.manifest.config.mediaType).toBe("application/vnd.docker.container.image.v1+json");
+  expect(docker.manifest.layers[0].mediaType).toBe("application/vnd.docker.image.rootfs.diff.tar.gzip");
+  const loaded = await lighter(["load", "-i", file]);
+  expect(loaded.stdout).toContain("Loaded image: formed:1");
+
+  const noted = await exported(
+    "type=oci,annotation.a=1,annotation[linux/s390x].b=2,annotation-manifest-descriptor.c=3",
+    ...["--annotation", "d=4"],
+  );
+  expect(noted.manifest.annotations).toEqual({ a: "1", d: "4" });
+  expect(noted.root.annotations).toEqual({ c: "3" });
+  const refused = async (options: string, ...args: string[]) =>
+    (await lighter(["build", "-o", `dest=${file},${options}`, ...args, context])).stderr;
+  expect(await refused("type=oci", "--annotation", "index:a=1")).toContain(
+    "index annotations not supported for single platform export",
+  );
+  expect(await refused("type=oci", "--annotation", "layer:a=1")).toContain('unknown annotation type "layer"');
+  expect(await refused("type=oci,compression=lzma")).toContain("unsupported compression type lzma");
+  expect(await refused("type=oci,compression-level=high")).toContain(
+    "non-int value high specified for compression-level",
+  );
+  expect(await refused("type=oci,force-compression=perhaps")).toContain(
+    "non-bool value perhaps specified for force-compression",
+  );
+  expect(await refused("type=oci,nonsense=1")).toContain('the option "nonsense" is not supported yet');
+});

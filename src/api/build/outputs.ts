@@ -7,11 +7,13 @@ import {
   canonicalName,
   checkOutput,
   type OutputTargets,
+  type PushOptions,
+  pushComposed,
   pushImage,
   pushIndex,
 } from "../../engine/mod.ts";
 import { parseGoJson } from "../../spec/go-json.ts";
-import { parseReference, withDefaultTag } from "../../spec/image-reference.ts";
+import { parseReference, type Reference, withDefaultTag } from "../../spec/image-reference.ts";
 import { list, map, object, string } from "../../spec/reader.ts";
 import type { AuthConfig } from "../../spec/registry-auth.ts";
 import type { Daemon } from "../daemon/daemon-state.ts";
@@ -48,15 +50,20 @@ interface Made {
 
 /** Tells what was made, under BuildKit's names: `--metadata-file` holds it. */
 export function resultOf({ built, digest, outputs, tags = [] }: Made): Record<string, string> {
-  const { id, indexDigest } = built;
+  const { id, elsewhere } = built;
   if (id === "") return {};
   const given = outputs.flatMap(({ attrs: { name = "" } }) => name.split(",").filter((each) => each !== ""));
   const names = new Set([...tags, ...given].map(canonicalName));
   return {
-    ...(indexDigest === undefined ? { "containerimage.config.digest": id } : {}),
-    "containerimage.digest": digest ?? indexDigest ?? id,
+    ...(elsewhere?.isIndex === true ? {} : { "containerimage.config.digest": id }),
+    ...(elsewhere && { "containerimage.descriptor": base64(elsewhere.descriptor) }),
+    "containerimage.digest": digest ?? elsewhere?.descriptor.digest ?? id,
     ...(names.size === 0 ? {} : { "image.name": [...names].join(",") }),
   };
+}
+
+function base64(value: object): string {
+  return Buffer.from(JSON.stringify(value)).toString("base64");
 }
 
 interface TargetOptions {
@@ -72,6 +79,15 @@ export function targetsOf(
   daemon: Daemon,
   { sessionId, credentialsFor, signal, onPushed }: TargetOptions,
 ): OutputTargets {
+  const pushed = async (name: string, push: (reference: Reference, options: PushOptions) => Promise<string>) => {
+    const reference = withDefaultTag(parseReference(name));
+    const credentials = credentialsFor(reference.domain);
+    const client = await daemon.registries.open(reference, { credentials, signal, actions: "pull,push" });
+    const digest = await push(reference, { client, signal, maxUploads: daemon.settings.maxUploads, onEvent: () => {} });
+    publishTransfer(daemon, "push", reference);
+    onPushed(digest);
+    return digest;
+  };
   return {
     send: async (index, tar) => {
       if (sessionId === undefined) throw new LighterError("invalid", "an output for the client needs a session");
@@ -81,20 +97,17 @@ export function targetsOf(
       await writeAll(tar, stream);
       for await (const _ of stream); // it ends when the client has written the last byte
     },
-    push: async (name, ids) => {
-      const reference = withDefaultTag(parseReference(name));
-      const credentials = credentialsFor(reference.domain);
-      const client = await daemon.registries.open(reference, { credentials, signal, actions: "pull,push" });
-      const forms = ids.flatMap((id) => daemon.images.stored(id) ?? []);
-      if (forms.length !== ids.length) throw new LighterError("not-found", `tag does not exist: ${name}`);
-      const options = { client, signal, maxUploads: daemon.settings.maxUploads, onEvent: () => {} };
-      const { digest } =
-        forms.length === 1
-          ? await pushImage(daemon.images, forms[0]!, reference, options)
-          : await pushIndex(daemon.images, forms, reference, options);
-      publishTransfer(daemon, "push", reference);
-      onPushed(digest);
-      return digest;
-    },
+    push: (name, ids) =>
+      pushed(name, async (reference, options) => {
+        const forms = ids.flatMap((id) => daemon.images.stored(id) ?? []);
+        if (forms.length !== ids.length) throw new LighterError("not-found", `tag does not exist: ${name}`);
+        const { digest } =
+          forms.length === 1
+            ? await pushImage(daemon.images, forms[0]!, reference, options)
+            : await pushIndex(daemon.images, forms, reference, options);
+        return digest;
+      }),
+    pushComposed: (name, image, isUntagged) =>
+      pushed(name, ({ tag }, options) => pushComposed(image, isUntagged ? undefined : tag, options)),
   };
 }

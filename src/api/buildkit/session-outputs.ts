@@ -22,8 +22,13 @@ export function targetsOf(session: Session, outputs: readonly BuildOutput[], sig
         received.close();
       }
     },
-    push: () => Promise.reject(new LighterError("internal", "clients of BuildKit's API push by themselves")),
+    push: refuse,
+    pushComposed: refuse,
   };
+}
+
+function refuse(): Promise<never> {
+  return Promise.reject(new LighterError("internal", "clients of BuildKit's API push by themselves"));
 }
 
 async function* piecesOf(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {

@@ -10,7 +10,7 @@ import { parseMemorySwap, parseUlimit } from "../values/resource-values.ts";
 import { parseCacheOption } from "./build-cache.ts";
 import { namedSource, parseNamedContext } from "./build-context.ts";
 import { parseAgent, parseSecret } from "./build-inputs.ts";
-import { type BuildOutput, parseOutput } from "./build-outputs.ts";
+import { annotated, type BuildOutput, parseAnnotation, parseOutput } from "./build-outputs.ts";
 
 const PROGRESS = ["auto", "plain", "tty", "rawjson", "quiet"] as const;
 export type ProgressKind = (typeof PROGRESS)[number];
@@ -28,6 +28,10 @@ function bytesFlag(help: string, extra: { short?: string; hidden?: true } = {}) 
 export const buildFlags = {
   "add-host": listFlag("Extra line for /etc/hosts (name:ip)", { item: parseExtraHost }),
   allow: listFlag("What the Dockerfile may ask for (security.insecure, network.host)", { type: "strings" }),
+  annotation: listFlag("Annotation for the image where it is sent to ([manifest:|index:]KEY=VALUE)", {
+    type: "stringArray",
+    item: parseAnnotation,
+  }),
   "build-arg": listFlag("Set the value of an ARG: NAME=VALUE, or NAME for that of the environment"),
   "build-context": listFlag("Another context, by its name (NAME=DIRECTORY, docker-image://IMAGE or a git URL)", {
     type: "stringArray",
@@ -101,10 +105,11 @@ export const buildFlags = {
 };
 
 /** The outputs that are asked for; none means an image in the daemon. */
-export function outputsOf({ output, push, load }: BuildFlags): BuildOutput[] {
+export function outputsOf({ output, push, load, annotation }: BuildFlags): BuildOutput[] {
   const image = { Type: "image", Attrs: {} };
-  if (push) return [...output, { ...image, Attrs: { push: "true" } }];
-  return load && output.length > 0 ? [...output, image] : [...output];
+  const given = load && output.length > 0 ? [...output, image] : output;
+  const outputs = push ? [...output, { ...image, Attrs: { push: "true" } }] : given;
+  return annotated(outputs, annotation.flat());
 }
 
 export type BuildFlags = FlagValues<typeof buildFlags>;

@@ -43,6 +43,35 @@ function checked(type: string, attrs: Record<string, string>, dest: string | und
   return { Type: type, Attrs: attrs, dest: dest ?? "-" };
 }
 
+const ANNOTATION_LEVELS = ["index", "index-descriptor", "manifest", "manifest-descriptor"];
+
+/** "[LEVEL[PLATFORM],…:]KEY=VALUE", as options of outputs. @throws Error in the words of Docker's client */
+export function parseAnnotation(text: string): [name: string, value: string][] {
+  const [, given, value] = /^([^=]+)=(.*)$/s.exec(text) ?? [];
+  if (given === undefined || value === undefined) throw new Error(`invalid annotation "${text}", expected key=value`);
+  const at = given.indexOf(":");
+  if (at < 0) return [[`annotation.${given}`, value]];
+  const key = given.slice(at + 1);
+  return given
+    .slice(0, at)
+    .split(",")
+    .map((each) => {
+      const [, level = "", platform = ""] = /^([a-z-]+)(\[[A-Za-z0-9_/-]+\])?$/.exec(each) ?? [];
+      if (!ANNOTATION_LEVELS.includes(level)) throw new Error(`unknown annotation type "${level || each}"`);
+      return [`annotation-${level}${platform}.${key}`, value];
+    });
+}
+
+const ANNOTATED_TYPES = ["docker", "image", "oci"];
+
+/** The outputs with these options, as far as they have an image. */
+export function annotated(outputs: readonly BuildOutput[], options: readonly [string, string][]): BuildOutput[] {
+  const added = Object.fromEntries(options);
+  return outputs.map((output) =>
+    ANNOTATED_TYPES.includes(output.Type) ? { ...output, Attrs: { ...output.Attrs, ...added } } : output,
+  );
+}
+
 /** @throws CliError if an output cannot take what is built */
 export function checkOutputs(outputs: readonly BuildOutput[]): void {
   for (const { Type, dest } of outputs) {

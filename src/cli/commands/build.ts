@@ -65,7 +65,8 @@ async function run({ client }: Context, { values, args }: ParsedFlags<typeof bui
   }
   if (values.quiet && id !== "") await printLine(id);
   if (values.iidfile !== "") write(values.iidfile, id);
-  if (values["metadata-file"] !== "") write(values["metadata-file"], `${JSON.stringify(result, undefined, 2)}\n`);
+  if (values["metadata-file"] !== "")
+    write(values["metadata-file"], `${JSON.stringify(readable(result), undefined, 2)}\n`);
   return 0;
 }
 
@@ -112,6 +113,19 @@ async function look(client: Client, call: string, context: string, values: Build
 async function registryHeader(): Promise<Record<string, string>> {
   const all = await (await CredentialStore.open()).all();
   return Object.keys(all).length === 0 ? {} : { "X-Registry-Config": encodeAuthHeader(all) };
+}
+
+/** The result with its objects, which come in base64, as they are. */
+function readable(result: Readonly<Record<string, unknown>>): object {
+  const decoded = (value: unknown): unknown => {
+    try {
+      const object: unknown = JSON.parse(Buffer.from(String(value), "base64").toString());
+      return typeof object === "object" && object !== null ? object : value;
+    } catch {
+      return value; // it is none of them
+    }
+  };
+  return Object.fromEntries(Object.entries(result).map(([name, value]) => [name, decoded(value)]));
 }
 
 function write(path: string, text: string): void {

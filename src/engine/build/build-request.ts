@@ -6,8 +6,9 @@ import type { DockerHostConfig } from "../../spec/docker-api.ts";
 import type { ImageDocument, Platform } from "../../spec/oci-image.ts";
 import type { BuildFailure, SolveStatus } from "../../spec/solve-status.ts";
 import type { CacheExport, CacheImport } from "../cache/cache-request.ts";
+import type { BuildOutput } from "../outputs/output-options.ts";
 import type { ContextRequest, NamedContext, ServedFiles } from "./build-sources.ts";
-import type { BuildOutput, OutputTargets } from "./export-build.ts";
+import type { OutputTargets } from "./export-build.ts";
 
 /** What commands get of the client, and what never is in a layer or a key. */
 export interface BuildInputs {

@@ -3,21 +3,21 @@ import { LighterError } from "../../base/errors.ts";
 import type { Digest } from "../../base/ids.ts";
 import { canonicalName } from "../../build/mod.ts";
 import { runWithOutput } from "../../files/mod.ts";
-import { type ImageStore, platformIndex, writeImageArchive } from "../../image/mod.ts";
+import {
+  type Attestation,
+  type ComposedImage,
+  composeImage,
+  type ImageStore,
+  platformIndex,
+  writeComposedArchive,
+} from "../../image/mod.ts";
 import { parseReference, withDefaultTag } from "../../spec/image-reference.ts";
-import type { Platform } from "../../spec/oci-image.ts";
+import type { Descriptor, Platform } from "../../spec/oci-image.ts";
 import { formatPlatform } from "../../spec/platform.ts";
 import type { Engine } from "../engine.ts";
 import { treeTarJob } from "../files/file-jobs.ts";
+import { type BuildOutput, formOf, isFormed } from "../outputs/output-options.ts";
 import type { BuildProgress, BuildTask } from "./build-progress.ts";
-
-const OUTPUT_TYPES = ["cacheonly", "docker", "image", "local", "oci", "tar"] as const;
-
-/** One exporter, with BuildKit's options. */
-export interface BuildOutput {
-  type: (typeof OUTPUT_TYPES)[number];
-  attrs: Readonly<Record<string, string>>;
-}
 
 /** Where outputs go that do not stay here. */
 export interface OutputTargets {
@@ -25,44 +25,8 @@ export interface OutputTargets {
   send(index: number, tar: AsyncIterable<Uint8Array>): Promise<void>;
   /** Pushes the image, or its forms for several platforms, under that name. Resolves with the digest that the registry has. */
   push(name: string, ids: readonly Digest[]): Promise<string>;
-}
-
-/** The options that each exporter has; those of no effect here are taken, too. */
-const IMAGE_OPTIONS = [
-  "name",
-  "rewrite-timestamp",
-  "compression",
-  "force-compression",
-  "oci-mediatypes",
-  "unpack",
-  "store",
-  "name-canonical",
-];
-const OPTIONS: Readonly<Record<BuildOutput["type"], readonly string[]>> = {
-  cacheonly: [],
-  docker: [...IMAGE_OPTIONS, "tar"],
-  image: [...IMAGE_OPTIONS, "push"],
-  local: ["platform-split"],
-  oci: [...IMAGE_OPTIONS, "tar"],
-  tar: ["platform-split"],
-};
-
-/**
- * Checks an output. `isLenient`: options that are not known are left out, as BuildKit does.
- * @throws LighterError for what is no output, and for an option that is not supported
- */
-export function checkOutput(type: string, given: BuildOutput["attrs"], isLenient = false): BuildOutput {
-  const known = OUTPUT_TYPES.find((each) => each === type);
-  if (known === undefined) throw new LighterError("invalid", `exporter "${type}" could not be found`);
-  const unknown = Object.keys(given).find((name) => !OPTIONS[known].includes(name));
-  if (unknown !== undefined && !isLenient)
-    throw new LighterError("not-supported", `exporter "${type}": the option "${unknown}" is not supported yet`);
-  const attrs = Object.fromEntries(Object.entries(given).filter(([name]) => OPTIONS[known].includes(name)));
-  const { compression = "gzip", tar = "true" } = attrs;
-  if (!["gzip", "zstd", "uncompressed"].includes(compression))
-    throw new LighterError("not-supported", `exporter "${type}": the compression "${compression}" is not supported`);
-  if (tar !== "true") throw new LighterError("not-supported", `exporter "${type}": only a tar can be made`);
-  return { type: known, attrs };
+  /** Pushes an image that was composed for it, under its digest alone if `isUntagged`. Resolves with the digest. */
+  pushComposed(name: string, image: ComposedImage, isUntagged: boolean): Promise<string>;
 }
 
 interface MadeImage {
@@ -83,8 +47,8 @@ export interface BuiltForm {
 export interface BuiltImage {
   /** The image's id, of several that for this host; "" if no output needs an image. */
   id: string;
-  /** The digest of the index, if there are several and an output has it. */
-  indexDigest?: Digest;
+  /** What an output has elsewhere that is not the image of that id: a manifest, or an index. */
+  elsewhere?: { descriptor: Descriptor; isIndex: boolean };
 }
 
 interface ExportOptions {
@@ -100,33 +64,33 @@ interface ExportOptions {
   maxMtimeSeconds: number | undefined;
   /** For one platform, or for several. */
   forms: readonly BuiltForm[];
+  /** What is said of the form with that index. */
+  attestations: (index: number) => readonly Attestation[];
   onImage: (id: Digest) => void;
   onTag: (name: string) => void;
 }
 
 /** Exports. */
 export async function exportBuild(options: ExportOptions): Promise<BuiltImage> {
-  const { outputs, images, forms } = options;
+  const { outputs, images } = options;
   let made: MadeImage[] | undefined;
-  let hasIndex = false;
+  let elsewhere: BuiltImage["elsewhere"];
   for (const [index, output] of outputs.entries()) {
-    const { type, attrs } = output;
+    const { type } = output;
     if (type === "cacheonly") continue;
     if (type === "local" || type === "tar") await exportFiles(options, index, type);
     else {
       made = await exportImage(options, output, made);
       const ids = made.map(({ id }) => id);
-      if (type === "image") await push(options, output, ids);
-      else await exportArchive(options, index, type, ids);
-      hasIndex ||= forms.length > 1 && (type !== "image" || attrs.push === "true");
+      const sent = type === "image" ? await push(options, output, ids) : await exportArchive(options, index, type, ids);
+      elsewhere = sent ?? elsewhere;
     }
   }
   if (made === undefined) return { id: "" };
   const { id } = hostsOwn(options, made);
-  const indexed = made.map((each) => images.get(each.id));
   const isKept = outputs.some(({ type }) => type === "image");
   for (const each of made) if (each.isNew && !isKept) await images.remove(each.id, { force: false, users: [] });
-  return { id, ...(hasIndex ? { indexDigest: platformIndex(indexed).descriptor.digest } : {}) };
+  return { id, ...(elsewhere === undefined ? {} : { elsewhere }) };
 }
 
 /** Chooses, of images for several platforms, that for the store's own, else the first: it is what the name means here. */
@@ -152,7 +116,7 @@ async function exportImage(
       const made = known ?? [];
       if (known === undefined) for (const form of forms) made.push(await form.makeImage());
       part("exporting layers", { completed: true });
-      if (compression === "gzip" || compression === "zstd") {
+      if (type === "image" && (compression === "gzip" || compression === "zstd")) {
         for (const { id } of made)
           await images.compressLayers(images.stored(id)!, { compression, onProgress: () => {}, signal });
         part(`compressing layers with ${compression}`, { completed: true });
@@ -178,15 +142,55 @@ function namesOf({ tags }: ExportOptions, { name = "" }: BuildOutput["attrs"]): 
   return [...new Set([...tags, ...name.split(",").filter((each) => each !== "")].map(canonicalName))];
 }
 
-async function push(options: ExportOptions, { attrs }: BuildOutput, ids: readonly Digest[]): Promise<void> {
-  if (attrs.push !== "true") return;
+type Elsewhere = BuiltImage["elsewhere"];
+
+/** Pushes, if that is asked for. Resolves with what the registry has, if that is not the image that is here. */
+async function push(options: ExportOptions, output: BuildOutput, ids: readonly Digest[]): Promise<Elsewhere> {
+  const { attrs } = output;
+  if (attrs.push !== "true") return undefined;
   const names = namesOf(options, attrs);
   if (names.length === 0) throw new LighterError("invalid", "tag is needed when pushing to registry");
+  const pushAll = (send: (name: string, targets: OutputTargets) => Promise<string>) => pushNames(options, names, send);
+  if (!isFormed(output) && options.attestations(0).length === 0) {
+    await pushAll((name, targets) => targets.push(name, ids));
+    if (ids.length === 1) return undefined;
+    const { descriptor } = platformIndex(ids.map((id) => options.images.get(id)));
+    return { descriptor, isIndex: true };
+  }
+  const isUntagged = attrs["push-by-digest"] === "true";
+  return await withComposed(options, output, ids, async (image) => {
+    await pushAll((name, targets) => targets.pushComposed(name, image, isUntagged));
+  });
+}
+
+async function pushNames(
+  { progress, targets }: ExportOptions,
+  names: readonly string[],
+  send: (name: string, targets: OutputTargets) => Promise<string>,
+): Promise<void> {
   for (const name of names)
-    await options.progress.task(`pushing ${name}`, async ({ part }) => {
-      const digest = await required(options.targets).push(name, ids);
+    await progress.task(`pushing ${name}`, async ({ part }) => {
+      const digest = await send(name, required(targets));
       part(`pushed ${digest}`, { completed: true });
     });
+}
+
+/** Lends the images in the form in which an output has them. Resolves with what that is. */
+async function withComposed(
+  { images, attestations, signal }: ExportOptions,
+  output: BuildOutput,
+  ids: readonly Digest[],
+  use: (image: ComposedImage) => Promise<void>,
+): Promise<Elsewhere> {
+  const { layers: form, ...rest } = formOf(output);
+  const stored = ids.map((id) => images.get(id));
+  // Docker's own archives hold one image.
+  const said = output.type === "docker" ? () => [] : attestations;
+  return await images.withForms(form, async (layers) => {
+    const image = await composeImage(images, stored, { ...rest, layers, attestations: said, signal });
+    await use(image);
+    return { descriptor: image.root, isIndex: image.hasIndex };
+  });
 }
 
 async function exportFiles(options: ExportOptions, index: number, type: "local" | "tar"): Promise<void> {
@@ -212,13 +216,15 @@ async function exportArchive(
   index: number,
   type: "docker" | "oci",
   ids: readonly Digest[],
-): Promise<void> {
-  const { images, progress } = options;
-  const names = namesOf(options, options.outputs[index]!.attrs).map((name) => withDefaultTag(parseReference(name)));
-  await progress.task(`sending ${type} image`, async ({ part }) => {
-    const archive = writeImageArchive(images, { images: ids.map((id) => images.get(id)), names }, type);
-    await required(options.targets).send(index, counted(archive, part, "sending tarball"));
-  });
+): Promise<Elsewhere> {
+  const output = options.outputs[index]!;
+  const names = namesOf(options, output.attrs).map((name) => withDefaultTag(parseReference(name)));
+  return await options.progress.task(`sending ${type} image`, ({ part }) =>
+    withComposed(options, output, ids, async (image) => {
+      const archive = writeComposedArchive(image, names, type);
+      await required(options.targets).send(index, counted(archive, part, "sending tarball"));
+    }),
+  );
 }
 
 async function* counted(

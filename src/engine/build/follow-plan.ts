@@ -5,9 +5,10 @@ import type { ImageStore } from "../../image/mod.ts";
 import { familiarReference, parseReference } from "../../spec/image-reference.ts";
 import type { Platform } from "../../spec/oci-image.ts";
 import type { Engine } from "../engine.ts";
+import type { BuildOutput } from "../outputs/output-options.ts";
 import type { BuildProgress } from "./build-progress.ts";
 import type { BuildRequest } from "./build-request.ts";
-import { type BuildOutput, type BuiltForm, type BuiltImage, exportBuild } from "./export-build.ts";
+import { type BuiltForm, type BuiltImage, exportBuild } from "./export-build.ts";
 import type { ChainBase, ChainLink, ImageChain } from "./image-chain.ts";
 import type { StepOutput } from "./step-output.ts";
 
@@ -44,6 +45,7 @@ export async function buildTargets(targets: readonly BuildTarget[], followed: Fo
   for (const target of targets) forms.push(await followPlan(target, followed));
   return await exportBuild({
     ...{ engine, images, tags, outputs, targets: destinations, progress, signal, forms },
+    attestations: () => [],
     maxMtimeSeconds: targets[0]?.chain.epochSeconds,
     onImage: (made) => {
       say(` ---> ${shortId(made)}\n`);

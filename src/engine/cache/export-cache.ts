@@ -15,7 +15,7 @@ import {
   INLINE_CACHE_FIELD,
   LAYER_CREATED_ANNOTATION,
 } from "../../spec/build-cache.ts";
-import type { Descriptor } from "../../spec/oci-image.ts";
+import { type Descriptor, dockerLayerType } from "../../spec/oci-image.ts";
 import type { BuildCache } from "../build/build-cache.ts";
 import type { BuildProgress, BuildTask } from "../build/build-progress.ts";
 import type { BuildRequest } from "../build/build-request.ts";
@@ -153,7 +153,7 @@ async function send(
   part(`writing config ${configBlob.digest}`, { completed: true });
   const described = [...layers.values()].map(({ blob, diffId }) => ({
     ...blob,
-    mediaType: isOci ? blob.mediaType : dockerType(blob.mediaType),
+    mediaType: isOci ? blob.mediaType : dockerLayerType(blob.mediaType),
     annotations: { [LAYER_CREATED_ANNOTATION]: createdAt.get(blob.digest)!, [DIFF_ID_ANNOTATION]: diffId },
   }));
   const { mediaType, bytes } = encodeCacheManifest({ config: configBlob, layers: described }, { isImage, isOci });
@@ -180,13 +180,6 @@ class LayerChains {
     }
     return below < 0 ? undefined : below;
   }
-}
-
-function dockerType(mediaType: string): string {
-  return mediaType
-    .replace("application/vnd.oci.image.layer.v1.tar", "application/vnd.docker.image.rootfs.diff.tar")
-    .replace("+gzip", ".gzip")
-    .replace("+zstd", ".zstd");
 }
 
 async function* piecesOf(bytes: Uint8Array): AsyncGenerator<Uint8Array> {

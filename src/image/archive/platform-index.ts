@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import type { Digest } from "../../base/ids.ts";
 import { type Descriptor, type ImageDocument, type ImageManifest, MEDIA_TYPE } from "../../spec/oci-image.ts";
 
-export interface PlatformIndex {
+interface PlatformIndex {
   descriptor: Descriptor;
   bytes: Uint8Array<ArrayBuffer>;
 }

@@ -31,7 +31,8 @@ import {
 import type { Image } from "../store/present-image.ts";
 import type { ImageStore } from "../store/store.ts";
 import { encodeTarHeader, plainTarEntry, TAR_END, tarPaddingBytes } from "../tar/tar-writer.ts";
-import { manifestDescriptor, type PlatformIndex, platformIndex } from "./platform-index.ts";
+import type { ComposedImage } from "./composed-image.ts";
+import { manifestDescriptor } from "./platform-index.ts";
 
 const READ_BYTES = 1024 * 1024;
 const readAsync = promisify(read);
@@ -56,32 +57,32 @@ export async function* saveImages(
 ): AsyncGenerator<Uint8Array> {
   const chosen = chooseImages(store, names);
   for (const { image, asked } of chosen) requirePlatform(image, asked, platform);
-  const blobs = new Map<Digest, number>();
+  const fds = new Map<Digest, number>();
   try {
-    for (const digest of digestsOf(chosen)) blobs.set(digest, store.openBlob(digest));
+    for (const digest of digestsOf(chosen)) fds.set(digest, store.openBlob(digest));
+    const blobs = [...fds].map(([digest, fd]): ArchiveBlob => {
+      const { size } = fstatSync(fd);
+      return { descriptor: { digest, size }, read: () => readWhole(fd, size, digest) };
+    });
     yield* writeArchive(chosen, blobs);
   } finally {
-    for (const fd of blobs.values()) closeSync(fd);
+    for (const fd of fds.values()) closeSync(fd);
   }
 }
 
+type ArchiveBlob = { descriptor: Pick<Descriptor, "digest" | "size">; read: () => AsyncIterable<Uint8Array> };
+
 /**
- * The tar of an image for one platform or several, with these names whether it has them or not. "oci" is an image layout alone,
- * "docker" has Docker's documents, too.
+ * The tar of a composed image, with these names whether it has them or not. "oci" is an image layout alone, "docker" has Docker's
+ * documents, too.
  */
-export async function* writeImageArchive(
-  store: ImageStore,
-  { images, names }: { images: readonly Image[]; names: readonly Reference[] },
+export async function* writeComposedArchive(
+  { images, blobs, root }: ComposedImage,
+  names: readonly Reference[],
   form: "docker" | "oci",
 ): AsyncGenerator<Uint8Array> {
   const chosen = images.map((image) => ({ image, names, asked: image.id }));
-  const blobs = new Map<Digest, number>();
-  try {
-    for (const digest of digestsOf(chosen)) blobs.set(digest, store.openBlob(digest));
-    yield* writeArchive(chosen, blobs, { form, ...(images.length > 1 ? { index: platformIndex(images) } : {}) });
-  } finally {
-    for (const fd of blobs.values()) closeSync(fd);
-  }
+  yield* writeArchive(chosen, blobs.values(), { form, root });
 }
 
 function chooseImages(store: ImageStore, names: readonly string[]): ChosenImage[] {
@@ -151,22 +152,21 @@ function digestsOf(chosen: readonly ChosenImage[]): Digest[] {
 
 async function* writeArchive(
   chosen: readonly ChosenImage[],
-  blobs: ReadonlyMap<Digest, number>,
-  { form = "docker", index }: { form?: "docker" | "oci"; index?: PlatformIndex } = {},
+  blobs: Iterable<ArchiveBlob>,
+  { form = "docker", root }: { form?: "docker" | "oci"; root?: Descriptor } = {},
 ): AsyncGenerator<Uint8Array> {
   yield Buffer.concat([header("blobs/", 0o755, 0), header("blobs/sha256/", 0o755, 0)]);
   const configTimes = new Map(chosen.map(({ image }) => [image.id, createdSeconds(image)]));
-  for (const [digest, fd] of blobs) {
-    const { size } = fstatSync(fd);
+  for (const { descriptor, read: readBlob } of blobs) {
+    const { digest, size } = descriptor;
     yield header(blobPath(digest), 0o644, size, configTimes.get(digest));
-    yield* readWhole(fd, size, digest);
+    yield* readBlob();
     yield new Uint8Array(tarPaddingBytes(size));
   }
-  if (index !== undefined) yield file(blobPath(index.descriptor.digest), index.bytes);
   const described =
-    index === undefined
+    root === undefined
       ? chosen.map(({ image, names }) => ({ descriptor: manifestDescriptor(image), names }))
-      : [{ ...index, names: chosen[0]!.names }];
+      : [{ descriptor: root, names: chosen[0]!.names }];
   yield document("index.json", indexOf(described));
   if (form === "docker")
     yield document(
@@ -215,7 +215,11 @@ function indexOf(described: readonly { descriptor: Descriptor; names: readonly R
     if (names.length === 0) return [descriptor];
     return names.map((name) => ({
       ...descriptor,
-      annotations: { [CONTAINERD_NAME_ANNOTATION]: formatReference(name), [REF_NAME_ANNOTATION]: name.tag ?? "" },
+      annotations: {
+        ...descriptor.annotations,
+        [CONTAINERD_NAME_ANNOTATION]: formatReference(name),
+        [REF_NAME_ANNOTATION]: name.tag ?? "",
+      },
     }));
   });
   return { schemaVersion: 2, mediaType: MEDIA_TYPE.ociIndex, manifests };

@@ -8,6 +8,7 @@ import { createReadStream } from "node:fs";
 import type { DiffId, Digest } from "../../base/ids.ts";
 import type { Reference } from "../../spec/image-reference.ts";
 import { type Descriptor, MEDIA_TYPE, parseManifest } from "../../spec/oci-image.ts";
+import type { ComposedImage } from "../archive/composed-image.ts";
 import { platformIndex } from "../archive/platform-index.ts";
 import type { StoredImage } from "../store/staging.ts";
 import type { ImageStore } from "../store/store.ts";
@@ -84,7 +85,31 @@ export async function pushImage(
   });
 }
 
-/** Pushes the forms of an image for several platforms under one tag. @throws as `pushImage` */
+/** Pushes a composed image under a tag, or under its digest alone. Resolves with the digest. @throws as `pushImage` */
+export async function pushComposed(
+  { blobs, root }: ComposedImage,
+  tag: string | undefined,
+  { client, signal, maxUploads = MAX_UPLOADS }: Omit<PushOptions, "onEvent">,
+): Promise<Digest> {
+  const all = [...blobs.values()];
+  await forEachAtOnce(
+    maxUploads,
+    all.filter(({ isManifest }) => !isManifest),
+    async ({ descriptor, read }) => {
+      signal?.throwIfAborted();
+      if (!(await client.hasBlob(descriptor.digest))) await client.uploadBlob(descriptor, read);
+    },
+  );
+  for (const { descriptor, read, isManifest } of all) {
+    if (!isManifest) continue;
+    const isRoot = descriptor.digest === root.digest;
+    const bytes = new Uint8Array(Buffer.concat(await Array.fromAsync(read())));
+    await client.putManifest(isRoot && tag !== undefined ? tag : descriptor.digest, descriptor.mediaType, bytes);
+  }
+  return root.digest;
+}
+
+/** Pushes an image's forms for several platforms, and an index of them. */
 export async function pushIndex(
   store: ImageStore,
   forms: readonly StoredImage[],

@@ -8,7 +8,8 @@ import type { BlobStore } from "./blobs.ts";
 import type { LayerJobs } from "./layer-jobs.ts";
 
 export interface LayerForm {
-  compression: Compression;
+  /** Undefined: layers are sent as they are stored. */
+  compression: Compression | undefined;
   /** The compression's own number; undefined: ours. */
   level?: number | undefined;
   /** Whether layers that are compressed otherwise are not sent as they are. */
@@ -58,9 +59,8 @@ export class FormedLayers {
     signal: AbortSignal,
   ): Promise<FormedLayer> {
     const { compression, level, isForced } = this.#form;
-    const mediaType = TYPES[compression];
     const own = compressionOf(blob.mediaType);
-    if (own === compression || (own !== "none" && !isForced))
+    if (compression === undefined || own === compression || (own !== "none" && !isForced))
       return {
         diffId,
         blob: { ...blob, mediaType: TYPES[own] },
@@ -68,18 +68,18 @@ export class FormedLayers {
       };
     const { known } = this.#parts;
     const key = `${diffId} ${compression} ${level ?? ""}`;
-    const make = () => this.#make(diffId, blob.digest, signal);
+    const make = () => this.#make(diffId, blob.digest, compression, signal);
     const { digest, sizeBytes } = known.get(key) ?? (await make());
     if (known.size < KNOWN_MAX) known.set(key, { digest, sizeBytes });
     const read = async function* (this: FormedLayers) {
       yield* this.#read((await make()).path);
     }.bind(this);
-    return { diffId, blob: { mediaType, digest, size: sizeBytes }, read };
+    return { diffId, blob: { mediaType: TYPES[compression], digest, size: sizeBytes }, read };
   }
 
-  #make(diffId: DiffId, source: Digest, signal: AbortSignal) {
+  #make(diffId: DiffId, source: Digest, compression: Compression, signal: AbortSignal) {
     const { jobs, blobs } = this.#parts;
-    const { compression, level } = this.#form;
+    const { level } = this.#form;
     const path = join(this.#ingestPath, diffId.slice("sha256:".length));
     const job = { diffId, compression, sourcePath: blobs.pathOf(source), targetPath: path };
     const made =

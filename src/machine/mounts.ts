@@ -4,20 +4,23 @@ import type { OciMount, VolumeMount } from "../spec/oci-runtime.ts";
 const NETWORK_IN_SYS = "/sys/devices/virtual/net";
 const BOOT_ID = "/proc/sys/kernel/random/boot_id";
 const KERNEL = ["nosuid", "noexec", "nodev"];
+const CGROUPS: OciMount = { destination: "/sys/fs/cgroup", type: "cgroup2", source: "cgroup", options: KERNEL };
 
 /**
  * Changes the mounts that every container has to those of a machine. /sys is read-only, by which udev knows that no devices are
- * its own, apart from the interfaces of the network namespace. Its cgroups are its own to divide.
+ * its own, apart from the interfaces of the network namespace. Its cgroups are its own to divide: wherever there is v2, it sees that
+ * alone (docs/adr/0018-machines.md).
  * @param files paths on the host: the directory that tells of the host, and the file with the id of this boot
  * Source: systemd.io/CONTAINER_INTERFACE.
  */
 export function machineMounts(
   ofContainers: readonly OciMount[],
   files: { host: string; bootId: string },
+  cgroups: "unified" | "hybrid" | "legacy",
 ): VolumeMount[] {
   const mounts = ofContainers.flatMap((mount): VolumeMount[] => {
     if (mount.destination === "/sys") return sysfs(mount);
-    if (mount.destination === "/sys/fs/cgroup") return [writable(mount)];
+    if (mount.destination === "/sys/fs/cgroup") return [cgroups === "legacy" ? writable(mount) : CGROUPS];
     return [mount];
   });
   return [

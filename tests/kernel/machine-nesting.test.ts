@@ -1,5 +1,5 @@
 // needs: busybox
-import { afterAll, beforeAll, describe, expect } from "bun:test";
+import { afterAll, afterEach, beforeAll, describe, expect } from "bun:test";
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -9,20 +9,23 @@ import { eventually, until } from "../support/eventually.ts";
 import { dockerArchive } from "../support/image-archive.ts";
 import { rawTar } from "../support/image-tar.ts";
 import { busyboxRoot } from "../support/machine-root.ts";
-import { isRoot } from "../support/stage.ts";
+import { isRoot, rootedWith } from "../support/stage.ts";
 import { testIf } from "../support/test-if.ts";
 
 /* Engines in a machine: root of a user namespace, with a part of the cgroups. */
 
 const here = testIf(isRoot, "needs root");
 const isUnified = isRoot && detectCgroupHost().mode === "unified";
+/** Daemons start slowly on a busy machine, in a VM above all. */
+const START_MS = 90_000;
+const ENGINE_MS = 170_000;
 const BINDS = ["/usr:/usr:ro", `${resolve("dist")}:/opt:ro`];
 
 let daemon: TestDaemon;
 let folder: string;
 let id: string;
 
-/** A machine whose programs are the host's, and which knows of the image's files in /share. */
+/** A machine whose programs are the host's. */
 function machineImage(): Buffer {
   const links = ["bin", "sbin", "lib", "lib64"].filter((name) => existsSync(`/${name}`));
   const root = busyboxRoot().filter(({ name }) => String(name).startsWith("etc/"));
@@ -55,8 +58,25 @@ function innerImage(): Buffer {
   return dockerArchive({ layers: [lower, upper], tags: ["inner:1"], config: { Env: ["PATH=/bin"] } });
 }
 
+async function startMachine(...volumes: string[]): Promise<string> {
+  const HostConfig = { Runtime: "machine", Binds: [...BINDS, `${folder}:/share:ro`] };
+  return daemon.run({ Image: "machine:1", HostConfig, Volumes: Object.fromEntries(volumes.map((path) => [path, {}])) });
+}
+
+async function removeMachine(): Promise<void> {
+  await daemon.request("DELETE", `/containers/${id}?force=1&v=1`);
+  await until(() => daemon.leftovers([id]).length === 0, "nothing is left of the machine");
+  expect(readFileSync("/proc/mounts", "utf8")).not.toContain(id);
+}
+
 async function createExec(script: string, more: object): Promise<string> {
-  const Env = ["PATH=/opt:/usr/sbin:/usr/bin", "LIGHTER_HOST=unix:///run/l.sock", "HOME=/root"];
+  const Env = [
+    "PATH=/opt:/etc/programs:/usr/sbin:/usr/bin",
+    "LIGHTER_HOST=unix:///run/l.sock",
+    "HOME=/root",
+    "DOCKER_BUILDKIT=0",
+    "PODMAN_IGNORE_CGROUPSV1_WARNING=1",
+  ];
   const body = { Cmd: ["/bin/sh", "-c", script], Env, ...more };
   return (await daemon.request("POST", `/containers/${id}/exec`, body)).json.Id;
 }
@@ -74,13 +94,6 @@ beforeAll(async () => {
   chmodSync(folder, 0o755); // its owner is nobody in the machine
   writeFileSync(join(folder, "inner.tar"), innerImage());
   await daemon.request("POST", "/images/load", machineImage(), { "Content-Type": "application/x-tar" });
-  const HostConfig = { Runtime: "machine", Binds: [...BINDS, `${folder}:/share:ro`] };
-  id = await daemon.run({ Image: "machine:1", HostConfig, Volumes: { "/var/lib/lighter": {} } });
-  const engine = await createExec("exec lighter daemon -H unix:///run/l.sock >/run/log 2>&1", {});
-  await daemon.request("POST", `/exec/${engine}/start`, { Detach: true });
-  await eventually(async () =>
-    expect(await inMachine("lighter load -q -i /share/inner.tar || cat /run/log")).toContain("inner:1"),
-  );
 });
 
 afterAll(async () => {
@@ -88,7 +101,27 @@ afterAll(async () => {
   if (folder !== undefined) rmSync(folder, { recursive: true });
 });
 
+/** Starts a daemon in the machine. */
+async function startEngine(command: string): Promise<void> {
+  const engine = await createExec(`exec ${command} >/run/log 2>&1`, {});
+  await daemon.request("POST", `/exec/${engine}/start`, { Detach: true });
+}
+
+/** Loads the image, as soon as the engine is there. */
+async function loadInner(command: string): Promise<void> {
+  await eventually(async () => {
+    expect(await inMachine(`${command} load -q -i /share/inner.tar || tail -n 20 /run/log`)).toContain("inner:1");
+  }, START_MS);
+}
+
 describe("Lighter in a machine", () => {
+  beforeAll(async () => {
+    if (!isRoot) return;
+    id = await startMachine("/var/lib/lighter");
+    await startEngine("lighter daemon -H unix:///run/l.sock");
+    await loadInner("lighter");
+  });
+
   here("runs a container of an image whose layers hide and remove files, with nodes of the machine", async () => {
     const script = `cd /; ls replaced removed device 2>&1; busybox stat -c '%u:%g' owned; id -u
       echo ok >/dev/null; busybox stat -c %t:%T /dev/null; busybox grep -c . /proc/self/status >/dev/null; ls -d /proc/1`;
@@ -144,8 +177,66 @@ describe("Lighter in a machine", () => {
 
   here("leaves nothing when its machine is removed", async () => {
     await inMachine("lighter run -d inner:1 sleep 1000000; lighter run -d --memory 64m inner:1 sleep 1000000");
-    await daemon.request("DELETE", `/containers/${id}?force=1&v=1`);
-    await until(() => daemon.leftovers([id]).length === 0, "nothing is left of the machine");
-    expect(readFileSync("/proc/mounts", "utf8")).not.toContain(id);
+    await removeMachine();
   });
+});
+
+/** What both of the others can do, with the options of Docker's command line. */
+async function tour(engine: string): Promise<void> {
+  const output = await inMachine(`
+    ${engine} run --rm inner:1 sh -c 'ls /replaced; cat /proc/self/uid_map >/dev/null; id -u'
+    ${engine} run -d --name web -p 127.0.0.1:8080:80 -v data:/data inner:1 \\
+      sh -c 'echo hello >/data/x; httpd -f -p 80 -h /data' >/dev/null
+    until ${engine} exec web wget -qO- http://127.0.0.1/x >/dev/null 2>&1; do busybox sleep 0.2; done
+    busybox wget -qO- http://127.0.0.1:8080/x
+    mkdir -p /root/context && cd /root/context && echo content >file
+    printf 'FROM inner:1\\nRUN rm -r /replaced && mkdir /replaced && id -u >/replaced/made\\nCOPY file /file\\n' >Dockerfile
+    ${engine} build -q -t built . >/dev/null 2>&1; ${engine} run --rm built sh -c 'ls /replaced; cat /file'
+    ${engine} kill web >/dev/null; ${engine} rm web >/dev/null; echo end`);
+  expect(output).toBe("new\n0\nhello\nmade\ncontent\nend\n");
+}
+
+describe("other engines in a machine", () => {
+  afterEach(async () => {
+    if (id !== "") await removeMachine();
+    id = "";
+  });
+
+  rootedWith(
+    "dockerd",
+    "docker",
+    "containerd",
+    "runc",
+    "xtables-nft-multi",
+  )(
+    "Docker runs containers, publishes their ports and builds",
+    async () => {
+      id = await startMachine("/var/lib/docker");
+      await inMachine(`mkdir -p /etc/programs
+        for name in iptables ip6tables; do ln -s /usr/sbin/xtables-nft-multi /etc/programs/$name; done`);
+      await startEngine("dockerd");
+      await loadInner("docker");
+      await tour("docker");
+    },
+    ENGINE_MS,
+  );
+
+  rootedWith(
+    "podman",
+    "crun",
+    "conmon",
+    ...(existsSync("/usr/lib/podman/netavark") ? [] : ["netavark"]),
+    "nft",
+  )(
+    "Podman runs containers, publishes their ports and builds",
+    async () => {
+      id = await startMachine("/var/lib/containers", "/var/tmp");
+      await inMachine(`mkdir -p /etc/containers
+        echo '{"default":[{"type":"insecureAcceptAnything"}]}' >/etc/containers/policy.json
+        echo 'unqualified-search-registries = []' >/etc/containers/registries.conf`);
+      await loadInner("podman");
+      await tour("podman --log-level=error");
+    },
+    ENGINE_MS,
+  );
 });

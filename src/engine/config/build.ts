@@ -156,7 +156,7 @@ function planMounts(input: BuildInput): OciMount[] {
   const shm = planSharedMemory(ipcMode, hostConfig, { filesystems, isHosts: input.peers.ipc?.isHost ?? false });
   const queuesOfHost = isMapped && ipcMode.kind === "host";
   const ofContainers = kernelMounts(hostConfig.Privileged ?? false, queuesOfHost);
-  const defaults: OciMount[] = machine ? machineMounts(ofContainers, files) : ofContainers;
+  const defaults: OciMount[] = machine ? machineMounts(ofContainers, files, input.host.cgroup.mode) : ofContainers;
   if (shm !== undefined) defaults.push(shm);
   const kept = defaults.filter(
     ({ destination, source = "" }) =>

@@ -137,7 +137,9 @@ function planDelegation(
   mounts: readonly PlannedMount[],
   host: HostFacts,
 ): string[] {
-  const isWritable = mounts.some(({ mount, options }) => mount.type === "cgroup" && (options.set & ATTR.RDONLY) === 0);
+  const isWritable = mounts.some(
+    ({ mount, options }) => /^cgroup2?$/.test(mount.type ?? "") && (options.set & ATTR.RDONLY) === 0,
+  );
   if (!linux?.cgroupsPath || !created.has("user") || !created.has("cgroup") || !isWritable) return [];
   return delegatedPaths(host.cgroups, linux.cgroupsPath, (path) => host.readText?.(path));
 }

@@ -7,6 +7,7 @@
  *   dist/hello            the program of the embedded image `hello`
  *   dist/init             the init of `run --init`
  *   dist/lighter          everything in one executable
+ *   dist/lighter-small    with --small: the short commands on the small engine
  *
  * With --check it builds nothing, and fails if there is something to build. `dist/.stamp` has the digests of the inputs. Its
  * mtime is the time when the last build *began*, so that a file saved during a build is newer; `./lighter` asks find(1) for files
@@ -28,7 +29,7 @@ import {
   writeFileSync,
   writeSync,
 } from "node:fs";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { C_FLAGS, compilerCommand, compilersToLookFor, launcherSources, runtimeSources } from "./c-compiler.ts";
 
 const root = join(import.meta.dirname, "..");
@@ -66,7 +67,7 @@ function main(args: string[]): void {
   const [force, check] = [args.includes("--force"), args.includes("--check")];
   mkdirSync(dist, { recursive: true });
   const stamp = force ? {} : readStamp();
-  for (const target of targets()) {
+  for (const target of args.includes("--small") ? [...targets(), smallTarget()] : targets()) {
     const path = join(dist, target.name);
     const isThere = existsSync(path);
     if (check && !isThere) throw new BuildError(`dist/${target.name} is not there: ${BUILD_IT}`);
@@ -113,6 +114,8 @@ function targets(): Target[] {
         ...files("src/**/*.*").filter((path) => !path.endsWith(".test.ts")),
         ...[
           "scripts/bundle.ts",
+          "scripts/build-facts.ts",
+          "scripts/entries.ts",
           "dist/launcher",
           "dist/hello",
           "dist/init",
@@ -132,6 +135,20 @@ function targets(): Target[] {
       },
     },
   ];
+}
+
+function smallTarget(): Target {
+  return {
+    name: "lighter-small",
+    inputs: [
+      ...files("src/**/*.*").filter((path) => !path.endsWith(".test.ts")),
+      ...files("host/*"),
+      ...files("scripts/{build-small,bundle-small,build-facts,entries,quickjs}.ts"),
+      ...["dist/launcher", "package.json", "package-lock.json", "tsconfig.json"],
+    ],
+    command: (outPath) => [process.execPath, "scripts/build-small.ts", outPath],
+    finish: checkThatItRuns,
+  };
 }
 
 /**
@@ -186,7 +203,8 @@ function writeInPieces(path: string): void {
 /** Runs the program once: if sources change while Bun reads them, it may make a program that crashes at its start. */
 function checkThatItRuns(outPath: string): void {
   const { status, signal } = spawnSync(outPath, ["--version"], { stdio: "ignore" });
-  if (status !== 0) throw new BuildError(`dist/lighter was built and does not run (${signal ?? status}): build again`);
+  if (status !== 0)
+    throw new BuildError(`${basename(outPath)} was built and does not run (${signal ?? status}): build again`);
 }
 
 function compiler(): string[] {

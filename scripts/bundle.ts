@@ -4,10 +4,11 @@
  * `lighter --version`, p50: 29 ms plain, 12 ms with bytecode, 8.5 ms if it is also split, so that a command loads only its own
  * modules. Minifying does not make it faster, and would hide names in stacks. (Bun with an empty program: 6 ms.)
  */
-import { spawnSync } from "node:child_process";
-import { globSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import type { BunPlugin } from "bun";
+import { buildFacts } from "./build-facts.ts";
+import { findEntries } from "./entries.ts";
 
 const root = join(import.meta.dirname, "..");
 
@@ -36,19 +37,6 @@ const OCI = {
 };
 /** The suffix of the path of a module's second copy. */
 const APART = "?oci";
-
-/** Finds the files that are imported on demand, relative to src/: the bundler begins a chunk with each. */
-function findEntries(): Set<string> {
-  const transpiler = new Bun.Transpiler({ loader: "ts" });
-  const entries = new Set<string>();
-  for (const path of globSync("src/**/*.ts", { cwd: root })) {
-    if (path.endsWith(".test.ts")) continue;
-    for (const { kind, path: target } of transpiler.scanImports(readFileSync(join(root, path), "utf8")))
-      if (kind === "dynamic-import" && target.startsWith("."))
-        entries.add(resolve(root, dirname(path), target).slice(join(root, "src/").length));
-  }
-  return entries;
-}
 
 const pathOf = (name: string) => join(root, "src", name);
 const nameOf = (path: string) => path.slice(join(root, "src/").length);
@@ -81,23 +69,6 @@ const chunks: BunPlugin = {
   },
 };
 
-/** The output of git, or "" outside of a checkout, as in an unpacked tarball. */
-function git(...args: string[]): string {
-  const { status, stdout } = spawnSync("git", args, { cwd: root });
-  return status === 0 ? stdout.toString().trim() : "";
-}
-
-/**
- * The time of the commit, so that a commit always gives the same bytes, or the time of the build if files differ from the commit.
- */
-function buildTime(commit: string): string {
-  const { SOURCE_DATE_EPOCH = "" } = process.env; // see reproducible-builds.org
-  const isCommit = commit !== "" && !commit.endsWith("-dirty");
-  const seconds = SOURCE_DATE_EPOCH || (isCommit ? git("log", "-1", "--format=%ct") : "");
-  return (seconds === "" ? new Date() : new Date(Number(seconds) * 1000)).toISOString().replace(/\.\d+/, "");
-}
-
-const commit = git("describe", "--always", "--dirty", "--exclude", "*");
 const [outfile = "", executablePath = ""] = process.argv.slice(2);
 await Bun.build({
   entrypoints: [join(root, "src/main.ts")],
@@ -106,7 +77,7 @@ await Bun.build({
   splitting: true,
   bytecode: true,
   plugins: [chunks],
-  define: { BUILD_COMMIT: JSON.stringify(commit), BUILD_TIME: JSON.stringify(buildTime(commit)) },
+  define: buildFacts(),
   // Stacks of a built program show the project's files and lines; the map is read only when a stack is printed.
   sourcemap: "linked",
   compile: {

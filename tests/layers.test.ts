@@ -11,6 +11,8 @@ import { dirname, join } from "node:path";
 const below = ["linux", "spec", "base", "embedded"];
 const mayImport: Record<string, readonly string[]> = {
   main: ["api", "cli", "oci", "image", "engine"],
+  small: ["cli", "oci", "shims"],
+  shims: ["linux", "base"],
   cli: ["spec", "base"],
   dashboard: ["spec", "base"],
   api: ["engine", "grpc", "spec", "base"],

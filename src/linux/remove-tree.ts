@@ -2,8 +2,10 @@
  * Removes a directory tree that somebody else has made, however deep and wide: by fds, in one pass, in little memory. No symlink
  * is followed, and nothing that is mounted in it is touched.
  */
+
 import { closeSync } from "node:fs";
 import { randomId } from "../base/ids.ts";
+import { EISDIR, ENOTEMPTY } from "./sys/abi.ts";
 import { type DirectoryEntry, readEntries, rewind } from "./sys/directory.ts";
 import {
   ENOENT,
@@ -20,8 +22,6 @@ import {
   tryUnlinkat,
 } from "./sys/fs.ts";
 
-const EISDIR = -21;
-const ENOTEMPTY = -39;
 /** How many levels have open fds. A deeper directory is first moved up, so that a tree of any depth takes few. */
 const OPEN_MAX = 64;
 /** How often a directory is read. If it still has entries after that, somebody keeps adding them. */

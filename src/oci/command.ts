@@ -29,8 +29,8 @@ export interface OciCommand {
   positionals: { min: number; max?: number };
   /** The positional argument (0 is the first) after which nothing is parsed as a flag: the command of `exec`. */
   rawFrom?: number;
-  /** The beginning of a failure's message, "NAME failed: …", and the exit code if it is not 1, as with runc. */
-  failure?: { prefix: string; code: number };
+  /** The beginning of a failure's message, "NAME failed: …", behind the program's name or alone, and the exit code, as with runc. */
+  failure?: { prefix: string; named: boolean; code: number };
   /** Runs the command. Resolves with the exit code; throws a failure. */
   run(context: OciContext, parsed: Parsed): Promise<number>;
 }

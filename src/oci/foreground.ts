@@ -13,7 +13,7 @@ import type { OciContext } from "./command.ts";
 import type { Flag, Parsed } from "./flags.ts";
 import { openRuntime, pidFilePaths } from "./launch.ts";
 import { writeAll } from "./output.ts";
-import { PROGRAM } from "./version.ts";
+import { programName } from "./version.ts";
 
 /**
  * The flags by which a stand-in leaves the end, or all of it, to the command that it stands in for. Each names what exists of the
@@ -40,7 +40,11 @@ export function standInPlan(
   { command, parsed, request, name, finish = [], ...plan }: ForegroundCommand,
 ): StandInPlan {
   const [path = "", ...entry] = selfCommand(process.execPath);
-  const runtime = [...(entry.length === 0 ? [PROGRAM] : ["lighter", ...entry, "runtime"]), ...globalArgs, command];
+  const runtime = [
+    ...(entry.length === 0 ? [programName()] : ["lighter", ...entry, "runtime"]),
+    ...globalArgs,
+    command,
+  ];
   const pidFile = parsed.string("pid-file");
   return {
     ...plan,

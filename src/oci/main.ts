@@ -16,7 +16,7 @@ import { command as stateCommand } from "./commands/state.ts";
 import { type Flag, formatFlags, type Parsed, parseFlags, UsageError } from "./flags.ts";
 import { Log, openLog } from "./log.ts";
 import { print } from "./output.ts";
-import { PROGRAM } from "./version.ts";
+import { programName } from "./version.ts";
 
 const COMMANDS: Readonly<Record<string, () => Promise<{ command: OciCommand }>>> = {
   checkpoint: () => import("./commands/checkpoint.ts"),
@@ -38,7 +38,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<{ command: OciCommand }>>>
   update: () => import("./commands/update.ts"),
 };
 
-const GLOBAL_FLAGS: readonly Flag[] = [
+const globalFlags = (): readonly Flag[] => [
   { name: "debug", kind: "boolean", help: "log what is done, a line a step, and why" },
   { name: "log", kind: "string", help: "file to append the log to", default: '"/dev/stderr"' },
   { name: "log-format", kind: "string", help: "text or json", default: '"text"' },
@@ -53,7 +53,7 @@ const GLOBAL_FLAGS: readonly Flag[] = [
 export async function ociMain(args: string[]): Promise<number> {
   let log = new Log("text", false);
   try {
-    const global = parseFlags(args, GLOBAL_FLAGS, 0);
+    const global = parseFlags(args, globalFlags(), 0);
     log = openLog(global.string("log"), global.string("log-format") ?? "text", global.boolean("debug"));
     return await dispatch(global, log, args.slice(0, args.length - global.args.length));
   } catch (error) {
@@ -70,7 +70,7 @@ export async function ociMain(args: string[]): Promise<number> {
 async function dispatch(global: Parsed, log: Log, globalArgs: readonly string[]): Promise<number> {
   const [name = "help", ...args] = global.args;
   if (global.boolean("version")) {
-    print(`${PROGRAM} version ${version()}\n`);
+    print(`${programName()} version ${version()}\n`);
     return 0;
   }
   if (global.boolean("help") || name === "help" || name === "h") {
@@ -88,7 +88,9 @@ async function dispatch(global: Parsed, log: Log, globalArgs: readonly string[])
     return await command.run({ ...contextOf(global), log, globalArgs, args }, parsed);
   } catch (error) {
     const { failure } = command;
-    throw failure ? new CommandFailed(failure.prefix, failure.code, error) : error;
+    if (failure === undefined) throw error;
+    const prefix = failure.named ? `${programName()} ${failure.prefix}` : failure.prefix;
+    throw new CommandFailed(prefix, failure.code, error);
   }
 }
 
@@ -143,7 +145,7 @@ function defaultRoot(rootless: "auto" | boolean): string {
 
 function checkCount({ name, positionals: { min, max } }: OciCommand, count: number): void {
   const wrong = (kind: string, number: number) =>
-    new UsageError(`${PROGRAM}: ${JSON.stringify(name)} requires ${kind} ${number} argument(s)`);
+    new UsageError(`${programName()}: ${JSON.stringify(name)} requires ${kind} ${number} argument(s)`);
   if (min === max && count !== min) throw wrong("exactly", min);
   if (count < min) throw wrong("a minimum of", min);
   if (max !== undefined && count > max) throw wrong("a maximum of", max);
@@ -155,7 +157,7 @@ function describe(error: unknown): string {
 }
 
 function helpOf({ name, usage, summary, flags }: OciCommand): string {
-  const command = `NAME:\n   ${PROGRAM} ${name} - ${summary}\n\nUSAGE:\n   ${PROGRAM} ${name} ${usage}\n\n`;
+  const command = `NAME:\n   ${programName()} ${name} - ${summary}\n\nUSAGE:\n   ${programName()} ${name} ${usage}\n\n`;
   return `${command}OPTIONS:\n${formatFlags(flags)}`;
 }
 
@@ -163,13 +165,13 @@ async function helpOfAll(): Promise<string> {
   const commands = await Promise.all(Object.keys(COMMANDS).map(load));
   const width = Math.max(...commands.map(({ name }) => name.length));
   const rows = commands.map(({ name, summary }) => `   ${name.padEnd(width)}  ${summary}\n`).join("");
-  const usage = `${PROGRAM} [global options] command [command options] [arguments...]`;
-  return `NAME:\n   ${PROGRAM} - Open Container Initiative runtime
+  const usage = `${programName()} [global options] command [command options] [arguments...]`;
+  return `NAME:\n   ${programName()} - Open Container Initiative runtime
 
 USAGE:\n   ${usage}
 
 VERSION:\n   ${version()}
 
 COMMANDS:\n${rows}
-GLOBAL OPTIONS:\n${formatFlags(GLOBAL_FLAGS)}`;
+GLOBAL OPTIONS:\n${formatFlags(globalFlags())}`;
 }

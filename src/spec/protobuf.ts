@@ -288,6 +288,8 @@ export class Writer {
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
+const MAX_SAFE_INTEGER = BigInt(Number.MAX_SAFE_INTEGER);
+
 class Reader {
   readonly #bytes: Uint8Array;
   readonly #end: number;
@@ -327,8 +329,8 @@ class Reader {
     const first = this.#bytes[this.#at];
     if (first !== undefined && first < 0x80) return this.#byte();
     const value = BigInt.asIntN(64, this.varint());
-    if (value > Number.MAX_SAFE_INTEGER || value < Number.MIN_SAFE_INTEGER)
-      throw malformed(`the number ${value} is out of range`);
+    // Bigints alone: the small engine takes any negative one for less than a number beyond 2^31.
+    if (value > MAX_SAFE_INTEGER || value < -MAX_SAFE_INTEGER) throw malformed(`the number ${value} is out of range`);
     return Number(value);
   }
 

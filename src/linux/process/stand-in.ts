@@ -1,6 +1,8 @@
 /** Replaces this process by the launcher, which plays a program in it: with the same pid, stdio and working directory. */
+
 import { LighterError } from "../../base/errors.ts";
 import { FRAME, PROGRAM_FD } from "../program/format.ts";
+import { SIG_BLOCK, SIG_SETMASK } from "../sys/abi.ts";
 import { errnoText } from "../sys/errno.ts";
 import { address, cString, lastErrno, libc } from "../sys/libc.ts";
 import { createMemfd } from "../sys/memfd.ts";
@@ -9,8 +11,6 @@ import { encodeFrame } from "./frames.ts";
 
 const F_SETFD = 2;
 const FD_CLOEXEC = 1;
-const SIG_BLOCK = 0;
-const SIG_SETMASK = 2;
 /** Room for any libc's sigset_t; the kernel's is its beginning. */
 const SIGNAL_SET_BYTES = 128;
 

@@ -32,3 +32,36 @@ export const LOCK_UN = 8;
 export const MS_PRIVATE = 1 << 18;
 export const MS_SLAVE = 1 << 19;
 export const MNT_DETACH = 2;
+
+/** With its NUL. */
+export const PATH_MAX = 4096;
+export const O_CLOEXEC = 0o2000000;
+
+/** What calls return in place of a result, negative as the kernel has it. */
+export const ENOENT = -2;
+export const EEXIST = -17;
+export const EISDIR = -21;
+export const ENOTEMPTY = -39;
+export const ELOOP = -40;
+
+/** Types of entries. Source: readdir(3). */
+export const DT_UNKNOWN = 0;
+export const DT_DIR = 4;
+
+/** Commands of fcntl(2). */
+export const F_GETFL = 3;
+export const F_SETFL = 4;
+export const F_DUPFD_CLOEXEC = 1030;
+
+/** Events of poll(2). */
+export const POLLIN = 1;
+export const POLLOUT = 4;
+
+/** The first argument of sigprocmask(2), and the size of the kernel's set of signals. */
+export const SIG_BLOCK = 0;
+export const SIG_UNBLOCK = 1;
+export const SIG_SETMASK = 2;
+export const SIGSET_BYTES = 8;
+
+/** A clock of clock_gettime(2). */
+export const MONOTONIC = 1;

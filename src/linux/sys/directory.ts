@@ -1,7 +1,7 @@
 /** Reads directories by fd and piece by piece: a container may have made one with ten million names. */
 
 import { closeSync } from "node:fs";
-import { AT_EMPTY_PATH, AT_FDCWD } from "./abi.ts";
+import { AT_EMPTY_PATH, AT_FDCWD, DT_DIR, DT_UNKNOWN } from "./abi.ts";
 
 import { type BytePath, bytePath, kernelError, O_DIRECTORY, O_RDONLY, PATH_MAX, showPath, tryOpenat } from "./fs.ts";
 import { check, lastErrnoNumber } from "./libc.ts";
@@ -19,8 +19,6 @@ export interface DirectoryEntry {
   isDirectory: boolean | undefined;
 }
 
-const DT_UNKNOWN = 0;
-const DT_DIR = 4;
 /** Offsets in a record of getdents64(2): `d_ino`, `d_off`, `d_reclen`, `d_type`, then the name. */
 const LENGTH_AT = 16;
 const TYPE_AT = 18;

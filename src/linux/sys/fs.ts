@@ -10,10 +10,23 @@
 
 import { constants } from "node:fs";
 import { LighterError } from "../../base/errors.ts";
-import { AT_EMPTY_PATH, AT_FDCWD, AT_REMOVEDIR, AT_SYMLINK_FOLLOW, AT_SYMLINK_NOFOLLOW } from "./abi.ts";
+import {
+  AT_EMPTY_PATH,
+  AT_FDCWD,
+  AT_REMOVEDIR,
+  AT_SYMLINK_FOLLOW,
+  AT_SYMLINK_NOFOLLOW,
+  EEXIST,
+  ELOOP,
+  ENOENT,
+  O_CLOEXEC,
+  PATH_MAX,
+} from "./abi.ts";
 import { errnoName, errnoText } from "./errno.ts";
 import { lastErrnoNumber } from "./libc.ts";
 import { libcSymbols } from "./symbols.ts";
+
+export { EEXIST, ELOOP, ENOENT, O_CLOEXEC, PATH_MAX };
 
 /** A path as bytes: one char for each byte, and no NUL. */
 export type BytePath = string & { readonly __brand: "BytePath" };
@@ -45,7 +58,6 @@ const libc = libcSymbols({
 const SYS_OPENAT2 = 437;
 
 export const O_PATH = 0o10000000;
-export const O_CLOEXEC = 0o2000000;
 export const { O_RDONLY, O_WRONLY, O_RDWR, O_CREAT, O_EXCL, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK } = constants;
 export const { S_IFMT, S_IFREG, S_IFDIR, S_IFLNK, S_IFCHR, S_IFBLK, S_IFIFO, S_IFSOCK } = constants;
 
@@ -56,14 +68,8 @@ export const RESOLVE_NO_SYMLINKS = 0x04n;
 export const RESOLVE_BENEATH = 0x08n;
 export const RESOLVE_IN_ROOT = 0x10n;
 
-/** Linux's PATH_MAX, with its NUL. */
-export const PATH_MAX = 4096;
-
-export const ENOENT = -2;
-export const EEXIST = -17;
 export const EXDEV = -18;
 export const ENOTDIR = -20;
-export const ELOOP = -40;
 
 /** The error for `what`, which failed with the negative errno `rc`. */
 export function kernelError(rc: number, what: string): LighterError {

@@ -1,12 +1,13 @@
 /** Files that are in memory alone, and executables that nobody can change. */
+
 import { closeSync } from "node:fs";
 import { errnoOf, LighterError } from "../../base/errors.ts";
+import { F_DUPFD_CLOEXEC } from "./abi.ts";
 import { check, cString, libc } from "./libc.ts";
 
 const MFD_CLOEXEC = 1;
 const MFD_ALLOW_SEALING = 2;
 const MFD_EXEC = 0x10;
-const F_DUPFD_CLOEXEC = 1030;
 const F_ADD_SEALS = 1033;
 /** F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE */
 const ALL_SEALS = 0xf;

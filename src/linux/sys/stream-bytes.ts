@@ -2,11 +2,9 @@
 
 import { readSync } from "node:fs";
 import { LighterError } from "../../base/errors.ts";
-import { MSG_NOSIGNAL_DONTWAIT } from "./abi.ts";
+import { MSG_NOSIGNAL_DONTWAIT, POLLIN, POLLOUT } from "./abi.ts";
 import { lastErrno, libc } from "./libc.ts";
 
-const POLLIN = 1;
-const POLLOUT = 4;
 const WAIT_MS = 1000;
 
 /** Waits until the fd is ready or its other end has gone. `onWait` is called at intervals meanwhile. */

@@ -4,7 +4,6 @@ import type { Flag } from "../flags.ts";
 import { rememberLater } from "../later.ts";
 import { openRuntime, prepare, sendPidfd, writePidFile } from "../launch.ts";
 import { createInit } from "../lifecycle.ts";
-import { PROGRAM } from "../version.ts";
 
 /** The flags that `create` and `run` share. */
 export const createFlags: readonly Flag[] = [
@@ -22,7 +21,7 @@ export const command: OciCommand = {
   usage: "[command options] <container-id>",
   summary: "create a container",
   flags: createFlags,
-  failure: { prefix: `${PROGRAM} create failed`, code: 1 },
+  failure: { prefix: "create failed", named: true, code: 1 },
   positionals: { min: 1, max: 1 },
   async run(context, parsed) {
     const runtime = await openRuntime();

@@ -59,7 +59,7 @@ export const command: OciCommand = {
     { name: "ignore-paused", kind: "boolean", help: "exec in a paused container, too" },
     ...standInFlags,
   ],
-  failure: { prefix: "exec failed", code: 255 },
+  failure: { prefix: "exec failed", named: false, code: 255 },
   positionals: { min: 1 },
   rawFrom: 1,
   async run(context, parsed) {

@@ -18,7 +18,6 @@ import {
   startInit,
 } from "../lifecycle.ts";
 import { directoryOf, lockStateByForce, STATE_FILE, type StateHandle } from "../state.ts";
-import { PROGRAM } from "../version.ts";
 import { createFlags } from "./create.ts";
 
 export const command: OciCommand = {
@@ -32,7 +31,7 @@ export const command: OciCommand = {
     { name: "no-subreaper", kind: "boolean", help: "accepted for compatibility" },
     ...standInFlags,
   ],
-  failure: { prefix: `${PROGRAM} run failed`, code: 1 },
+  failure: { prefix: "run failed", named: true, code: 1 },
   positionals: { min: 1, max: 1 },
   async run(context, parsed) {
     const id = parsed.arg(0);

@@ -1,0 +1,42 @@
+/**
+ * Builds the program of the short commands: `bun scripts/build-small.ts OUT [ENTRY]`. Its parts are made beside OUT: `compile`, which
+ * makes bytecode of the bundle, and `host`, which evaluates it and writes OUT, a copy of itself with all modules in it.
+ */
+import { spawnSync } from "node:child_process";
+import { globSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { compilerCommand } from "./c-compiler.ts";
+import { findQuickJs } from "./quickjs.ts";
+
+const root = join(import.meta.dirname, "..");
+const [out = "", entry = "src/small.ts"] = process.argv.slice(2);
+const made = (name: string) => join(dirname(out), name);
+
+/** Addresses are in the image, so the program is linked at fixed ones. */
+const FLAGS = [
+  ..."-std=c11 -O2 -static -no-pie -fno-pie -Wall -Wextra -Werror".split(" "),
+  ..."-ffunction-sections -fdata-sections -Wl,--gc-sections -Wl,--build-id=none -s".split(" "),
+];
+
+function run(program: string, ...args: string[]): void {
+  const { status, error } = spawnSync(program, args, { cwd: root, stdio: ["ignore", "inherit", "inherit"] });
+  if (status !== 0) throw new Error(`${program} ${args[0]}: ${error?.message ?? status}`);
+}
+
+const found = findQuickJs();
+if (found === undefined) throw new Error("no libquickjs found\non Debian: apt-get install libquickjs");
+// The library is made for glibc.
+const [compiler = "", ...compilerFlags] = ["cc", "gcc", "clang"].map(compilerCommand).find((each) => each) ?? [];
+const compileC = (name: string, sources: readonly string[], ...flags: string[]) =>
+  run(compiler, ...compilerFlags, ...FLAGS, ...flags, "-o", made(name), ...sources, found.library, "-lm");
+
+const sources = globSync("host/*.c", { cwd: root }).sort();
+compileC("compile", ["host/compile.c"]);
+compileC(
+  "host",
+  sources.filter((path) => path !== "host/compile.c"),
+  "-Wl,--wrap=gettimeofday", // an image must not depend on when it was made
+);
+run(process.execPath, "scripts/bundle-small.ts", made("bundle.js"), entry);
+run(made("compile"), made("bundle.js"), made("bytecode"));
+run(made("host"), "--write-image", made("bytecode"), out);

@@ -1,0 +1,283 @@
+/** Stream sockets: `Bun.connect`, and node:net's `connect`. */
+import { AF_INET, AF_UNIX, F_GETFL, F_SETFL, SOCK_STREAM_CLOEXEC, SOL_SOCKET } from "../linux/sys/abi.ts";
+import { unixAddress } from "../linux/sys/unix-address.ts";
+import type { Buffer } from "./buffer.ts";
+import { call, EAGAIN, host, systemError, tryCall } from "./door.ts";
+import { POLLIN, POLLOUT, unwatch, type Watch, watch } from "./loop.ts";
+import { Readable, Writable } from "./streams.ts";
+
+const SOCK_NONBLOCK = 0o4000;
+const EINPROGRESS = -115;
+const SO_ERROR = 4;
+const SHUT_WR = 1;
+const IPPROTO_TCP = 6;
+const TCP_NODELAY = 1;
+
+export interface Target {
+  unix?: string;
+  hostname?: string;
+  port?: number;
+}
+
+/** The struct sockaddr_in of a numeric IPv4 address, or of "localhost". */
+function inetAddress(hostname: string, port: number): Uint8Array {
+  const numbers = (hostname === "localhost" ? "127.0.0.1" : hostname).split(".").map(Number);
+  const address = new Uint8Array(16);
+  const view = new DataView(address.buffer);
+  view.setUint16(0, AF_INET, true);
+  view.setUint16(2, port);
+  address.set(numbers, 4);
+  return address;
+}
+
+/** Whether this engine can connect there: it resolves no names. */
+export function isNumeric(hostname: string): boolean {
+  return hostname === "localhost" || /^\d{1,3}(\.\d{1,3}){3}$/.test(hostname);
+}
+
+/** Connects. @throws an error with the fields of Node's */
+async function open({ unix, hostname = "", port = 0 }: Target): Promise<number> {
+  const family = unix === undefined ? AF_INET : AF_UNIX;
+  const fd = call("socket", family, SOCK_STREAM_CLOEXEC | SOCK_NONBLOCK, 0);
+  try {
+    const where = unix ?? `${hostname}:${port}`;
+    const address = unix === undefined ? inetAddress(hostname, port) : unixAddress(unix);
+    const rc = tryCall("connect", fd, address, address.length);
+    if (unix === undefined) call("setsockopt", fd, IPPROTO_TCP, TCP_NODELAY, new Int32Array([1]), 4);
+    if (rc === EINPROGRESS) await connected(fd, where);
+    // The listener's queue is full: a blocking connect(2) would wait, and nothing tells when there is room.
+    else if (rc === EAGAIN) connectBlocking(fd, address, where);
+    else if (rc < 0) throw systemError(rc, "connect", where);
+    return fd;
+  } catch (error) {
+    call("close", fd);
+    throw error;
+  }
+}
+
+function connectBlocking(fd: number, address: Uint8Array, where: string): void {
+  const flags = call("fcntl", fd, F_GETFL, 0);
+  call("fcntl", fd, F_SETFL, flags & ~SOCK_NONBLOCK);
+  const rc = tryCall("connect", fd, address, address.length);
+  call("fcntl", fd, F_SETFL, flags);
+  if (rc < 0) throw systemError(rc, "connect", where);
+}
+
+function connected(fd: number, where: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const waiting = watch(fd, POLLOUT, () => {
+      unwatch(waiting);
+      const error = new Int32Array(1);
+      call("getsockopt", fd, SOL_SOCKET, SO_ERROR, error, new Int32Array([4]));
+      if (error[0] === 0) resolve();
+      else reject(systemError(-error[0]!, "connect", where));
+    });
+  });
+}
+
+const READ_BYTES = 65536;
+
+interface Handlers<Socket> {
+  data?: (socket: Socket, bytes: Buffer) => void;
+  drain?: (socket: Socket) => void;
+  end?: (socket: Socket) => void;
+  close?: (socket: Socket) => void;
+  error?: (socket: Socket, error: Error) => void;
+}
+
+/** Bun's socket with `allowHalfOpen`: `end` says that the other side sends no more. */
+export class BunSocket {
+  #watch: Watch;
+  #reads = true;
+  #wantsDrain = false;
+  #closed = false;
+
+  constructor(
+    readonly fd: number,
+    private readonly handlers: Handlers<BunSocket>,
+  ) {
+    this.#watch = watch(fd, POLLIN, (events) => this.#ready(events));
+  }
+
+  static async connect(target: Target & { socket: Handlers<BunSocket> }): Promise<BunSocket> {
+    return new BunSocket(await open(target), target.socket);
+  }
+
+  #ready(events: number): void {
+    if (this.#wantsDrain && (events & ~POLLIN) !== 0) {
+      this.#wantsDrain = false;
+      this.#update();
+      this.handlers.drain?.(this);
+    }
+    if (this.#reads && (events & ~POLLOUT) !== 0 && !this.#closed) this.#read();
+  }
+
+  #read(): void {
+    const room = new Uint8Array(READ_BYTES);
+    const count = tryCall("read", this.fd, room, room.length);
+    if (count === EAGAIN) return;
+    if (count > 0) {
+      const bytes = globalThis.Buffer.from(room.buffer, 0, count);
+      // A small piece does not keep all of the room.
+      this.handlers.data?.(this, (count < READ_BYTES / 4 ? globalThis.Buffer.from(bytes) : bytes) as unknown as Buffer);
+      return;
+    }
+    this.#reads = false;
+    this.#update();
+    if (count === 0) this.handlers.end?.(this);
+    else {
+      this.handlers.error?.(this, systemError(count, "read"));
+      this.end();
+    }
+  }
+
+  #update(): void {
+    this.#watch.events = (this.#reads ? POLLIN : 0) | (this.#wantsDrain ? POLLOUT : 0);
+    this.#watch.counted = !this.#closed;
+    if (this.#watch.events === 0) unwatch(this.#watch);
+    else if (!this.#closed) this.#watch = rewatched(this.#watch);
+  }
+
+  /** Returns how many bytes the kernel took; -1 if the connection is gone. "drain" follows if it did not take all. */
+  write(data: string | Uint8Array): number {
+    if (this.#closed) return -1;
+    const bytes = typeof data === "string" ? new Uint8Array(host.encode(data)) : data;
+    const count = bytes.length === 0 ? 0 : tryCall("write", this.fd, bytes, bytes.length);
+    if (count < 0 && count !== EAGAIN) {
+      this.handlers.error?.(this, systemError(count, "write"));
+      this.end();
+      return -1;
+    }
+    const taken = Math.max(0, count);
+    if (taken < bytes.length) {
+      this.#wantsDrain = true;
+      this.#update();
+    }
+    return taken;
+  }
+
+  flush(): void {}
+
+  pause(): void {
+    this.#reads = false;
+    this.#update();
+  }
+
+  resume(): void {
+    this.#reads = true;
+    this.#update();
+  }
+
+  ref(): void {
+    this.#watch.counted = true;
+  }
+
+  unref(): void {
+    this.#watch.counted = false;
+  }
+
+  shutdown(): void {
+    if (!this.#closed) tryCall("shutdown", this.fd, SHUT_WR);
+  }
+
+  end(): number {
+    if (this.#closed) return 0;
+    this.#closed = true;
+    unwatch(this.#watch);
+    tryCall("close", this.fd);
+    this.handlers.close?.(this);
+    return 0;
+  }
+
+  terminate(): void {
+    this.end();
+  }
+}
+
+/** A watch that had been given up is made once more. */
+function rewatched(old: Watch): Watch {
+  unwatch(old);
+  return watch(old.fd, old.events, old.ready);
+}
+
+/** node:net's Socket. */
+export class Socket extends Writable {
+  #input: Readable | undefined;
+  #fd = -1;
+  readonly #early: [string, (...args: never[]) => unknown][] = [];
+
+  constructor(target: Target) {
+    super(-1);
+    open(target).then(
+      (fd) => this.#connected(fd),
+      (error: unknown) => this.emit("error", error),
+    );
+  }
+
+  #connected(fd: number): void {
+    this.#fd = fd;
+    this.attach(fd);
+    const input = new Readable(fd);
+    this.#input = input;
+    input.on("error", (error: Error) => {
+      this.destroy();
+      this.emit("error", error);
+    });
+    input.on("end", () => this.emit("end"));
+    for (const [event, call] of this.#early) input.on(event, call);
+    this.emit("connect");
+  }
+
+  override on(event: string, call: (...args: never[]) => unknown): this {
+    if (event !== "data") return super.on(event, call);
+    if (this.#input === undefined) this.#early.push([event, call]);
+    else this.#input.on(event, call);
+    return this;
+  }
+
+  override off(event: string, call: (...args: never[]) => unknown): this {
+    if (event !== "data") return super.off(event, call);
+    this.#input?.off(event, call);
+    return this;
+  }
+
+  get _handle(): { fd: number } {
+    return { fd: this.#fd };
+  }
+
+  pause(): this {
+    this.#input?.pause();
+    return this;
+  }
+
+  resume(): this {
+    this.#input?.resume();
+    return this;
+  }
+
+  /** Half-closes: what the other side still sends is read. */
+  protected override finish(): void {
+    tryCall("shutdown", this.#fd, SHUT_WR);
+  }
+
+  override destroy(): this {
+    if (this.destroyed) return this;
+    this.#input?.destroy();
+    super.destroy();
+    if (this.#fd >= 0) tryCall("close", this.#fd);
+    return this;
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Buffer> {
+    if (this.#input !== undefined) yield* this.#input;
+  }
+}
+
+export function connect(target: { path?: string; host?: string; port?: number } | string): Socket {
+  if (typeof target === "string") return new Socket({ unix: target });
+  const { path, host: hostname, port } = target;
+  return new Socket({
+    ...(path === undefined ? { hostname: hostname ?? "localhost" } : { unix: path }),
+    ...(port === undefined ? {} : { port }),
+  });
+}

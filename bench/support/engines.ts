@@ -34,6 +34,7 @@ export function makeWorkFolder(): { path: string; remove(): void } {
   run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", join(path, "run")]);
   const remove = () => {
     run(["umount", "-R", join(path, "run")]);
+    spawnSync("umount", ["-lR", dataPathOf("docker", path)]); // a mount of it on itself, if dockerd was killed
     rmSync(path, { recursive: true, force: true });
   };
   return { path, remove };

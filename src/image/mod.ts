@@ -20,18 +20,21 @@ export { saveImages, writeComposedArchive } from "./archive/save.ts";
 export type { ImageSource, LoadProgress } from "./archive/stage-archive.ts";
 export {
   ContentHash,
-  closeSource,
   copySource,
-  DigestWriter,
   hasWildcards,
   isArchive,
-  KnownDigests,
+  isFile,
   LayerTarget,
+  LayerTree,
   type Owner,
   openMatches,
   openSource,
+  readWhole,
   type Selection,
   type Source,
+  type SourceTree,
+  SpooledTree,
+  SpoolWriter,
   unpackSource,
 } from "./copies/mod.ts";
 export {

@@ -6,23 +6,23 @@ import type { Owner } from "../../image/mod.ts";
 /** Directories of the host: the layers of a root file system, topmost first. */
 type Layers = readonly string[];
 
+/** A tree that is copied from: the layers of a root file system, or the directory of a spooled context. */
+export type TreePlace = { layers: Layers } | { spoolPath: string };
+
 export interface CopyInputs {
   op: CopyOp;
-  /** Those of each input, the first of which is copied into. */
-  layers: readonly Layers[];
+  /** Those of each input. The first one is copied into. */
+  trees: readonly TreePlace[];
   /** The index of the input that is the build's context; -1: none is. */
   contextInput: number;
 }
 
-export interface HashArgument extends CopyInputs {
-  /** The file with the digests of each input's files, or null. */
-  digestsPaths: readonly (string | null)[];
-}
-
 /** Hashes what is copied. */
-export const hashSourcesJob: FileJob<HashArgument, string> = { kind: "hash sources" };
+export const hashSourcesJob: FileJob<CopyInputs, string> = { kind: "hash sources" };
 
 export interface CopyArgument extends CopyInputs {
+  /** The layers that are copied into. */
+  below: Layers;
   owner: Owner | null;
   /** The directory of the new layer, empty, and one on its file system for what is unpacked. */
   upper: string;
@@ -43,8 +43,13 @@ export const writeDownloadJob: FileJob<{ path: string; modifiedSeconds: number }
   hasClient: true,
 };
 
-/** Writes a context, from the tar that comes from its last fd, into a directory, and the digests of its files beside it. */
-export const writeContextJob: FileJob<{ contextPath: string; digestsPath: string }, null> = {
-  kind: "write context",
-  hasClient: true,
+/** Spools a context, from the tar that comes from its last fd, into an empty directory. */
+export const spoolContextJob: FileJob<{ path: string }, null> = { kind: "spool context", hasClient: true };
+
+/** Writes the files of a spooled context into an empty directory. */
+export const writeContextJob: FileJob<{ spoolPath: string; path: string }, null> = { kind: "write context" };
+
+/** Writes the Dockerfile of a context to a path: it may be longer than a message. Takes out of the context what is not to be there. */
+export const readDockerfileJob: FileJob<{ tree: TreePlace; dockerfile: string; textPath: string }, null> = {
+  kind: "read Dockerfile",
 };

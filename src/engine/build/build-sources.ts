@@ -1,6 +1,6 @@
 /** What a build copies from: its context, what is fetched, files of the Dockerfile, and images, each by an id. */
 import { createHash } from "node:crypto";
-import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, posix } from "node:path";
 import { LighterError } from "../../base/errors.ts";
 import { randomId } from "../../base/ids.ts";
@@ -8,7 +8,7 @@ import { BUILD_DOCKERFILE_MAX_BYTES } from "../../base/limits.ts";
 import { type GitSource, type LocalSource, parseGitSource, type SourceOp } from "../../build/mod.ts";
 import { runWithInput, type Trash } from "../../files/mod.ts";
 import { encodeTar, looksLikeArchive, peek, TAR_BLOCK_BYTES } from "../../image/mod.ts";
-import { writeContextJob } from "./build-jobs.ts";
+import { readDockerfileJob, spoolContextJob, type TreePlace, writeContextJob } from "./build-jobs.ts";
 import { checkOut } from "./git-source.ts";
 import { download, get } from "./http-source.ts";
 import type { StepRoots } from "./step-roots.ts";
@@ -38,10 +38,10 @@ export class BuildSources implements Disposable {
   readonly #signal: AbortSignal;
   /** A directory for all that is not kept. */
   readonly #path: string;
-  /** The directories of sources that are no images, by id. */
-  readonly #directories = new Map<string, string>();
-  /** The files with digests, by the directories of contexts. */
-  readonly #digestsPaths = new Map<string, string>();
+  /** Where the sources are that are no images, by id. */
+  readonly #places = new Map<string, TreePlace>();
+  /** The directories of spooled contexts that were needed as such, by their paths. */
+  readonly #written = new Map<string, Promise<string>>();
   readonly #namedContexts = new Map<string, Promise<string>>();
   readonly #namedContext: NamedContext | undefined;
   #count = 0;
@@ -57,33 +57,35 @@ export class BuildSources implements Disposable {
     this.#signal = signal;
     this.#path = join(trash.path, randomId());
     mkdirSync(this.#path, { mode: 0o700 });
-    this.#directories.set(this.contextId, this.#newDirectory());
+    this.#places.set(this.contextId, { layers: [this.#newDirectory()] });
   }
 
   [Symbol.dispose](): void {
     void this.#trash.discard(this.#path);
   }
 
-  get contextPath(): string {
-    return this.#directories.get(this.contextId)!;
+  /** Reads the Dockerfile at a path in the context, which afterwards has only what may be copied. */
+  async readDockerfile(dockerfile: string): Promise<string> {
+    const textPath = join(this.#path, "Dockerfile");
+    await this.#workers.run(readDockerfileJob, { tree: this.treeOf(this.contextId), dockerfile, textPath });
+    return readFileSync(textPath, "utf8");
   }
 
-  /** The file with the digests of a context's files; undefined if there is none, as for other sources. */
-  digestsOf(id: string): string | undefined {
-    return this.#digestsPaths.get(this.#directories.get(id) ?? "");
+  get #workers() {
+    return this.#roots.engine.workers;
   }
 
-  /** Writes the context. @throws LighterError for what is no tar, or a hostile one, and for what cannot be fetched */
+  /** Receives the context. @throws LighterError for what is no tar, or a hostile one, and for what cannot be fetched */
   async receive({ context, remote }: ContextRequest): Promise<void> {
-    if (remote === undefined) return await this.#write(this.contextPath, context);
+    if (remote === undefined) return await this.#spool(this.contextId, context);
     const git = parseGitSource(onGitHub(remote));
     if (git !== undefined) {
-      this.#directories.set(this.contextId, (await this.#checkOut(git)).path);
+      this.#places.set(this.contextId, { layers: [(await this.#checkOut(git)).path] });
       return;
     }
     if (!/^https?:\/\//.test(remote))
       throw new LighterError("invalid", `remoteURL (${remote}) could not be recognized as URL`);
-    await this.#write(this.contextPath, await this.#fetched(remote));
+    await this.#spool(this.contextId, await this.#fetched(remote));
   }
 
   /** What a URL leads to is a tar, or a Dockerfile alone. */
@@ -95,10 +97,10 @@ export class BuildSources implements Disposable {
     return oneFile("Dockerfile", await readUpTo(whole, BUILD_DOCKERFILE_MAX_BYTES));
   }
 
-  async #write(contextPath: string, tar: AsyncIterable<Uint8Array>): Promise<void> {
-    const digestsPath = `${contextPath}.digests`;
-    await runWithInput(this.#roots.engine.workers, writeContextJob, { contextPath, digestsPath }, {}, tar);
-    this.#digestsPaths.set(contextPath, digestsPath);
+  async #spool(id: string, tar: AsyncIterable<Uint8Array>): Promise<void> {
+    const path = this.#newDirectory();
+    await runWithInput(this.#workers, spoolContextJob, { path }, {}, tar);
+    this.#places.set(id, { spoolPath: path });
   }
 
   /** Asks the client for a directory, once. */
@@ -112,16 +114,30 @@ export class BuildSources implements Disposable {
   async #receiveNamed(source: LocalSource, id: string): Promise<string> {
     if (this.#namedContext === undefined)
       throw new LighterError("invalid", `this client serves no context "${source.name}"`);
-    const contextPath = this.#newDirectory();
-    await this.#write(contextPath, this.#namedContext(source));
-    return this.#known(id, contextPath);
+    await this.#spool(id, this.#namedContext(source));
+    return id;
   }
 
-  /** The directories of the layers of a root file system, topmost first. */
-  layersOf(id: string): readonly string[] {
-    if (id === "") return [];
-    const directory = this.#directories.get(id);
-    return directory === undefined ? this.#roots.images.layersOf(id).lowerDirs : [directory];
+  /** Where a root file system, or another source, is. */
+  treeOf(id: string): TreePlace {
+    if (id === "") return { layers: [] };
+    return this.#places.get(id) ?? { layers: this.#roots.images.layersOf(id).lowerDirs };
+  }
+
+  /** The directories of a root file system, topmost first. The files of a spooled context are written for it. */
+  async directoriesOf(id: string): Promise<readonly string[]> {
+    const place = this.treeOf(id);
+    if ("layers" in place) return place.layers;
+    const { spoolPath } = place;
+    const written = this.#written.get(spoolPath) ?? this.#writeOut(spoolPath);
+    this.#written.set(spoolPath, written);
+    return [await written];
+  }
+
+  async #writeOut(spoolPath: string): Promise<string> {
+    const path = this.#newDirectory();
+    await this.#workers.run(writeContextJob, { spoolPath, path });
+    return path;
   }
 
   async open(op: SourceOp): Promise<string> {
@@ -134,8 +150,7 @@ export class BuildSources implements Disposable {
         return this.#files(op.files, op.mode);
       case "http": {
         const directory = this.#newDirectory();
-        const { workers } = this.#roots.engine;
-        const digest = await download(op, directory, { workers, signal: this.#signal });
+        const digest = await download(op, directory, { workers: this.#workers, signal: this.#signal });
         return this.#known(`http:${digest}:${op.fileName}`, directory);
       }
       case "git": {
@@ -157,7 +172,7 @@ export class BuildSources implements Disposable {
   }
 
   #known(id: string, directory: string): string {
-    if (!this.#directories.has(id)) this.#directories.set(id, directory);
+    if (!this.#places.has(id)) this.#places.set(id, { layers: [directory] });
     return id;
   }
 

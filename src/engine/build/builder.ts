@@ -35,7 +35,7 @@ import type { BuiltImage } from "./export-build.ts";
 import { type BuildTarget, buildTargets } from "./follow-plan.ts";
 import type { GcSettings } from "./gc-policy.ts";
 import { ImageChain } from "./image-chain.ts";
-import { readDockerfile, shownName } from "./read-dockerfile.ts";
+import { shownName } from "./read-dockerfile.ts";
 import { RunSteps, runSettings } from "./run-step.ts";
 import { StepOutput } from "./step-output.ts";
 import { StepRoots } from "./step-roots.ts";
@@ -145,7 +145,7 @@ export class Builder implements Disposable {
           sources.receive({ context: counted(context, task), remote }),
         );
       if (served === undefined) await receive(request.context);
-      Object.assign(definition, await this.#readDockerfile(sources.contextPath, request, progress));
+      Object.assign(definition, await this.#readDockerfile(sources, request, progress));
       for (const { vertex } of request.contextInputs?.values() ?? [])
         await this.#fetchImages(vertex, request, progress);
       const targets = await this.#plan(definition.text, request, progress);
@@ -208,11 +208,11 @@ export class Builder implements Disposable {
     return new ImportedCaches(cacheImports, { ...parts, images, platform: targetPlatforms[0] ?? images.platform });
   }
 
-  async #readDockerfile(contextPath: string, request: BuildRequest, progress: BuildProgress) {
+  async #readDockerfile(sources: BuildSources, request: BuildRequest, progress: BuildProgress) {
     const { dockerfile: path } = request;
     const name = `[internal] load build definition from ${shownName(path)}`;
     return await progress.task(name, async ({ part, digest: vertex }) => {
-      const text = (await request.served?.readDockerfile())?.toString() ?? readDockerfile(contextPath, path);
+      const text = (await request.served?.readDockerfile())?.toString() ?? (await sources.readDockerfile(path));
       part("transferring dockerfile:", { current: text.length, completed: true });
       return { text, vertex };
     });

@@ -1,14 +1,20 @@
-/** What a file worker does with a build's context: it writes the files, and notes what is in them. */
+/** What a file worker does with a build's context, and with what is downloaded. */
 import { createHash } from "node:crypto";
-import { closeSync, futimesSync, openSync, writeSync } from "node:fs";
-import { posix } from "node:path";
-import { LighterError } from "../../base/errors.ts";
+import { closeSync, futimesSync, openSync, writeFileSync, writeSync } from "node:fs";
 import { receiveAll } from "../../files/mod.ts";
-import { DigestWriter, decompressStream, LiveExtractor, TarReader } from "../../image/mod.ts";
-import { AT_FDCWD } from "../../linux/sys/abi.ts";
-import { bytePath, O_DIRECTORY, O_PATH, openat, showPath } from "../../linux/sys/fs.ts";
-
-const OWNER = { uid: 0, gid: 0 };
+import {
+  copySource,
+  decompressStream,
+  LayerTarget,
+  openSource,
+  SpooledTree,
+  SpoolWriter,
+  TarReader,
+} from "../../image/mod.ts";
+import { bytePath } from "../../linux/sys/fs.ts";
+import type { TreePlace } from "./build-jobs.ts";
+import { openTree } from "./copy-work.ts";
+import { takeDockerfile } from "./read-dockerfile.ts";
 
 /** Writes a file that only root may read, as Docker does with what it has downloaded. */
 export async function writeDownload(
@@ -30,40 +36,29 @@ export async function writeDownload(
   }
 }
 
-/** Writes a context, all of which belongs to root. @throws LighterError for what is no tar, and for entries that leave it. */
-export async function writeContext(
-  inputFd: number,
-  { contextPath, digestsPath }: { contextPath: string; digestsPath: string },
-  beat: () => void,
-): Promise<null> {
-  using digests = new DigestWriter(digestsPath);
-  const rootFd = openat(AT_FDCWD, bytePath(contextPath), O_PATH | O_DIRECTORY);
-  const onFile = (fd: number, size: number): void => digests.end(fd, size);
-  const extractor = new LiveExtractor(rootFd, bytePath("/"), { keepKinds: false, owner: OWNER, onFile });
-  try {
-    const reader = new TarReader({
-      entry: (entry) => {
-        if (posix.normalize(entry.path).startsWith("../"))
-          throw new LighterError("invalid", `"${showPath(entry.path)}" is outside of "/"`);
-        digests.begin();
-        extractor.entry(entry);
-      },
-      data: (bytes, offset) => {
-        digests.data(bytes, offset);
-        extractor.data(bytes, offset);
-      },
-      endEntry: () => extractor.endEntry(),
-    });
-    for await (const chunk of decompressStream(receiveAll(inputFd, beat))) {
-      reader.push(chunk);
-      beat();
-    }
-    reader.end();
-    extractor.finish();
-    digests.finish();
-    return null;
-  } finally {
-    extractor.close();
-    closeSync(rootFd);
+/** Spools a context, all of which belongs to root. @throws LighterError for what is no tar, and for entries that leave it. */
+export async function spoolContext(inputFd: number, { path }: { path: string }, beat: () => void): Promise<null> {
+  using writer = new SpoolWriter(path);
+  const reader = new TarReader(writer);
+  for await (const chunk of decompressStream(receiveAll(inputFd, beat))) {
+    reader.push(chunk);
+    beat();
   }
+  reader.end();
+  writer.finish();
+  return null;
+}
+
+export function writeContext({ spoolPath, path }: { spoolPath: string; path: string }, beat: () => void): null {
+  using tree = new SpooledTree(spoolPath);
+  using target = new LayerTarget(path, []);
+  const root = bytePath("/");
+  copySource(target, openSource(tree, root), root, { mustBeInto: false }, beat);
+  return null;
+}
+
+export function readDockerfile(argument: { tree: TreePlace; dockerfile: string; textPath: string }): null {
+  using tree = openTree(argument.tree);
+  writeFileSync(argument.textPath, takeDockerfile(tree, argument.dockerfile));
+  return null;
 }

@@ -18,22 +18,21 @@ export class CopySteps {
   }
 
   hash(op: CopyOp, sourceIds: readonly string[], signal: AbortSignal): Promise<string> {
-    const ids = ["", ...sourceIds];
-    const digestsPaths = ids.map((id) => this.#sources.digestsOf(id) ?? null);
-    return this.#workers.run(hashSourcesJob, { ...this.#inputs(op, ids), digestsPaths }, { signal });
+    return this.#workers.run(hashSourcesJob, this.#inputs(op, ["", ...sourceIds]), { signal });
   }
 
   /** Copies onto the first input. Resolves with the id of the new root file system. */
   async copy(op: CopyOp, inputs: readonly string[], signal: AbortSignal): Promise<string> {
     const [root = ""] = inputs;
-    const argument = { ...this.#inputs(op, inputs), owner: this.#ownerOf(op.owner, root) };
+    const below = await this.#sources.directoriesOf(root);
+    const argument = { ...this.#inputs(op, inputs), below, owner: ownerOf(op.owner, below) };
     return await this.#roots.addLayer(root, async ({ path, upper }) => {
       await this.#workers.run(copySourcesJob, { ...argument, upper, workPath: path }, { signal });
     });
   }
 
   async makeDirectory({ path }: MkdirOp, root: string, signal: AbortSignal): Promise<string> {
-    const layers = this.#sources.layersOf(root);
+    const layers = await this.#sources.directoriesOf(root);
     return await this.#roots.addLayer(root, async ({ upper }) => {
       await this.#workers.run(makeDirectoryInJob, { path, layers, upper }, { signal });
     });
@@ -44,23 +43,22 @@ export class CopySteps {
   }
 
   #inputs(op: CopyOp, ids: readonly string[]) {
-    const layers = ids.map((id) => this.#sources.layersOf(id));
-    return { op, layers, contextInput: ids.indexOf(this.#sources.contextId, 1) };
+    const trees = ids.map((id) => this.#sources.treeOf(id));
+    return { op, trees, contextInput: ids.indexOf(this.#sources.contextId, 1) };
   }
+}
 
-  /**
-   * Finds the ids of an owner in the root file system that is copied into. As with Docker's classic builder a user alone stands for the
-   * group of that name, too.
-   */
-  #ownerOf(owner: string | undefined, root: string): Owner | null {
-    if (owner === undefined) return null;
-    const layers = this.#sources.layersOf(root);
-    const read = (path: string) => readFileInLayers(layers, path, PASSWD_MAX_BYTES)?.toString("utf8") ?? "";
-    const { uid, gid } = resolveUser(
-      read("/etc/passwd"),
-      read("/etc/group"),
-      owner.includes(":") ? owner : `${owner}:${owner}`,
-    );
-    return { uid, gid };
-  }
+/**
+ * Finds the ids of an owner in the root file system that is copied into. As with Docker's classic builder a user alone stands for the
+ * group of that name, too.
+ */
+function ownerOf(owner: string | undefined, layers: readonly string[]): Owner | null {
+  if (owner === undefined) return null;
+  const read = (path: string) => readFileInLayers(layers, path, PASSWD_MAX_BYTES)?.toString("utf8") ?? "";
+  const { uid, gid } = resolveUser(
+    read("/etc/passwd"),
+    read("/etc/group"),
+    owner.includes(":") ? owner : `${owner}:${owner}`,
+  );
+  return { uid, gid };
 }

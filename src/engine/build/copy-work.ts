@@ -5,49 +5,51 @@ import { LighterError } from "../../base/errors.ts";
 import type { CopyAction, CopyOp } from "../../build/mod.ts";
 import {
   ContentHash,
-  closeSource,
   copySource,
   hasWildcards,
   isArchive,
-  KnownDigests,
   LayerTarget,
+  LayerTree,
   openMatches,
   openSource,
   type Selection,
   type Source,
+  type SourceTree,
+  SpooledTree,
   unpackSource,
 } from "../../image/mod.ts";
 import { bytePath } from "../../linux/sys/fs.ts";
 import { compileIgnorePatterns } from "../../spec/docker-ignore.ts";
 import { parseModeChange } from "../../spec/file-mode.ts";
-import type { CopyArgument, CopyInputs, HashArgument } from "./build-jobs.ts";
+import type { CopyArgument, CopyInputs, TreePlace } from "./build-jobs.ts";
 
 /** Computes the digest of all that is copied: if it is the same, the copy is. */
-export function hashSources(inputs: HashArgument, beat: () => void): string {
-  const { op, digestsPaths } = inputs;
+export function hashSources(inputs: CopyInputs, beat: () => void): string {
+  const { op } = inputs;
   const hash = new ContentHash(beat);
-  const known = digestsPaths.map((path) => (path === null ? undefined : new KnownDigests(path)));
+  using trees = new OpenTrees(inputs.trees);
   for (const [index, action] of op.actions.entries())
-    for (const { source } of sourcesOf(inputs, action)) {
+    for (const { source } of sourcesOf(inputs, trees.of(action.input), action)) {
       hash.note(`${index} ${source.path}`);
-      hash.add(source.found, selectionOf(op, action), known[action.input]);
+      hash.add(source.entry, selectionOf(op, action));
     }
   return hash.digest();
 }
 
 /** Makes the new layer. @throws LighterError with Docker's words */
 export async function copySources(argument: CopyArgument, beat: () => void): Promise<null> {
-  const { op, layers, owner, upper, workPath } = argument;
-  const [below = []] = op.isLink ? [] : layers;
+  const { op, owner, upper, workPath } = argument;
+  const below = op.isLink ? [] : argument.below;
+  using trees = new OpenTrees(argument.trees);
   using target = new LayerTarget(upper, below);
   const destination = bytePath(op.destination);
   const changeMode = op.mode === undefined ? undefined : parseModeChange(op.mode);
   const isSeveral = op.actions.length > 1;
   let count = 0;
   for (const action of op.actions)
-    for (const { source, isOneOfMany } of sourcesOf(argument, action)) {
+    for (const { source, isOneOfMany } of sourcesOf(argument, trees.of(action.input), action)) {
       const stagingPath = join(workPath, `unpacked-${count++}`);
-      if (action.unpack && (await isArchive(source.found))) {
+      if (action.unpack && (await isArchive(source.entry))) {
         mkdirSync(stagingPath, { mode: 0o755 });
         const options = {
           destination,
@@ -55,7 +57,7 @@ export async function copySources(argument: CopyArgument, beat: () => void): Pro
           stagingPath,
           layerPaths: { upper, lower: below },
         };
-        await unpackSource(target, source.found, options, beat);
+        await unpackSource(target, source.entry, options, beat);
         continue;
       }
       const options = { ...selectionOf(op, action), owner: owner ?? undefined, changeMode };
@@ -77,20 +79,47 @@ function selectionOf({ exclude }: CopyOp, { include }: CopyAction): Selection {
   };
 }
 
+export function openTree(place: TreePlace): SourceTree {
+  return "spoolPath" in place ? new SpooledTree(place.spoolPath) : new LayerTree(place.layers);
+}
+
+/** Opens each tree when it is first needed. */
+class OpenTrees implements Disposable {
+  readonly #places: readonly TreePlace[];
+  readonly #trees = new Map<number, SourceTree>();
+  readonly #open = new DisposableStack();
+
+  constructor(places: readonly TreePlace[]) {
+    this.#places = places;
+  }
+
+  of(input: number): SourceTree {
+    const tree = this.#trees.get(input) ?? this.#open.use(openTree(this.#places[input]!));
+    this.#trees.set(input, tree);
+    return tree;
+  }
+
+  [Symbol.dispose](): void {
+    this.#open.dispose();
+  }
+}
+
 /** Opens the sources of an action one after the other, each until the next one is asked for. */
-function* sourcesOf(inputs: CopyInputs, action: CopyAction): Generator<{ source: Source; isOneOfMany: boolean }> {
-  const { op, layers, contextInput } = inputs;
-  const from = layers[action.input]!;
+function* sourcesOf(
+  { op, contextInput }: CopyInputs,
+  from: SourceTree,
+  action: CopyAction,
+): Generator<{ source: Source; isOneOfMany: boolean }> {
   const isMany = action.isPattern && hasWildcards(action.source);
   try {
-    if (action.required !== undefined) closeSource(openSource(from, bytePath(action.required)));
+    if (action.required !== undefined) openSource(from, bytePath(action.required)).entry.close();
     const sources = isMany ? openMatches(from, action.source) : [openSource(from, bytePath(action.source))];
     let count = 0;
     for (const source of sources) {
       try {
         yield { source, isOneOfMany: count++ > 0 };
       } finally {
-        closeSource(source);
+        source.entry.close();
       }
     }
     if (count === 0 && op.actions.length === 1) throw new LighterError("invalid", "no source files were specified");

@@ -70,7 +70,7 @@ export class StepMounts implements AsyncDisposable {
 
   /** A view of the source's layers. What is written into it goes to a layer that nobody keeps. */
   async #bind({ target, source, readOnly }: MountOf<"bind">, id: string): Promise<void> {
-    const layers = this.#layersOf(id);
+    const layers = await this.#layersOf(id);
     const directory = this.#parts.roots.images.snapshots.beginStep();
     this.#undo.defer(() => this.#parts.roots.images.snapshots.discardStep(directory));
     const { upper, work } = directory;
@@ -86,7 +86,7 @@ export class StepMounts implements AsyncDisposable {
     const { target, readOnly, from } = wish;
     const { path, isNew } = this.#undo.use(await this.#parts.caches.use(wish, this.#parts.signal));
     if (isNew && from !== undefined) {
-      const layers = this.#layersOf(ids[from.input] ?? "");
+      const layers = await this.#layersOf(ids[from.input] ?? "");
       await this.#engine.workers.run(fillJob, { layers, from: from.source, to: path, ifEmpty: true });
     }
     const options = ["bind", readOnly ? "ro" : "rw"];
@@ -109,8 +109,8 @@ export class StepMounts implements AsyncDisposable {
     }
   }
 
-  #layersOf(id: string): readonly string[] {
-    const layers = this.#parts.sources.layersOf(id);
+  async #layersOf(id: string): Promise<readonly string[]> {
+    const layers = await this.#parts.sources.directoriesOf(id);
     return layers.length > 0 ? layers : this.#parts.roots.images.layersOf("").lowerDirs;
   }
 

@@ -9,10 +9,12 @@ import {
   copySourcesJob,
   hashSourcesJob,
   makeDirectoryInJob,
+  readDockerfileJob,
+  spoolContextJob,
   writeContextJob,
   writeDownloadJob,
 } from "../build/build-jobs.ts";
-import { writeContext, writeDownload } from "../build/context-work.ts";
+import { readDockerfile, spoolContext, writeContext, writeDownload } from "../build/context-work.ts";
 import { copySources, hashSources, makeDirectoryIn } from "../build/copy-work.ts";
 import { makeMissingDirectory } from "../plan/bind-source.ts";
 import { hostProbe, openBeneath } from "../plan/host-facts.ts";
@@ -43,7 +45,9 @@ export function fileWorkerMain(): Promise<number> {
     )
     .on(fillJob, (argument, { beat }) => fill(argument, beat))
     .on(probeJob, (question) => answerTo(hostProbe, question))
-    .on(writeContextJob, (argument, { fds, beat }) => writeContext(fds[0]!, argument, beat))
+    .on(spoolContextJob, (argument, { fds, beat }) => spoolContext(fds[0]!, argument, beat))
+    .on(writeContextJob, (argument, { beat }) => writeContext(argument, beat))
+    .on(readDockerfileJob, readDockerfile)
     .on(writeDownloadJob, (argument, { fds, beat }) => writeDownload(fds[0]!, argument, beat))
     .on(hashSourcesJob, (inputs, { beat }) => hashSources(inputs, beat))
     .on(copySourcesJob, (argument, { beat }) => copySources(argument, beat))

@@ -3,10 +3,9 @@
  * its own name. A file that stays as it is gets a second name, in place of a copy.
  * Sources: Dockerfile reference, "COPY"; tonistiigi/fsutil copy (what is made, kept, and refused).
  */
-import { closeSync, openSync, readSync, type Stats, writeSync } from "node:fs";
+import { closeSync } from "node:fs";
 import { posix } from "node:path";
 import { LighterError } from "../../base/errors.ts";
-import { tryCopyRange } from "../../linux/sys/copy-range.ts";
 import {
   type BytePath,
   chmodat,
@@ -16,22 +15,18 @@ import {
   O_CREAT,
   O_EXCL,
   O_NOFOLLOW,
-  O_NONBLOCK,
-  O_RDONLY,
   O_WRONLY,
   openat,
-  readlinkFd,
   showPath,
   tryLinkat,
-  tryLinkFd,
   tryMknodat,
   trySymlinkat,
 } from "../../linux/sys/fs.ts";
 import { writeFailure } from "../store/write-failure.ts";
 import { type Attributes, setAttributes } from "../tar/make-entry.ts";
-import { readXattrs } from "../tar/tree-tar.ts";
-import { closeAll, type Found, identityOf } from "../tree/layered-fs.ts";
-import { attributesOf, type LayerTarget, type Owner, type TargetDirectory } from "./layer-target.ts";
+import { closeAll } from "../tree/layered-fs.ts";
+import type { LayerTarget, Owner, TargetDirectory } from "./layer-target.ts";
+import { isDirectory, isFile, isSocket, isSymlink, type SourceEntry } from "./source-tree.ts";
 import type { Source } from "./sources.ts";
 import { type Selection, type WalkEntry, walk } from "./walk.ts";
 
@@ -47,16 +42,12 @@ interface SourceOptions extends CopyOptions {
   mustBeInto: boolean;
 }
 
-/** How much is copied before the daemon hears of it. */
-const RANGE_BYTES = 64 * 1024 * 1024;
-const READ_BYTES = 1024 * 1024;
-
 const ROOT: Owner = { uid: 0, gid: 0 };
 
 /** Copies a source to a path, absolute; a slash, or a slash and a dot, at its end says that it is a directory. */
 export function copySource(
   target: LayerTarget,
-  { found, path }: Source,
+  { entry, path }: Source,
   destination: BytePath,
   options: SourceOptions,
   beat: () => void,
@@ -65,10 +56,10 @@ export function copySource(
   const isInto = /(^|\/)\.?$/.test(destination);
   target.directory(isInto ? destination : (posix.dirname(destination) as BytePath), owner);
   const writer = new EntryWriter(target, options, beat);
-  if (found.stat.isDirectory()) {
+  if (isDirectory(entry)) {
     const { directory, name } = target.resolve(destination);
     if (name !== undefined) throw notADirectory(posix.join(directory.path, name));
-    copyTree(target.directory(destination, owner), found, { writer, options, beat });
+    copyTree(target.directory(destination, owner), entry, { writer, options, beat });
     return;
   }
   const { directory, missing, name } = target.resolve(destination);
@@ -77,12 +68,12 @@ export function copySource(
       "invalid",
       "with more than one source file, the destination must be a directory and end with a /",
     );
-  if (name !== undefined) writer.leaf(directory, name, found);
-  else if (missing.length === 0) writer.leaf(directory, posix.basename(path), found);
+  if (name !== undefined) writer.leaf(directory, name, entry);
+  else if (missing.length === 0) writer.leaf(directory, posix.basename(path), entry);
   else {
     const parents = missing.slice(0, -1).join("/");
     const parent = target.directory(posix.join(directory.path, parents) as BytePath, owner);
-    writer.leaf(parent, missing.at(-1)!, found);
+    writer.leaf(parent, missing.at(-1)!, entry);
   }
 }
 
@@ -93,12 +84,12 @@ interface TreeCopy {
 }
 
 /** Copies the content of a directory. */
-function copyTree(top: TargetDirectory, source: Found, { writer, options, beat }: TreeCopy): void {
+function copyTree(top: TargetDirectory, source: SourceEntry, { writer, options, beat }: TreeCopy): void {
   const stack = [top];
-  const directory = ({ path, found }: WalkEntry, isImplied: boolean): void => {
+  const directory = ({ path, entry }: WalkEntry, isImplied: boolean): void => {
     if (path === "") return;
     const [parent, name] = [stack.at(-1)!, posix.basename(path)];
-    const attributes = writer.attributes(found);
+    const attributes = writer.attributes(entry);
     const existing = parent.find(name);
     if (existing === undefined) {
       stack.push(parent.make(name, attributes));
@@ -111,9 +102,9 @@ function copyTree(top: TargetDirectory, source: Found, { writer, options, beat }
       throw notADirectory(posix.join(parent.path, name));
     }
   };
-  const leaf = ({ path, found }: WalkEntry): void => writer.leaf(stack.at(-1)!, posix.basename(path), found);
-  const leave = ({ path, found }: WalkEntry): void => {
-    if (path === "") top.touch(writer.attributes(found));
+  const leaf = ({ path, entry }: WalkEntry): void => writer.leaf(stack.at(-1)!, posix.basename(path), entry);
+  const leave = ({ path, entry }: WalkEntry): void => {
+    if (path === "") top.touch(writer.attributes(entry));
     else stack.pop()!.close();
   };
   try {
@@ -141,15 +132,15 @@ export class EntryWriter {
     this.#beat = beat;
   }
 
-  attributes({ fds, stat }: Found): Attributes {
+  attributes(entry: SourceEntry): Attributes {
     const { owner, changeMode } = this.#options;
-    const kept = attributesOf(stat, stat.isSymbolicLink() ? [] : readXattrs(fds[0]!, "", "mounted"));
-    const mode = changeMode === undefined ? kept.mode : changeMode(kept.mode, stat.isDirectory());
+    const kept = entry.attributes();
+    const mode = changeMode === undefined ? kept.mode : changeMode(kept.mode, isDirectory(entry));
     return { ...kept, ...owner, mode };
   }
 
   /** Makes anything but a directory, in place of anything but a directory. Sockets, which no layer holds, are left out. */
-  leaf(parent: TargetDirectory, name: string, found: Found): void {
+  leaf(parent: TargetDirectory, name: string, entry: SourceEntry): void {
     const existing = parent.find(name);
     if (existing !== undefined) {
       closeAll(existing.fds);
@@ -159,82 +150,58 @@ export class EntryWriter {
       }
       parent.clear(name, existing);
     }
-    this.make(parent, name, found);
+    this.make(parent, name, entry);
   }
 
   /** Makes an entry where nothing is. */
-  make(parent: TargetDirectory, name: string, found: Found): void {
-    const { stat } = found;
-    if (stat.isSocket()) return;
+  make(parent: TargetDirectory, name: string, entry: SourceEntry): void {
+    if (isSocket(entry)) return;
     const directoryFd = parent.fd();
-    if (stat.isFile()) {
-      this.#file(directoryFd, name, posix.join(parent.path, name), found);
+    if (isFile(entry)) {
+      this.#file(directoryFd, name, posix.join(parent.path, name), entry);
       return;
     }
-    const rc = stat.isSymbolicLink()
-      ? trySymlinkat(readlinkFd(found.fds[0]!), directoryFd, name)
-      : tryMknodat(directoryFd, name, stat.mode, BigInt(stat.rdev));
+    const rc = isSymlink(entry)
+      ? trySymlinkat(entry.target(), directoryFd, name)
+      : tryMknodat(directoryFd, name, entry.mode, BigInt(entry.rdev));
     check(rc, name);
-    const { uid, gid, mode, mtimeSeconds, mtimeNanoseconds } = this.attributes(found);
+    const { uid, gid, mode, mtimeSeconds, mtimeNanoseconds } = this.attributes(entry);
     lchownat(directoryFd, name, uid, gid);
-    if (!stat.isSymbolicLink()) chmodat(directoryFd, name, mode);
+    if (!isSymlink(entry)) chmodat(directoryFd, name, mode);
     lutimensat(directoryFd, name, mtimeSeconds, mtimeNanoseconds);
   }
 
-  #file(directoryFd: number, name: string, path: string, found: Found): void {
-    const { fds, stat } = found;
-    const key = stat.nlink > 1 ? identityOf(fds[0]!) : undefined;
+  #file(directoryFd: number, name: string, path: string, entry: SourceEntry): void {
+    const key = entry.identity();
     const first = key === undefined ? undefined : this.#linked.get(key);
     if (first !== undefined) {
       check(tryLinkat(this.#target.rootFd, first, directoryFd, name), name);
       return;
     }
     if (key !== undefined) this.#linked.set(key, posix.relative("/", path));
-    const isSame = this.#keepsAttributes(stat);
-    // A file with one name: nobody takes it for one with several, once the other name's layer and this one are seen together.
-    if (isSame && stat.nlink === 1 && tryLinkFd(fds[0]!, directoryFd, name) === 0) return;
-    this.#copyFile(directoryFd, name, found);
+    if (this.#keepsAttributes(entry) && entry.tryLink(directoryFd, name)) return;
+    this.#copyFile(directoryFd, name, entry);
   }
 
-  #keepsAttributes({ uid, gid }: Stats): boolean {
+  #keepsAttributes(entry: SourceEntry): boolean {
     const { owner, changeMode } = this.#options;
-    return changeMode === undefined && (owner === undefined || (owner.uid === uid && owner.gid === gid));
+    if (changeMode !== undefined) return false;
+    if (owner === undefined) return true;
+    const { uid, gid } = entry.attributes();
+    return owner.uid === uid && owner.gid === gid;
   }
 
-  #copyContent(fromFd: number, toFd: number, name: string): void {
+  #copyFile(directoryFd: number, name: string, entry: SourceEntry): void {
+    const fd = openat(directoryFd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
     try {
-      for (let count = 1; count > 0; this.#beat()) {
-        count = tryCopyRange(fromFd, toFd, RANGE_BYTES);
-        if (count < 0) count = copyByRead(fromFd, toFd);
-      }
+      entry.copyTo(fd, this.#beat);
+      setAttributes(fd, this.attributes(entry), name);
     } catch (error) {
-      throw writeFailure(`/${showPath(name)}`, error);
-    }
-  }
-
-  #copyFile(directoryFd: number, name: string, found: Found): void {
-    // O_NONBLOCK: should it be anything but a regular file after all, opening it must not wait.
-    const sourceFd = openSync(`/proc/self/fd/${found.fds[0]!}`, O_RDONLY | O_NONBLOCK);
-    try {
-      const fd = openat(directoryFd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
-      try {
-        this.#copyContent(sourceFd, fd, name);
-        setAttributes(fd, this.attributes(found), name);
-      } finally {
-        closeSync(fd);
-      }
+      throw error instanceof LighterError ? error : writeFailure(`/${showPath(name)}`, error);
     } finally {
-      closeSync(sourceFd);
+      closeSync(fd);
     }
   }
-}
-
-/** Copies by hand, for file systems that cannot. */
-function copyByRead(fromFd: number, toFd: number): number {
-  const chunk = Buffer.allocUnsafe(READ_BYTES);
-  const length = readSync(fromFd, chunk, 0, chunk.length, null);
-  for (let written = 0; written < length; ) written += writeSync(toFd, chunk, written, length - written);
-  return length;
 }
 
 function check(rc: number, name: string): void {

@@ -1,19 +1,15 @@
-/** Finds what COPY and ADD copy, in a stack of layers or in a context, which is a stack of one. */
+/** Finds what COPY and ADD copy, in a tree. */
 import { posix } from "node:path";
 import { LighterError } from "../../base/errors.ts";
 import { compilePathPattern } from "../../base/path-pattern.ts";
 import { type BytePath, bytePath, showPath } from "../../linux/sys/fs.ts";
-import { closeAll, type Found, lookup, namesIn, resolve } from "../tree/layered-fs.ts";
+import { isDirectory, type SourceEntry, type SourceTree } from "./source-tree.ts";
 
 export interface Source {
-  /** The caller closes its fds. */
-  found: Found;
+  /** The caller closes it. */
+  entry: SourceEntry;
   /** The path as it was asked for, which names the copy: the target of a symlink may be called something else. */
   path: BytePath;
-}
-
-export function closeSource({ found }: Source): void {
-  closeAll(found.fds);
 }
 
 /** A path of bytes as text, in which each byte that is no UTF-8 is a character of its own. */
@@ -41,27 +37,26 @@ export function hasWildcards(path: string): boolean {
  * Opens the one thing that a path leads to, symlinks followed.
  * @throws LighterError ("not-found"), with the path as the context's, or the image's, user sees it.
  */
-export function openSource(layerPaths: readonly string[], path: BytePath): Source {
-  const found = resolve(layerPaths, path, true);
-  if (found === undefined)
+export function openSource(tree: SourceTree, path: BytePath): Source {
+  const entry = tree.find(path);
+  if (entry === undefined)
     throw new LighterError("not-found", `stat ${showPath(posix.relative("/", path))}: file does not exist`);
-  return { found, path };
+  return { entry, path };
 }
 
 /** Opens what matches a pattern, in the order of names. As with BuildKit, symlinks on the way to a match are not followed. */
-export function* openMatches(layerPaths: readonly string[], pattern: string): Generator<Source> {
+export function* openMatches(tree: SourceTree, pattern: string): Generator<Source> {
   const components = pattern.split("/").filter((component) => component !== "");
   const fixedCount = components.findIndex(hasWildcards);
   const fixed = components.slice(0, fixedCount).map((component) => component.replace(/\\(.)/gs, "$1"));
-  const directory = resolve(layerPaths, bytePath(`/${fixed.join("/")}`), true);
+  const directory = tree.find(bytePath(`/${fixed.join("/")}`));
   if (directory === undefined) return;
   const matchers = components.slice(fixedCount).map((component) => compileComponent(component, pattern));
   const base = bytePath(`/${fixed.join("/")}`);
   try {
-    if (directory.stat.isDirectory())
-      for (const path of matchesIn(directory, matchers, base)) yield openSource(layerPaths, path);
+    if (isDirectory(directory)) for (const path of matchesIn(directory, matchers, base)) yield openSource(tree, path);
   } finally {
-    closeAll(directory.fds);
+    directory.close();
   }
 }
 
@@ -72,19 +67,19 @@ function compileComponent(component: string, pattern: string): (name: string) =>
 }
 
 function* matchesIn(
-  { fds }: Found,
+  directory: SourceEntry,
   [matches, ...rest]: readonly ((name: string) => boolean)[],
   base: BytePath,
 ): Generator<BytePath> {
-  for (const name of [...namesIn(fds)].filter(matches!).sort()) {
-    const found = lookup(fds, name);
-    if (found === undefined) continue; // it is whited out
+  for (const name of directory.names().filter(matches!)) {
+    const entry = directory.child(name);
+    if (entry === undefined) continue; // it is whited out
     try {
       const path = posix.join(base, name) as BytePath;
       if (rest.length === 0) yield path;
-      else if (found.stat.isDirectory()) yield* matchesIn(found, rest, path);
+      else if (isDirectory(entry)) yield* matchesIn(entry, rest, path);
     } finally {
-      closeAll(found.fds);
+      entry.close();
     }
   }
 }

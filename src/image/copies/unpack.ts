@@ -2,41 +2,34 @@
  * Unpacks archives that ADD names. An archive is unpacked beside the new layer, where nobody is, and then moved into it by giving its
  * files second names: so what it says of paths that leave it, or of links, concerns a directory of its own.
  */
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync } from "node:fs";
 import { posix } from "node:path";
 import { LighterError } from "../../base/errors.ts";
 import { AT_FDCWD } from "../../linux/sys/abi.ts";
-import { type BytePath, bytePath, O_DIRECTORY, O_NONBLOCK, O_PATH, O_RDONLY, openat } from "../../linux/sys/fs.ts";
+import { type BytePath, bytePath, O_DIRECTORY, O_PATH, openat } from "../../linux/sys/fs.ts";
 import { decompressStream } from "../tar/compression.ts";
 import { LiveExtractor } from "../tar/extract-live.ts";
 import { beginsWithEntry, TAR_BLOCK_BYTES, type TarEntry, TarReader } from "../tar/tar-reader.ts";
-import { closeAll, type Found, openRoots } from "../tree/layered-fs.ts";
+import { closeAll } from "../tree/layered-fs.ts";
 import { EntryWriter } from "./copy.ts";
 import { LayerTarget, type Owner, type TargetDirectory } from "./layer-target.ts";
+import { LayerTree } from "./layer-tree.ts";
+import { isFile, type SourceEntry } from "./source-tree.ts";
 import { type WalkEntry, walk } from "./walk.ts";
 
-const CHUNK_BYTES = 1024 * 1024;
-
-/** Reads a regular file from its beginning. A chunk is valid until the next one is asked for. */
-async function* bytesOf({ fds }: Found): AsyncGenerator<Uint8Array> {
-  const fd = openSync(`/proc/self/fd/${fds[0]!}`, O_RDONLY | O_NONBLOCK);
-  try {
-    const buffer = Buffer.alloc(CHUNK_BYTES);
-    for (let length = readSync(fd, buffer); length > 0; length = readSync(fd, buffer)) yield buffer.subarray(0, length);
-  } finally {
-    closeSync(fd);
-  }
+async function* bytesOf(source: SourceEntry): AsyncGenerator<Uint8Array> {
+  yield* source.read();
 }
 
 /**
  * Tells whether it is a file that begins as a tar does, compressed or not. @throws LighterError ("unavailable") if that cannot be
  * told here
  */
-export async function isArchive(found: Found): Promise<boolean> {
-  if (!found.stat.isFile()) return false;
+export async function isArchive(source: SourceEntry): Promise<boolean> {
+  if (!isFile(source)) return false;
   let head = Buffer.alloc(0);
   try {
-    for await (const chunk of decompressStream(bytesOf(found))) {
+    for await (const chunk of decompressStream(bytesOf(source))) {
       head = Buffer.concat([head, chunk.subarray(0, TAR_BLOCK_BYTES)]);
       if (head.length >= TAR_BLOCK_BYTES) break;
     }
@@ -60,22 +53,21 @@ interface UnpackOptions {
 
 export async function unpackSource(
   target: LayerTarget,
-  source: Found,
+  source: SourceEntry,
   { destination, owner, stagingPath, layerPaths }: UnpackOptions,
   beat: () => void,
 ): Promise<void> {
   const mentioned = await unpackInto(stagingPath, source, beat);
-  const roots = openRoots([stagingPath]);
+  const staged = new LayerTree([stagingPath]).find(bytePath("/"))!;
   try {
-    const staged = { fds: roots, stat: fstatSync(roots[0]!) };
     new Merge(target, mentioned, layerPaths, beat).merge(target.directory(destination, owner), staged, beat);
   } finally {
-    closeAll(roots);
+    staged.close();
   }
 }
 
 /** Unpacks into the directory. Returns its own attributes, if the archive has any for it, and the directories that it mentions. */
-async function unpackInto(stagingPath: string, source: Found, beat: () => void): Promise<Mentioned> {
+async function unpackInto(stagingPath: string, source: SourceEntry, beat: () => void): Promise<Mentioned> {
   const rootFd = openat(AT_FDCWD, bytePath(stagingPath), O_PATH | O_DIRECTORY);
   const extractor = new LiveExtractor(rootFd, bytePath("/"), { keepKinds: false });
   const mentioned: Mentioned = { root: undefined, directories: new Set() };
@@ -119,11 +111,11 @@ class Merge {
     this.#layerPaths = layerPaths;
   }
 
-  merge(top: TargetDirectory, staged: Found, beat: () => void): void {
+  merge(top: TargetDirectory, staged: SourceEntry, beat: () => void): void {
     this.#stack.push({ directory: top });
     if (this.#mentioned.root !== undefined) top.change(this.#mentioned.root);
-    const directory = (entry: WalkEntry): void => (entry.path === "" ? undefined : this.#enter(entry));
-    const leaf = ({ path, found }: WalkEntry): void => this.#leaf(posix.basename(path), found);
+    const directory = (met: WalkEntry): void => (met.path === "" ? undefined : this.#enter(met));
+    const leaf = ({ path, entry }: WalkEntry): void => this.#leaf(posix.basename(path), entry);
     const leave = ({ path }: WalkEntry): void => (path === "" ? undefined : this.#leave());
     try {
       walk(staged, {}, { directory, leaf, leave }, beat);
@@ -142,9 +134,9 @@ class Merge {
     else target[Symbol.dispose]();
   }
 
-  #enter({ path, found }: WalkEntry): void {
+  #enter({ path, entry }: WalkEntry): void {
     const [parent, name] = [this.#directory, posix.basename(path)];
-    const attributes = this.#writer.attributes(found);
+    const attributes = this.#writer.attributes(entry);
     const isMentioned = this.#mentioned.directories.has(path);
     const existing = parent.find(name);
     if (existing?.stat.isDirectory()) {
@@ -175,12 +167,12 @@ class Merge {
     return undefined;
   }
 
-  #leaf(name: string, found: Found): void {
+  #leaf(name: string, entry: SourceEntry): void {
     const existing = this.#directory.find(name);
     if (existing !== undefined) {
       closeAll(existing.fds);
       this.#directory.clear(name, existing);
     }
-    this.#writer.make(this.#directory, name, found);
+    this.#writer.make(this.#directory, name, entry);
   }
 }

@@ -1,9 +1,8 @@
 /** Walks what is selected of a source: all of it, or what patterns choose. */
-import { fstatSync } from "node:fs";
 import { LighterError } from "../../base/errors.ts";
 import { LAYER_MAX_ENTRIES, LAYER_PATH_MAX_DEPTH } from "../../base/limits.ts";
 import { showPath } from "../../linux/sys/fs.ts";
-import { closeAll, type Found, lookup, namesIn } from "../tree/layered-fs.ts";
+import { isDirectory, type SourceEntry } from "./source-tree.ts";
 import { textOfPath } from "./sources.ts";
 
 /** Which paths below a source are copied. They are relative to it, and text. */
@@ -16,7 +15,7 @@ export interface Selection {
 export interface WalkEntry {
   /** Relative to the source, in bytes; "" is the source itself. */
   path: string;
-  found: Found;
+  entry: SourceEntry;
 }
 
 /** Is told of entries in the order of names, of a directory before what is in it. */
@@ -29,52 +28,52 @@ interface Visitor {
 }
 
 interface Level {
-  entry: WalkEntry;
+  met: WalkEntry;
   /** Whether the visitor knows of it. */
   isTold: boolean;
 }
 
 /** Closes nothing of the source. @throws LighterError for what is too deep or too much; what the visitor throws. */
-export function walk(source: Found, selection: Selection, visitor: Visitor, beat: () => void): void {
+export function walk(source: SourceEntry, selection: Selection, visitor: Visitor, beat: () => void): void {
   const levels: Level[] = [];
   let count = 0;
 
   function tell(): void {
     for (const level of levels) {
-      if (!level.isTold) visitor.directory(level.entry, true);
+      if (!level.isTold) visitor.directory(level.met, true);
       level.isTold = true;
     }
   }
 
-  function visit(entry: WalkEntry): void {
+  function visit(met: WalkEntry): void {
     beat();
-    const { path, found } = entry;
+    const { path, entry } = met;
     if (++count > LAYER_MAX_ENTRIES) throw new LighterError("invalid", `more than ${LAYER_MAX_ENTRIES} files`);
     const isChosen = path === "" || isSelected(path, selection);
     if (isChosen) tell();
-    if (!found.stat.isDirectory()) {
-      if (isChosen) visitor.leaf(entry);
+    if (!isDirectory(entry)) {
+      if (isChosen) visitor.leaf(met);
       return;
     }
     if (levels.length >= LAYER_PATH_MAX_DEPTH)
       throw new LighterError("invalid", `"${showPath(path)}" is deeper than ${LAYER_PATH_MAX_DEPTH} directories`);
-    if (isChosen) visitor.directory(entry, false);
-    const level = { entry, isTold: isChosen };
+    if (isChosen) visitor.directory(met, false);
+    const level = { met, isTold: isChosen };
     levels.push(level);
-    for (const name of [...namesIn(found.fds)].sort()) {
-      const child = lookup(found.fds, name);
+    for (const name of entry.names()) {
+      const child = entry.child(name);
       if (child === undefined) continue; // it is whited out
       try {
-        visit({ path: path === "" ? name : `${path}/${name}`, found: child });
+        visit({ path: path === "" ? name : `${path}/${name}`, entry: child });
       } finally {
-        closeAll(child.fds);
+        child.close();
       }
     }
     levels.pop();
-    if (level.isTold) visitor.leave(entry);
+    if (level.isTold) visitor.leave(met);
   }
 
-  visit({ path: "", found: { fds: source.fds, stat: fstatSync(source.fds[0]!) } });
+  visit({ path: "", entry: source });
 }
 
 function isSelected(path: string, { isIncluded, isExcluded }: Selection): boolean {

@@ -53,6 +53,11 @@ const CHUNK_BYTES = 1024 * 1024;
 /** The xattrs that mean something on another host, or inside a container at all. */
 const KEPT_XATTR =
   /^(user\.(?!overlay\.)|trusted\.(?!overlay\.)|system\.posix_acl_(access|default)$|security\.capability$)/;
+
+export function isKeptXattr(name: string): boolean {
+  return KEPT_XATTR.test(name);
+}
+
 /** Marks in an upper directory whose mount had these features on: part of what it shows is elsewhere. */
 const FOREIGN_XATTR = /^(trusted|user)\.overlay\.(redirect|metacopy)$/;
 
@@ -388,7 +393,7 @@ export function readXattrs(fd: number, path: string, form: Form): TarEntry["xatt
           hint: "it was mounted by another program, or an older version: make the container anew",
         },
       );
-    if (!KEPT_XATTR.test(name)) continue;
+    if (!isKeptXattr(name)) continue;
     if (name.includes("=")) throw refused(path, `has an xattr that no tar can hold: "${showPath(name)}"`);
     const value = getxattrFd(fd, name);
     if (value !== undefined) xattrs.push({ name, value }); // otherwise it was removed meanwhile

@@ -29,6 +29,7 @@ import {
   ELOOP,
   ENOENT,
   ENOTDIR,
+  EPERM,
   fsetxattr,
   kernelError,
   lchownat,
@@ -69,7 +70,6 @@ export const OPAQUE_MARKER = ".wh..wh..opq";
 /** The attribute of a directory that hides the one below. Source: overlayfs.rst, "User xattr". */
 export const opaqueXattr = () => `${ownRights().overlayAttributes}.overlay.opaque`;
 const OPAQUE_VALUE = Uint8Array.of(0x79); // "y"
-const EPERM = -1;
 
 /** How many directories are kept open: entries come grouped by directory. */
 const DIRECTORY_CACHE_SIZE = 64;

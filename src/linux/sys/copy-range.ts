@@ -14,3 +14,12 @@ export function tryCopyRange(fromFd: number, toFd: number, byteCount: number): n
   const count = Number(libc.copy_file_range(fromFd, null, toFd, null, byteCount, 0));
   return count < 0 ? -lastErrnoNumber() : count;
 }
+
+const positions = new BigInt64Array(2);
+
+/** The same at given positions, which the files' own stay out of. */
+export function tryCopyRangeAt(fromFd: number, from: number, toFd: number, to: number, byteCount: number): number {
+  positions.set([BigInt(from), BigInt(to)]);
+  const count = Number(libc.copy_file_range(fromFd, positions, toFd, positions.subarray(1), byteCount, 0));
+  return count < 0 ? -lastErrnoNumber() : count;
+}

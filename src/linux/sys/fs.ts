@@ -68,8 +68,13 @@ export const RESOLVE_NO_SYMLINKS = 0x04n;
 export const RESOLVE_BENEATH = 0x08n;
 export const RESOLVE_IN_ROOT = 0x10n;
 
+/** Bytes of one name, without a NUL. */
+export const NAME_MAX = 255;
+
+export const EPERM = -1;
 export const EXDEV = -18;
 export const ENOTDIR = -20;
+export const ENAMETOOLONG = -36;
 
 /** The error for `what`, which failed with the negative errno `rc`. */
 export function kernelError(rc: number, what: string): LighterError {

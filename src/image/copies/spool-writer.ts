@@ -1,0 +1,322 @@
+/**
+ * Spools a context: takes its tar, hashes the files while they come, and keeps them as few files, with an index. What the tar says of
+ * links concerns the index alone; nothing of the host is looked up by a path of the tar.
+ */
+import { createHash, type Hash } from "node:crypto";
+import { closeSync, openSync, writeSync } from "node:fs";
+import { join, posix } from "node:path";
+import { LighterError } from "../../base/errors.ts";
+import { CONTEXT_TAR_MAX_ENTRIES, LAYER_PATH_MAX_DEPTH, SYMLINKS_MAX } from "../../base/limits.ts";
+import { AT_FDCWD } from "../../linux/sys/abi.ts";
+import {
+  type BytePath,
+  bytePath,
+  ELOOP,
+  ENAMETOOLONG,
+  ENOENT,
+  ENOTDIR,
+  EPERM,
+  kernelError,
+  makeDevice,
+  NAME_MAX,
+  O_DIRECTORY,
+  O_PATH,
+  openat,
+  PATH_MAX,
+  S_IFBLK,
+  S_IFCHR,
+  S_IFDIR,
+  S_IFIFO,
+  S_IFLNK,
+  S_IFREG,
+  showPath,
+} from "../../linux/sys/fs.ts";
+import { writeFailure } from "../store/write-failure.ts";
+import { EntryFile } from "../tar/make-entry.ts";
+import type { TarEntry, TarEntryType, TarSink } from "../tar/tar-reader.ts";
+import { isKeptXattr } from "../tar/tree-tar.ts";
+import { INDEX_NAME, NONE, type Rest, SMALL_NAME } from "./spool-format.ts";
+import { type SpoolNode, writeIndex } from "./write-index.ts";
+
+/** A file of this size gets a file of its own, which a layer can have as it is. */
+const LARGE_BYTES = 1024 * 1024;
+const BUFFER_BYTES = 512 * 1024;
+const IMPLIED_PARENT_MODE = 0o755;
+const ZEROS = Buffer.alloc(64 * 1024);
+
+const KIND_BITS: Readonly<Record<Exclude<TarEntryType, "hardlink">, number>> = {
+  ...{ file: S_IFREG, directory: S_IFDIR, symlink: S_IFLNK, char: S_IFCHR, block: S_IFBLK, fifo: S_IFIFO },
+};
+
+export class SpoolWriter implements TarSink, Disposable {
+  readonly #directoryFd: number;
+  readonly #indexPath: string;
+  readonly #small: SmallFiles;
+  readonly #large = new EntryFile();
+  readonly #root = directoryNode(IMPLIED_PARENT_MODE, 0, 0);
+  #largeCount = 0;
+  #entryCount = 0;
+  /** The file whose bytes are coming. */
+  #file: SpoolNode | undefined;
+  #hash: Hash | undefined;
+  #end = 0;
+  #parent: { path: string; node: SpoolNode } | undefined;
+
+  /** Spools into a directory, which is empty. */
+  constructor(path: string) {
+    this.#directoryFd = openat(AT_FDCWD, bytePath(path), O_PATH | O_DIRECTORY);
+    this.#indexPath = join(path, INDEX_NAME);
+    this.#small = new SmallFiles(join(path, SMALL_NAME));
+  }
+
+  [Symbol.dispose](): void {
+    this.#large.close();
+    this.#small.close();
+    closeSync(this.#directoryFd);
+  }
+
+  entry(entry: TarEntry): void {
+    if (++this.#entryCount > CONTEXT_TAR_MAX_ENTRIES)
+      throw new LighterError("invalid", `the build context has more than ${CONTEXT_TAR_MAX_ENTRIES} files`);
+    const path = pathOf(entry.path);
+    if (path === "/") return; // the directory itself stays as it is
+    const parent = this.#parentOf(path);
+    const name = posix.basename(path);
+    if (name.length > NAME_MAX) throw kernelError(ENAMETOOLONG, `create "${showPath(path)}"`);
+    if (entry.type === "hardlink") this.#link(parent, name, entry);
+    else if (entry.type === "directory") this.#directory(parent, name, entry);
+    else put(parent, name, this.#leaf(entry));
+  }
+
+  #link(parent: SpoolNode, name: string, { path, linkPath }: TarEntry): void {
+    const target = pathOf(linkPath);
+    take(parent, name); // what is in the way goes first, even if it has the target in it
+    const node = this.#walk(posix.dirname(target), false)?.children?.get(posix.basename(target));
+    if (node === undefined) throw kernelError(ENOENT, `create "${showPath(path)}"`);
+    if (node.children !== undefined) throw kernelError(EPERM, `create "${showPath(path)}"`);
+    parent.children!.set(name, node);
+    node.links++;
+  }
+
+  #directory(parent: SpoolNode, name: string, entry: TarEntry): void {
+    const node = parent.children!.get(name);
+    if (node?.children === undefined) {
+      put(parent, name, nodeOf(entry, new Map()));
+      return;
+    }
+    const { mode, seconds, nanoseconds, rest } = nodeOf(entry, undefined);
+    Object.assign(node, { mode, seconds, nanoseconds, rest });
+  }
+
+  #leaf(entry: TarEntry): SpoolNode {
+    const node = nodeOf(entry, undefined);
+    if (entry.type !== "file") return node;
+    this.#file = node;
+    this.#hash = createHash("sha256");
+    this.#end = 0;
+    node.size = entry.size;
+    if (entry.size < LARGE_BYTES) {
+      node.start = this.#small.size;
+      return node;
+    }
+    node.large = this.#largeCount++;
+    const rc = this.#large.create(this.#directoryFd, `${node.large}`, {
+      ...entry,
+      uid: 0,
+      gid: 0,
+      xattrs: keptOf(entry),
+    });
+    if (rc < 0) throw kernelError(rc, `create "${showPath(entry.path)}"`);
+    return node;
+  }
+
+  data(bytes: Uint8Array, offset: number): void {
+    const file = this.#file!;
+    if (offset > this.#end) this.#hole(offset);
+    this.#hash!.update(bytes);
+    this.#end = offset + bytes.length;
+    if (file.large !== NONE) {
+      this.#large.write(bytes, offset);
+      return;
+    }
+    if (file.rest?.stretches !== undefined) addStretch(file, offset, this.#small.size, bytes.length);
+    this.#small.write(bytes);
+  }
+
+  /** Hashes the zeros up to a place. What is before it is in `small`, and so is what comes, but not they. */
+  #hole(offset: number): void {
+    const file = this.#file!;
+    if (file.large === NONE && file.rest?.stretches === undefined) addStretch(file, 0, file.start, this.#end);
+    for (; this.#end < offset; this.#end += ZEROS.length)
+      this.#hash!.update(ZEROS.subarray(0, Math.min(ZEROS.length, offset - this.#end)));
+  }
+
+  endEntry(): void {
+    const file = this.#file;
+    if (file === undefined) return;
+    if (file.size > this.#end) this.#hole(file.size);
+    file.digest = this.#hash!.digest();
+    if (file.large !== NONE) this.#large.finish();
+    this.#file = undefined;
+  }
+
+  /** Writes the index. Call once, after the reader's end. */
+  finish(): void {
+    this.#small.flush();
+    writeIndex(this.#indexPath, this.#root);
+  }
+
+  /** The directory that an entry is in. Missing ones are made. */
+  #parentOf(path: string): SpoolNode {
+    const parentPath = posix.dirname(path);
+    if (this.#parent?.path !== parentPath) this.#parent = { path: parentPath, node: this.#walk(parentPath, true)! };
+    return this.#parent.node;
+  }
+
+  /** The directory that a path leads to, symlinks followed. If it is missing it is made, or undefined. */
+  #walk(path: string, makes: boolean): SpoolNode | undefined {
+    const stack = [this.#root];
+    const todo = path.split("/").reverse();
+    let symlinkCount = 0;
+    /** The number of components that come from a symlink's target: none of those is made. */
+    let led = 0;
+    while (todo.length > 0) {
+      const isLed = led > 0;
+      led = Math.max(0, led - 1);
+      const name = todo.pop()!;
+      if (name === "" || name === ".") continue;
+      if (name === "..") {
+        if (stack.length > 1) stack.pop();
+        continue;
+      }
+      const { children } = stack.at(-1)!;
+      let node = children!.get(name);
+      if (node?.rest?.linkPath !== undefined) {
+        if (++symlinkCount > SYMLINKS_MAX) throw kernelError(ELOOP, `open "${showPath(path)}"`);
+        const target = node.rest.linkPath.split("/");
+        if (node.rest.linkPath.startsWith("/")) stack.splice(1);
+        todo.push(...target.reverse());
+        led += target.length;
+        continue;
+      }
+      if (node === undefined) {
+        if (!makes) return undefined;
+        if (isLed) throw kernelError(ENOENT, `open "${showPath(path)}"`);
+        if (name.length > NAME_MAX) throw kernelError(ENAMETOOLONG, `mkdir "${showPath(path)}"`);
+        node = directoryNode(IMPLIED_PARENT_MODE, Math.floor(Date.now() / 1000), 0);
+        children!.set(name, node);
+      }
+      if (node.children === undefined) throw kernelError(ENOTDIR, `open "${showPath(path)}"`);
+      stack.push(node);
+    }
+    return stack.at(-1)!;
+  }
+}
+
+/** Puts an entry in place of what is there. */
+function put(parent: SpoolNode, name: string, node: SpoolNode): void {
+  take(parent, name);
+  parent.children!.set(name, node);
+}
+
+function take(parent: SpoolNode, name: string): void {
+  const old = parent.children!.get(name);
+  if (old !== undefined) release(old);
+  parent.children!.delete(name);
+}
+
+/** Files below what has gone have lost a name. */
+function release(node: SpoolNode): void {
+  node.links--;
+  for (const child of node.children?.values() ?? []) release(child);
+}
+
+function addStretch(file: SpoolNode, offset: number, start: number, length: number): void {
+  const stretches = (file.rest?.stretches ?? []) as number[];
+  const [lastOffset, lastStart, lastLength] = stretches.slice(-3);
+  if (lastOffset !== undefined && lastOffset + lastLength! === offset && lastStart! + lastLength! === start)
+    stretches[stretches.length - 1] = lastLength! + length;
+  else if (length > 0) stretches.push(offset, start, length);
+  file.rest = { ...file.rest, stretches };
+}
+
+function directoryNode(mode: number, seconds: number, nanoseconds: number): SpoolNode {
+  return { ...EMPTY, mode: S_IFDIR | mode, seconds, nanoseconds, children: new Map() };
+}
+
+const EMPTY = { size: 0, links: 1, large: NONE, start: 0, digest: undefined, rest: undefined, inode: NONE };
+
+function nodeOf(entry: TarEntry, children: Map<string, SpoolNode> | undefined): SpoolNode {
+  const { type, mode, mtimeSeconds: seconds, mtimeNanoseconds: nanoseconds } = entry;
+  const bits = KIND_BITS[type as Exclude<TarEntryType, "hardlink">];
+  // A symlink has no permissions of its own.
+  const permissions = type === "symlink" ? 0o777 : mode;
+  return { ...EMPTY, mode: bits | permissions, seconds, nanoseconds, children, rest: restOf(entry) };
+}
+
+function restOf({ type, path, linkPath, deviceMajor, deviceMinor, xattrs }: TarEntry): Rest | undefined {
+  const kept = type === "symlink" ? [] : keptOf({ xattrs });
+  const isDevice = type === "char" || type === "block";
+  if (type !== "symlink" && !isDevice && kept.length === 0) return undefined;
+  if (type === "symlink" && linkPath === "") throw kernelError(ENOENT, `create "${showPath(path)}"`);
+  if (linkPath.length >= PATH_MAX) throw kernelError(ENAMETOOLONG, `create "${showPath(path)}"`);
+  return {
+    ...(type === "symlink" ? { linkPath } : {}),
+    ...(isDevice ? { rdev: Number(makeDevice(deviceMajor, deviceMinor)) } : {}),
+    ...(kept.length === 0
+      ? {}
+      : { xattrs: kept.map(({ name, value }) => [name, Buffer.from(value).toString("base64")]) }),
+  };
+}
+
+function keptOf({ xattrs }: Pick<TarEntry, "xattrs">): TarEntry["xattrs"] {
+  return xattrs.filter(({ name }) => isKeptXattr(name));
+}
+
+/** The path of an entry from the context's root. @throws LighterError for one that leaves the context */
+function pathOf(given: BytePath): string {
+  if (given.length >= PATH_MAX)
+    throw new LighterError("invalid", `"${showPath(given.slice(0, 80))}…" is longer than ${PATH_MAX - 1} bytes`);
+  if (posix.normalize(given).startsWith("../") || posix.normalize(given) === "..")
+    throw new LighterError("invalid", `"${showPath(given)}" is outside of "/"`);
+  const path = posix.join("/", given).replace(/(.)\/$/, "$1");
+  if (path.split("/").length > LAYER_PATH_MAX_DEPTH)
+    throw new LighterError("invalid", `"${showPath(given)}" is deeper than ${LAYER_PATH_MAX_DEPTH} directories`);
+  return path;
+}
+
+/** The bytes of many files in one. */
+class SmallFiles {
+  readonly #fd: number;
+  readonly #buffer = Buffer.allocUnsafeSlow(BUFFER_BYTES);
+  #length = 0;
+  size = 0;
+
+  constructor(path: string) {
+    this.#fd = openSync(path, "wx", 0o600);
+  }
+
+  write(bytes: Uint8Array): void {
+    this.size += bytes.length;
+    for (let at = 0; at < bytes.length; ) {
+      const part = bytes.subarray(at, at + BUFFER_BYTES - this.#length);
+      this.#buffer.set(part, this.#length);
+      this.#length += part.length;
+      at += part.length;
+      if (this.#length === BUFFER_BYTES) this.flush();
+    }
+  }
+
+  flush(): void {
+    try {
+      for (let at = 0; at < this.#length; ) at += writeSync(this.#fd, this.#buffer, at, this.#length - at);
+    } catch (error) {
+      throw writeFailure("the build's context", error);
+    }
+    this.#length = 0;
+  }
+
+  close(): void {
+    closeSync(this.#fd);
+  }
+}

@@ -1,0 +1,238 @@
+import { afterAll, expect, test } from "bun:test";
+import { closeSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Random } from "../../../tests/support/random.ts";
+import { rooted } from "../../../tests/support/stage.ts";
+import type { LighterError } from "../../base/errors.ts";
+import { AT_FDCWD } from "../../linux/sys/abi.ts";
+import { type BytePath, bytePath, O_DIRECTORY, O_PATH, openat } from "../../linux/sys/fs.ts";
+import { LiveExtractor } from "../tar/extract-live.ts";
+import { type TarEntry, TarReader } from "../tar/tar-reader.ts";
+import { encodeTarHeader, TAR_END, tarPaddingBytes } from "../tar/tar-writer.ts";
+import { ContentHash } from "./content.ts";
+import { copySource } from "./copy.ts";
+import { LayerTarget } from "./layer-target.ts";
+import { LayerTree } from "./layer-tree.ts";
+import { readWhole, type SourceTree } from "./source-tree.ts";
+import { openSource } from "./sources.ts";
+import { SpoolWriter } from "./spool-writer.ts";
+import { SpooledTree } from "./spooled-tree.ts";
+
+const work = mkdtempSync(join(process.env.LIGHTER_TEST_DIR ?? tmpdir(), "lighter-spool-"));
+afterAll(() => rmSync(work, { recursive: true }));
+let count = 0;
+
+function directory(): string {
+  const path = join(work, `${count++}`);
+  mkdirSync(path, { mode: 0o755 });
+  return path;
+}
+
+type Given = Partial<Omit<TarEntry, "path" | "linkPath">> & { path: string; linkPath?: string; content?: Uint8Array };
+
+function tarOf(entries: readonly Given[]): Uint8Array {
+  const parts: Uint8Array[] = [];
+  for (const { content = new Uint8Array(0), ...given } of entries) {
+    const entry = {
+      ...{ type: "file", mode: 0o644, uid: 7, gid: 8, mtimeSeconds: 1_600_000_000, mtimeNanoseconds: 0 },
+      ...{ deviceMajor: 0, deviceMinor: 0, xattrs: [], linkPath: "", ...given, size: content.length },
+    } as TarEntry;
+    parts.push(encodeTarHeader(entry), content, new Uint8Array(tarPaddingBytes(content.length)));
+  }
+  return Buffer.concat([...parts, TAR_END]);
+}
+
+function spool(tar: Uint8Array, pieceBytes = 1000): string {
+  const path = directory();
+  using writer = new SpoolWriter(path);
+  const reader = new TarReader(writer);
+  for (let at = 0; at < tar.length; at += pieceBytes) reader.push(tar.subarray(at, at + pieceBytes));
+  reader.end();
+  writer.finish();
+  return path;
+}
+
+/** What the kernel makes of the tar, by which a spool is judged. */
+function extract(tar: Uint8Array): string {
+  const path = directory();
+  const rootFd = openat(AT_FDCWD, bytePath(path), O_PATH | O_DIRECTORY);
+  const extractor = new LiveExtractor(rootFd, bytePath("/"), { keepKinds: false, owner: { uid: 0, gid: 0 } });
+  try {
+    const reader = new TarReader(extractor);
+    reader.push(tar);
+    reader.end();
+    extractor.finish();
+    return path;
+  } finally {
+    extractor.close();
+    closeSync(rootFd);
+  }
+}
+
+function hashOf(tree: SourceTree, path = "/"): string {
+  const hash = new ContentHash(() => {});
+  const { entry } = openSource(tree, bytePath(path));
+  hash.add(entry, {});
+  entry.close();
+  return hash.digest();
+}
+
+function copyOf(tree: SourceTree): string {
+  const path = directory();
+  using target = new LayerTarget(path, []);
+  const source = openSource(tree, bytePath("/"));
+  copySource(target, source, bytePath("/"), { mustBeInto: false }, () => {});
+  source.entry.close();
+  return path;
+}
+
+function textOf(tree: SourceTree, path: string): string | undefined {
+  const entry = tree.find(path as BytePath);
+  if (entry === undefined) return undefined;
+  return readWhole(entry).toString("latin1");
+}
+
+/** Compares a spool with an extracted tar, and both with a copy of the spool. */
+function expectSame(tar: Uint8Array): void {
+  using spooled = new SpooledTree(spool(tar));
+  const wanted = hashOf(new LayerTree([extract(tar)]));
+  expect(hashOf(spooled)).toBe(wanted);
+  expect(hashOf(new LayerTree([copyOf(spooled)]))).toBe(wanted);
+}
+
+const ROUNDS = Number(process.env.FUZZ_ROUNDS ?? 100);
+const large = Buffer.alloc(3 * 1024 * 1024, "large ");
+const bytes = (text: string) => Buffer.from(text);
+
+rooted("a spooled context is what the kernel would make of its tar", () => {
+  expectSame(
+    tarOf([
+      { path: "./", type: "directory", mode: 0o700 },
+      { path: "d/", type: "directory", mode: 0o2750 },
+      { path: "d/a", content: bytes("first"), mode: 0o4755 },
+      { path: "d/a", content: bytes("second") },
+      { path: "deep/er/b", content: bytes("implied") },
+      { path: "large", content: large },
+      { path: "medium", content: Buffer.from(Array.from({ length: 700_000 }, (_, index) => index % 251)) },
+      { path: "hard", type: "hardlink", linkPath: "large" },
+      { path: "hard-too", type: "hardlink", linkPath: "d/a" },
+      { path: "to-d", type: "symlink", linkPath: "d" },
+      { path: "to-d/through", content: bytes("through a link") },
+      { path: "up", type: "symlink", linkPath: "../../../d" },
+      { path: "up/above", content: bytes("links cannot leave") },
+      { path: "dangling", type: "symlink", linkPath: "/nowhere" },
+      { path: "fifo", type: "fifo", mode: 0o600 },
+      { path: "device", type: "char", deviceMajor: 1, deviceMinor: 3, mode: 0o666 },
+      { path: "caf\xc3\xa9", content: bytes("name in UTF-8") },
+      { path: "\xff\xfe", content: bytes("name that is not") },
+      { path: "empty" },
+      { path: "gone/x", content: large },
+      { path: "gone", content: bytes("a file in place of a directory") },
+      { path: "dangling/", type: "directory" },
+      { path: "dangling/y", content: bytes("a directory in place of a link") },
+    ]),
+  );
+});
+
+rooted("whatever entries follow one another, a spooled context is what the kernel would make of them", () => {
+  const random = Random.fromEnvironment("spooled contexts");
+  const names = ["a", "b", "c"];
+  const path = () => Array.from({ length: 1 + random.below(3) }, () => random.pick(names)).join("/");
+  const targets = [...names, "..", ".", "/", "/a", "../b", "a/b", "/none"];
+  const kinds = ["file", "file", "directory", "directory", "symlink", "hardlink"] as const;
+  for (let round = 0; round < ROUNDS; round++) {
+    const entries: Given[] = Array.from({ length: 1 + random.below(12) }, () => {
+      const type = random.pick(kinds);
+      const content = type === "file" ? bytes("x".repeat(random.below(5))) : bytes("");
+      const linkPath = type === "symlink" ? random.pick(targets) : type === "hardlink" ? path() : "";
+      return { type, path: path(), linkPath, content, mode: random.pick([0o600, 0o755, 0o1777]) };
+    });
+    const tar = tarOf(entries);
+    const [ours, its] = [() => spool(tar), () => extract(tar)].map(outcomeOf);
+    const about = JSON.stringify(entries.map(({ content: _, ...rest }) => rest));
+    expect(`${about}: ${ours?.error}`).toBe(`${about}: ${its?.error}`);
+    if (ours?.path === undefined) continue;
+    using spooled = new SpooledTree(ours.path);
+    expect(`${about}: ${hashOf(spooled)}`).toBe(`${about}: ${hashOf(new LayerTree([its!.path!]))}`);
+  }
+});
+
+function outcomeOf(make: () => string): { path?: string; error?: string } {
+  try {
+    return { path: make() };
+  } catch (error) {
+    return { error: (error as LighterError).code };
+  }
+}
+
+test("holes of files come out as zeros, and are no bytes of the spool", () => {
+  const path = directory();
+  {
+    using writer = new SpoolWriter(path);
+    const entry = (name: string, size: number): TarEntry => ({
+      ...{ type: "file", path: name as BytePath, linkPath: "" as BytePath, mode: 0o644, uid: 0, gid: 0, size },
+      ...{ mtimeSeconds: 0, mtimeNanoseconds: 0, deviceMajor: 0, deviceMinor: 0, xattrs: [] },
+    });
+    writer.entry(entry("plain", 3));
+    writer.data(bytes("abc"), 0);
+    writer.endEntry();
+    writer.entry(entry("holes", 300_000));
+    writer.data(bytes("ab"), 1000);
+    writer.data(bytes("cd"), 1002);
+    writer.data(bytes("ef"), 200_000);
+    writer.endEntry();
+    writer.entry(entry("hole", 10));
+    writer.endEntry();
+    writer.finish();
+  }
+  using tree = new SpooledTree(path);
+  const wanted = Buffer.alloc(300_000);
+  wanted.set(bytes("abcd"), 1000);
+  wanted.set(bytes("ef"), 200_000);
+  expect(textOf(tree, "/holes")).toBe(wanted.toString("latin1"));
+  expect(textOf(tree, "/hole")).toBe("\0".repeat(10));
+  expect(textOf(tree, "/plain")).toBe("abc");
+  const copy = copyOf(tree);
+  expect(readFileSync(join(copy, "holes")).equals(wanted)).toBe(true);
+  expect(hashOf(tree, "/holes")).toBe(hashOf(new LayerTree([copy]), "/holes"));
+  expect(readFileSync(join(path, "small")).length).toBe(9);
+});
+
+test("what is removed from a spool is gone for who opens it later", () => {
+  const path = spool(
+    tarOf([
+      { path: "a", content: bytes("a") },
+      { path: "d/b", content: bytes("b") },
+    ]),
+  );
+  {
+    using tree = new SpooledTree(path);
+    tree.remove("/d/b" as BytePath);
+    tree.remove("/d/none" as BytePath);
+    tree.remove("/d" as BytePath); // a directory stays
+  }
+  using tree = new SpooledTree(path);
+  expect([textOf(tree, "/a"), tree.find("/d/b" as BytePath)]).toEqual(["a", undefined]);
+  expect(tree.find("/d" as BytePath)!.names()).toEqual([]);
+});
+
+test.each([
+  ["a path that leaves the context", [{ path: "../x" }], 'is outside of "/"'],
+  ["a link to nothing", [{ path: "x", type: "hardlink", linkPath: "none" }], "ENOENT"],
+  [
+    "a link to a directory",
+    [
+      { path: "d/", type: "directory" },
+      { path: "x", type: "hardlink", linkPath: "d" },
+    ],
+    "EPERM",
+  ],
+  ["a file below a file", [{ path: "f" }, { path: "f/x" }], "ENOTDIR"],
+  ["a link in a circle", [{ path: "l", type: "symlink", linkPath: "l" }, { path: "l/x" }], "ELOOP"],
+  ["a path below a link to nothing", [{ path: "l", type: "symlink", linkPath: "none" }, { path: "l/x" }], "ENOENT"],
+  ["a name that no file system has", [{ path: "n".repeat(256) }], "ENAMETOOLONG"],
+  ["too many directories", [{ path: "d/".repeat(300) }], "is deeper than 256 directories"],
+] as const)("%s is refused", (_what, entries, text) => {
+  expect(() => spool(tarOf(entries as readonly Given[]))).toThrow(text);
+});

@@ -14,6 +14,8 @@ export interface Rights {
   deviceFilters: boolean;
   /** mknod(2) of devices; where it is refused, nodes of this host are bound. Whiteouts (0:0) are no devices (Linux 5.8). */
   deviceNodes: boolean;
+  /** Mounts that map owners, of file systems that are not its own: containers cannot have ids of their own without (Linux 5.12). */
+  idmappedMounts: boolean;
   /** The attributes by which overlays remember things, trusted.overlay.* or user.overlay.* (Linux 5.11). */
   overlayAttributes: "trusted" | "user";
   /** Profiles of AppArmor: they are the kernel's. */
@@ -40,6 +42,7 @@ export function readRights(read: ReadText): Rights {
     gids: gids!,
     deviceFilters: !inUserNamespace,
     deviceNodes: !inUserNamespace,
+    idmappedMounts: !inUserNamespace,
     overlayAttributes: inUserNamespace ? "user" : "trusted",
     appArmorProfiles: !inUserNamespace,
     oomScoreMin: inUserNamespace ? Number(read("/proc/self/oom_score_adj") ?? 0) : -1000,

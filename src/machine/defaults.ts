@@ -8,11 +8,13 @@ const INIT = "/sbin/init";
 
 /**
  * Fills in what a machine has unless the create request, merged with the image's settings, says otherwise.
+ * @param mayMap whether containers can have ids of their own
  * @throws LighterError "invalid" if its init is not to be process 1, or a label says nothing
  */
 export function machineDefaults(
   config: DockerContainerConfig,
   hostConfig: DockerHostConfig,
+  mayMap: boolean,
 ): { config: DockerContainerConfig; hostConfig: DockerHostConfig; warnings: string[] } {
   if (hostConfig.PidMode && hostConfig.PidMode !== "private")
     throw new LighterError(
@@ -21,7 +23,7 @@ export function machineDefaults(
     );
   parseBootPlace(config.Labels ?? {});
   const hasCommand = (config.Entrypoint ?? []).length + (config.Cmd ?? []).length > 0;
-  const UsernsMode = hostConfig.UsernsMode || (hostConfig.Privileged ? "host" : "auto");
+  const UsernsMode = hostConfig.UsernsMode || (hostConfig.Privileged || !mayMap ? "host" : "auto");
   return {
     config: hasCommand ? config : { ...config, Cmd: [INIT] },
     // Its own init is process 1, and divides a cgroup that it takes for the top.

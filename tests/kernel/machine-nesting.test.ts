@@ -171,8 +171,13 @@ describe("Lighter in a machine", () => {
   });
 
   here("refuses what it has no rights for, by name", async () => {
-    expect(await inMachine("lighter run --rm --userns=auto inner:1 id")).toContain("has none to give away");
+    expect(await inMachine("lighter run --rm --userns=auto inner:1 id")).toContain("cannot map owners");
     expect(await inMachine("lighter run --rm --privileged inner:1 sh -c 'id -u; ls /dev/null'")).toBe("0\n/dev/null\n");
+    const inner = await inMachine(
+      "lighter run -d --name inner --runtime machine inner:1 sleep 1000000; lighter exec inner id -u",
+    );
+    expect(inner).toContain("no user namespace of its own");
+    expect(inner).toEndWith("\n0\n");
   });
 
   here("leaves nothing when its machine is removed", async () => {

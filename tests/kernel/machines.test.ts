@@ -99,7 +99,14 @@ describe("a machine with busybox's init", () => {
       echo $$ >cgroup.procs; rmdir sub
       for file in cgroup.max.depth memory.max pids.max ../memory/memory.limit_in_bytes ../pids/pids.max; do
         if [ -e $file ]; then (echo 5 >$file) 2>/dev/null && echo wrote $file; fi
-      done; true`;
+      done
+      mkdir /tmp/v1; for controller in memory pids cpu devices; do
+        mount -t cgroup -o $controller v1 /tmp/v1 2>/dev/null || continue
+        cd /tmp/v1; mkdir sub 2>/dev/null && echo made a cgroup of $controller
+        for file in tasks cgroup.procs release_agent notify_on_release memory.limit_in_bytes pids.max cpu.shares devices.allow; do
+          if [ -e $file ]; then (echo 1 >$file) 2>/dev/null && echo wrote $file; fi
+        done; cd /; umount /tmp/v1
+      done; rmdir /tmp/v1`;
     expect(await sh(id, script)).toBe("0::/sub\n");
   });
 

@@ -60,7 +60,7 @@ export function prepareContainer(
   context: MountContext & { runtimes?: RuntimeTable },
 ): PreparedContainer {
   const { host } = context;
-  const asked = withMachineDefaults(mergeImageConfig(input.config, input.image ?? {}), input.hostConfig);
+  const asked = withMachineDefaults(mergeImageConfig(input.config, input.image ?? {}), input.hostConfig, host);
   const merged = asked.config;
   // A network namespace with nothing in it, whatever the mode says.
   const isElsewhere = ["host", "container"].includes(parseNetworkMode(input.hostConfig.NetworkMode).kind);
@@ -102,8 +102,11 @@ export function prepareContainer(
 function withMachineDefaults(
   config: DockerContainerConfig,
   hostConfig: DockerHostConfig,
+  { rights }: HostFacts,
 ): ReturnType<typeof machineDefaults> {
-  return isMachine(hostConfig) ? machineDefaults(config, hostConfig) : { config, hostConfig, warnings: [] };
+  return isMachine(hostConfig)
+    ? machineDefaults(config, hostConfig, rights.idmappedMounts)
+    : { config, hostConfig, warnings: [] };
 }
 
 /**

@@ -25,7 +25,7 @@ export function allocate(pool: IdPool, taken: readonly IdMappings[], count: numb
       {
         hint:
           all === 0
-            ? "this daemon, itself in a user namespace, has none to give away: use --userns=host"
+            ? "this daemon, itself in a user namespace, cannot map owners of files: use --userns=host"
             : `remove containers, or give the user "${POOL_OWNER}" more in /etc/sub${kind.slice(0, -1)}`,
       },
     );

@@ -11,9 +11,9 @@
 import { readFileSync } from "node:fs";
 import { errnoOf, LighterError } from "../../base/errors.ts";
 import { PASSWD_MAX_BYTES } from "../../base/limits.ts";
-import { ownRights, type Rights } from "../../linux/rights.ts";
-import { ID_END, type IdMappings, type IdRange, mapFromZero } from "./id-mappings.ts";
-import { type IdPool, isWithin, POOL_OWNER, without } from "./id-pool.ts";
+import { ownRights } from "../../linux/rights.ts";
+import { type IdMappings, type IdRange, mapFromZero } from "./id-mappings.ts";
+import { type IdPool, POOL_OWNER, without } from "./id-pool.ts";
 import { parseSubordinateIds, rangesOwnedBy, type SubordinateIds } from "./subordinate-ids.ts";
 
 /** The mode of containers that do not say. */
@@ -42,20 +42,24 @@ export const DEFAULT_COUNT = 65536;
  */
 const DEFAULT_POOL: IdRange = { first: 0x7000_0000, count: 0x0ffe_0000 };
 
-/** How many ids there are, from 0 on: in a user namespace only some. */
-type OwnIds = Pick<Rights, "uids" | "gids">;
-
-/** Parses the setting. @throws LighterError "invalid" with the file that lacks something */
-export function parseRemap(value: string, files: AccountFiles, ids: OwnIds = ownRights()): UserNamespaceSetting {
+/**
+ * Parses the setting.
+ * @param mayMap whether files' owners can be mapped: otherwise there are no ids to give away
+ * @throws LighterError "invalid" with the file that lacks something
+ */
+export function parseRemap(
+  value: string,
+  files: AccountFiles,
+  mayMap: boolean = ownRights().idmappedMounts,
+): UserNamespaceSetting {
   const [subuids, subgids] = [parseSubordinateIds(files.subuid), parseSubordinateIds(files.subgid)];
-  const pool = poolOf(subuids, subgids, ids);
+  const pool = mayMap ? poolOf(subuids, subgids) : { uids: [], gids: [] };
+  if (!mayMap && value !== "")
+    throw failed("this daemon is itself in a user namespace, and cannot map owners of files");
   if (value === "") return { defaultMode: { kind: "host" }, pool };
   if (value === "auto") return { defaultMode: { kind: "auto" }, pool };
   const mappings = value === "default" ? firstOf(pool) : mappingsOf(findUser(value, files), subuids, subgids);
   if (mappings === undefined) return { defaultMode: { kind: "host" }, pool };
-  const all = { uids: [{ first: 0, count: ids.uids }], gids: [{ first: 0, count: ids.gids }] };
-  if (!isWithin(mappings, all))
-    throw failed(`the subordinate ids of "${value}" are not among the ${ids.uids} of this user namespace`);
   const rest = (ranges: readonly IdRange[], mapped: IdMappings["uids"]) =>
     without(
       ranges,
@@ -67,18 +71,10 @@ export function parseRemap(value: string, files: AccountFiles, ids: OwnIds = own
   };
 }
 
-function poolOf(subuids: readonly SubordinateIds[], subgids: readonly SubordinateIds[], ids: OwnIds): IdPool {
+function poolOf(subuids: readonly SubordinateIds[], subgids: readonly SubordinateIds[]): IdPool {
   const [uids, gids] = [rangesOwnedBy(subuids, [POOL_OWNER]), rangesOwnedBy(subgids, [POOL_OWNER])];
-  const isNamed = uids.length > 0 || gids.length > 0;
-  const own = (named: readonly IdRange[], taken: readonly IdRange[], count: number) =>
-    without(isNamed ? named : without([defaultPool(count)], taken), [{ first: count, count: ID_END + 1 - count }]);
-  return { uids: own(uids, subuids, ids.uids), gids: own(gids, subgids, ids.gids) };
-}
-
-/** In a user namespace: what it has beyond the ids of a whole system, which are its own. */
-function defaultPool(count: number): IdRange {
-  if (count > ID_END) return DEFAULT_POOL;
-  return { first: DEFAULT_COUNT, count: Math.max(0, count - DEFAULT_COUNT) };
+  if (uids.length > 0 || gids.length > 0) return { uids, gids };
+  return { uids: without([DEFAULT_POOL], subuids), gids: without([DEFAULT_POOL], subgids) };
 }
 
 function firstOf({ uids, gids }: IdPool): IdMappings {

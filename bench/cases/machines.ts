@@ -1,5 +1,5 @@
 /**
- * Compares machines (containers with an init of their own) with those of LXC and systemd-nspawn, interleaved in one run, on one
+ * Compares machines (containers with an init of their own) with those of LXC and systemd-nspawn, interleaved in one on one
  * root file system: Debian with systemd, without a network.
  *
  *   boot      from the command that starts one until its systemd says that it is up: time, and processor time of the machine and
@@ -13,17 +13,22 @@
  *
  * Needs root, and lxc, systemd-container and (without --root) mmdebstrap, which it installs. What was found is in machines.md.
  */
-import { mkdirSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { parseArgs } from "node:util";
-import { run, timeMs } from "../support/commands.ts";
+import { timeMs } from "../support/commands.ts";
 import { cgroupCpuMs, endedCpuMs, ownCpuMs } from "../support/cpu.ts";
 import { ensurePackages, makeWorkFolder } from "../support/engines.ts";
-import { lighterMachines, lxcMachines, type Manager, nspawnMachines } from "../support/machines.ts";
+import {
+  lighterMachines,
+  lxcMachines,
+  type Manager,
+  makeMachineRoot,
+  nspawnMachines,
+  unpackMachineRoot,
+} from "../support/machines.ts";
 import { saveBaseline } from "../support/save.ts";
 import { type Summary, summarize } from "../support/stats.ts";
 
-const PACKAGES = "systemd-sysv,dbus,libpam-systemd,procps";
 const EXECS = 10;
 
 interface Samples {
@@ -50,8 +55,8 @@ async function main(): Promise<void> {
   const folder = makeWorkFolder();
   const managers: Manager[] = [];
   try {
-    const tarball = values.root ?? makeRoot(folder.path);
-    const lower = unpack(folder.path, tarball);
+    const tarball = values.root ?? makeMachineRoot(folder.path);
+    const lower = unpackMachineRoot(folder.path, tarball);
     managers.push(await lighterMachines(folder.path, tarball));
     managers.push(await lxcMachines(folder.path, lower), await nspawnMachines(folder.path, lower));
     const names = Array.from({ length: Number(values.together) }, (_, index) => `bench${index}`);
@@ -65,21 +70,6 @@ async function main(): Promise<void> {
     for (const manager of managers) await manager.close();
     folder.remove();
   }
-}
-
-function makeRoot(folder: string): string {
-  const tarball = join(folder, "root.tar");
-  run(["mmdebstrap", "--variant=minbase", `--include=${PACKAGES}`, "--skip=output/dev", "trixie", tarball]);
-  return tarball;
-}
-
-/** Unpacks it with an id, which Lighter gives each of its machines: without one a boot is a first boot, which does more. */
-function unpack(folder: string, tarball: string): string {
-  const lower = join(folder, "lower");
-  mkdirSync(lower);
-  run(["tar", "-C", lower, "-xf", tarball]);
-  writeFileSync(join(lower, "etc/machine-id"), `${"a".repeat(32)}\n`);
-  return lower;
 }
 
 async function measureOne(managers: readonly Manager[], runs: number): Promise<Map<string, Samples>> {

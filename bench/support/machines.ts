@@ -28,6 +28,23 @@ export interface Manager {
 
 export const IMAGE = "bench/machine:1";
 
+/** Makes an archive of Debian with systemd, and with further packages. Needs mmdebstrap. */
+export function makeMachineRoot(folder: string, packages: readonly string[] = []): string {
+  const tarball = join(folder, "root.tar");
+  const include = ["systemd-sysv", "dbus", "libpam-systemd", "procps", ...packages].join(",");
+  run(["mmdebstrap", "--variant=minbase", `--include=${include}`, "--skip=output/dev", "trixie", tarball]);
+  return tarball;
+}
+
+/** Unpacks it with an id, which Lighter gives each of its machines: without one a boot is a first boot, which does more. */
+export function unpackMachineRoot(folder: string, tarball: string): string {
+  const lower = join(folder, "lower");
+  mkdirSync(lower);
+  run(["tar", "-C", lower, "-xf", tarball]);
+  writeFileSync(join(lower, "etc/machine-id"), `${"a".repeat(32)}\n`);
+  return lower;
+}
+
 /** Lighter, with a daemon of its own. Its machines have what they have by default, which is a user namespace each. */
 export async function lighterMachines(folder: string, tarball: string): Promise<Manager> {
   const engine: Engine = await startLighter(folder);

@@ -145,6 +145,7 @@ export {
   type NetworkRecord,
 } from "./networks/types.ts";
 export { type BuildOutput, checkOutput } from "./outputs/output-options.ts";
+export { type ProvenanceOptions, parseProvenance } from "./outputs/provenance.ts";
 export { attach, PendingAttach } from "./process/attach.ts";
 export {
   killContainer,

@@ -276,6 +276,7 @@ stock("a build for several platforms: a directory for each, an index, and the ho
   expect(index.manifests.map(({ platform }: { platform: object }) => platform)).toEqual([
     { architecture: HOST, os: "linux" },
     { architecture: FOREIGN, os: "linux" },
+    ...[0, 1].map(() => ({ architecture: "unknown", os: "unknown" })), // how each was made
   ]);
   expect((await daemon.request("GET", "/images/json?all=1")).json.length).toBe(before);
   const refused = await build(context, "--platform", BOTH, "-o", `type=docker,dest=${out}.docker`);

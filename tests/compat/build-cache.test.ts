@@ -262,13 +262,52 @@ stock("archives of buildx have the options, too; those that nobody knows are lef
   const context = contextOf("archive");
   const file = join(directory, "archive.tar");
   const output = `type=oci,dest=${file},compression=zstd,force-compression=true,unpack=true,buildinfo=true,nonsense=1`;
-  const built = await buildx(first, context, "-o", output, "--annotation", "a=b");
+  const built = await buildx(first, context, "-o", output, "--annotation", "a=b", "--provenance=false");
   expect(built.code, built.stderr).toBe(0);
   const files = new Map(readTar(readFileSync(file)).map(({ path, content }) => [String(path), content]));
   const json = (path: string) => JSON.parse(Buffer.from(files.get(path)!).toString());
   const manifest = json(`blobs/${json("index.json").manifests[0].digest.replace(":", "/")}`);
   expect(manifest.annotations).toEqual({ a: "b" });
   for (const { mediaType } of manifest.layers) expect(mediaType).toEndWith("tar+zstd");
+});
+
+stock("buildx has it told how an image was made, where there is room for it", async () => {
+  const context = contextOf("told");
+  spawnSync("git", ["-C", context, "init", "-q"]);
+  const [file, metadata] = [join(directory, "told.tar"), join(directory, "told.json")];
+  const args = ["--metadata-file", metadata, "--build-arg", "A=b"];
+  const built = await buildx(first, context, "-o", `type=oci,dest=${file},name=told:1`, ...args);
+  expect(built.code, built.stderr).toBe(0);
+  const told = JSON.parse(readFileSync(metadata, "utf8"));
+  expect(told["buildx.build.provenance"].materials[0].uri).toStartWith("pkg:docker/tools@1?platform=");
+  const files = new Map(readTar(readFileSync(file)).map(({ path, content }) => [String(path), content]));
+  const json = (path: string) => JSON.parse(Buffer.from(files.get(path)!).toString());
+  const blob = (digest: string) => json(`blobs/${digest.replace(":", "/")}`);
+  const [root] = json("index.json").manifests;
+  expect(told["containerimage.descriptor"].digest).toBe(root.digest);
+  const [, attestation] = blob(root.digest).manifests;
+  expect(blob(blob(attestation.digest).layers[0].digest).predicate).toEqual(told["buildx.build.provenance"]);
+
+  const stored = await buildx(first, context, "-t", "told:1", "--provenance=mode=max", ...args);
+  expect(stored.code, stored.stderr).toBe(0);
+  const whole = JSON.parse(readFileSync(metadata, "utf8"));
+  expect(whole["buildx.build.provenance"].invocation.parameters.args).toEqual({ "build-arg:A": "b" });
+  const { json: image } = await first.request("GET", "/images/told:1/json");
+  expect(whole["containerimage.digest"]).toBe(image.Id); // the daemon's own store has no room for it
+  const scanned = await buildx(first, context, "--sbom=true");
+  expect(scanned.code).toBe(1);
+  expect(scanned.stderr).toContain("an SBOM needs the image of a scanner, which is not supported");
+});
+
+stock("an image is pushed with how it was made, and pulled without", async () => {
+  const name = `${registry.host}/told/x:1`;
+  const built = await lighter(first, contextOf("pushed-told"), "-t", name, "--push", "--provenance=true");
+  expect(built.code, built.stderr).toBe(0);
+  const { manifests } = await registered(name);
+  expect(manifests.map(({ platform }: { platform: { os: string } }) => platform.os)).toEqual(["linux", "unknown"]);
+  const pulled = await docker(second, ["pull", "-q", name]);
+  expect(pulled.code, pulled.stderr).toBe(0);
+  expect(await layersOf(second, name)).toEqual(await layersOf(first, name));
 });
 
 const noCompose = whyNot ?? (succeeds("compose", "version") ? undefined : "needs docker-compose");

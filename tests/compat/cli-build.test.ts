@@ -1,6 +1,15 @@
 /** `lighter build` against our daemon, with real steps. */
 import { afterAll, beforeAll, expect } from "bun:test";
-import { mkdirSync, mkdtempSync, readFileSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -522,4 +531,59 @@ buildTest("an image leaves in the form that its output asks for, and stays here 
     "non-bool value perhaps specified for force-compression",
   );
   expect(await refused("type=oci,nonsense=1")).toContain('the option "nonsense" is not supported yet');
+});
+
+buildTest("--provenance tells how an image was made, beside it in an index, and to the metadata file", async () => {
+  const context = directory({ Dockerfile: "FROM tools:1\nARG SECRET\nCOPY a /\nRUN true\n", a: "" });
+  const [file, metadata, out] = ["told.tar", "told.json", "told"].map((name) => join(folder, name)) as [
+    string,
+    string,
+    string,
+  ];
+  const args = ["--build-arg", "SECRET=no", "--metadata-file", metadata, context];
+  const built = await lighter(["build", "--provenance=true", "-o", `type=oci,dest=${file},name=told/x:1`, ...args]);
+  expect(built.code, built.stderr).toBe(0);
+  const { root, blob } = layoutIn(file);
+  const [image, attestation] = blob(root.digest).manifests;
+  expect(attestation).toMatchObject({
+    annotations: { "vnd.docker.reference.digest": image.digest, "vnd.docker.reference.type": "attestation-manifest" },
+    platform: { architecture: "unknown", os: "unknown" },
+  });
+  const [layer] = blob(attestation.digest).layers;
+  expect(layer).toMatchObject({
+    mediaType: "application/vnd.in-toto+json",
+    annotations: { "in-toto.io/predicate-type": "https://slsa.dev/provenance/v0.2" },
+  });
+  const { subject, predicate, ...types } = blob(layer.digest);
+  expect(types).toEqual({
+    _type: "https://in-toto.io/Statement/v0.1",
+    predicateType: "https://slsa.dev/provenance/v0.2",
+  });
+  const platform = /platform=(linux%2F\w+)$/.exec(subject[0].name)?.[1];
+  expect(subject).toEqual([
+    { name: `pkg:docker/told/x@1?platform=${platform}`, digest: { sha256: image.digest.slice(7) } },
+  ]);
+  expect(predicate).toMatchObject({
+    buildType: "https://mobyproject.org/buildkit@v1",
+    materials: [{ uri: `pkg:docker/tools@1?platform=${platform}` }],
+    invocation: { configSource: { entryPoint: "Dockerfile" }, parameters: { frontend: "dockerfile.v0" } },
+    metadata: { completeness: { parameters: false, environment: true, materials: false } },
+  });
+  expect(JSON.stringify(predicate)).not.toContain("SECRET");
+  expect(JSON.parse(readFileSync(metadata, "utf8"))["buildx.build.provenance"]).toEqual(predicate);
+
+  const whole = await lighter(["build", "--provenance=mode=max", "-o", out, ...args]);
+  expect(whole.code, whole.stderr).toBe(0);
+  const told = JSON.parse(readFileSync(join(out, "provenance.json"), "utf8")).predicate;
+  expect(told.invocation.parameters.args).toEqual({ "build-arg:SECRET": "no" });
+  expect(told.metadata.completeness.parameters).toBe(true);
+  expect(told.buildConfig.llbDefinition.at(-1).op.Op.exec.meta.args).toEqual(["/bin/sh", "-c", "true"]);
+  expect(readdirSync(out)).toContain("a");
+
+  const refused = async (...more: string[]) => (await lighter(["build", ...more, context])).stderr;
+  expect(await refused("--provenance=mode=most")).toContain('invalid mode "most"');
+  expect(await refused("--sbom=true")).toContain("an SBOM needs the image of a scanner, which is not supported");
+  expect(await refused("--provenance=true", "-o", `type=docker,dest=${file}`)).toContain(
+    "docker exporter does not currently support exporting manifest lists",
+  );
 });

@@ -1,7 +1,13 @@
 /** Docker's classic POST /build, and the cache of builds. */
 import type { IncomingMessage } from "node:http";
 import { LighterError } from "../../base/errors.ts";
-import { type BuildRequest, type Entitlement, StepFailed } from "../../engine/mod.ts";
+import {
+  type BuildRequest,
+  type Entitlement,
+  type ProvenanceOptions,
+  parseProvenance,
+  StepFailed,
+} from "../../engine/mod.ts";
 import type { DockerHostConfig } from "../../spec/docker-api.ts";
 import { parseGoJson } from "../../spec/go-json.ts";
 import { familiarReference, parseReference, withDefaultTag } from "../../spec/image-reference.ts";
@@ -41,6 +47,7 @@ export async function build(call: AnswerCall): Promise<void> {
     targetPlatforms: platformsOf(query, hasStatus),
     noCache: query.boolean("nocache") || (!hasStatus && lacksCache(daemon, query)),
     noCacheStages: query.all("nocachefilter"),
+    provenance: provenanceOf(query),
     hostConfig: hostConfigOf(query),
   };
   const answers: Record<string, string> = {};
@@ -65,10 +72,8 @@ export async function build(call: AnswerCall): Promise<void> {
   };
   const work = async () => {
     try {
-      let digest: string | undefined;
-      const onPushed = (pushed: string) => {
-        digest = pushed;
-      };
+      const pushed: string[] = [];
+      const onPushed = (digest: string) => void pushed.push(digest);
       const targets = targetsOf(daemon, { ...transfer, sessionId, onPushed });
       const asked = { ...options, tags, targets, context: request, signal: stream.signal, ...listeners };
       if (hasStatus && query.text("call") === "explain") {
@@ -80,7 +85,7 @@ export async function build(call: AnswerCall): Promise<void> {
       if (hasStatus)
         stream.send({
           id: BUILD_RESULT_ID,
-          aux: { ...resultOf({ built, digest, outputs: options.outputs ?? [], tags }), ...answers },
+          aux: { ...resultOf({ built, digest: pushed.at(-1), outputs: options.outputs ?? [], tags }), ...answers },
         });
     } catch (error) {
       if (!(error instanceof StepFailed)) throw error;
@@ -138,6 +143,11 @@ function refuseUnknown(query: Query, hasStatus: boolean): void {
 function platformsOf(query: Query, mayBeSeveral: boolean): Platform[] | undefined {
   const text = query.text("platform") ?? "";
   return mayBeSeveral ? parseTargetPlatforms(text) : parseTargetPlatforms(text, 1);
+}
+
+function provenanceOf(query: Query): ProvenanceOptions | undefined {
+  const text = query.text("provenance");
+  return text === undefined ? undefined : parseProvenance(text);
 }
 
 /** The parameter's JSON object of strings; null stands for no value. @throws LighterError "invalid" */

@@ -23,4 +23,6 @@ export const LLB_CAPABILITIES: readonly string[] = [
   "file.base",
   "constraints",
   "platform",
+  "exporter.image.attestations",
+  "exporter.image.annotations",
 ];

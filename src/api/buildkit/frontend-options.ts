@@ -1,5 +1,6 @@
 /** The options of the front end "dockerfile.v0". Source: moby/buildkit frontend/dockerui/config.go. */
 import { LighterError } from "../../base/errors.ts";
+import { type ProvenanceOptions, parseProvenance } from "../../engine/mod.ts";
 import type { DockerHostConfig } from "../../spec/docker-api.ts";
 import { parseGoJson } from "../../spec/go-json.ts";
 import { type ImageDocument, type Platform, parseImageDocument } from "../../spec/oci-image.ts";
@@ -21,6 +22,8 @@ interface FrontendOptions {
   /** Whether images are to be pulled even if they are there. */
   pull: boolean;
   targetPlatforms: readonly Platform[] | undefined;
+  provenance: ProvenanceOptions | undefined;
+  vcs: ReadonlyMap<string, string>;
   hostConfig: DockerHostConfig;
 }
 
@@ -54,16 +57,25 @@ export function parseFrontendOptions(options: Options): FrontendOptions {
     noCacheStages: (options.get("no-cache") ?? "").split(","),
     pull: options.get("image-resolve-mode") === "pull",
     targetPlatforms: parseTargetPlatforms(options.get("platform") ?? ""),
+    provenance: provenanceOf(options),
+    vcs: withPrefix(options, "vcs:"),
     hostConfig: hostConfigOf(options),
   };
 }
 
 const KNOWN =
-  /^(filename|target|platform|multi-platform|build-arg:.+|label:.+|context:.+|input-metadata:.+|force-network-mode|no-cache|image-resolve-mode|add-hosts|shm-size|ulimit|cgroup-parent)$/;
+  /^(filename|target|platform|multi-platform|build-arg:.+|label:.+|context:.+|input-metadata:.+|vcs:.+|attest:provenance|force-network-mode|no-cache|image-resolve-mode|add-hosts|shm-size|ulimit|cgroup-parent)$/;
 
 function refuseUnknown(key: string, value: string): void {
   if (KNOWN.test(key) || IGNORED.test(key)) return;
+  if (key === "attest:sbom")
+    throw new LighterError("not-supported", "an SBOM needs the image of a scanner, which is not supported");
   throw new LighterError("not-supported", `building with ${key}=${value} is not supported yet`);
+}
+
+function provenanceOf(options: Options): ProvenanceOptions | undefined {
+  const text = options.get("attest:provenance");
+  return text === undefined ? undefined : parseProvenance(text);
 }
 
 function withPrefix(options: Options, prefix: string): Map<string, string> {

@@ -84,10 +84,12 @@ export const buildFlags = {
     parseProgress,
     { shown: '"auto"' },
   ),
+  provenance: stringFlag("Tell how the image was made where it is sent to (true, mode=min or mode=max)"),
   pull: boolFlag("Pull base images even if they are there"),
   push: boolFlag("Push the image: the same as --output=type=registry"),
   quiet: boolFlag("Show nothing but the image's ID", { short: "q" }),
   rm: boolFlag("", { hidden: true, initial: true }),
+  sbom: stringFlag("", { hidden: true }),
   secret: listFlag("Secret for RUN --mount=type=secret (id=NAME[,src=PATH|,env=VARIABLE])", {
     type: "stringArray",
     item: parseSecret,
@@ -122,8 +124,16 @@ export function parseBuildArg(text: string): [name: string, value: string][] {
   return value === undefined ? [] : [[text, value]];
 }
 
+/** "true" and "false" stand for the default and for none, as with Docker's client. */
+function provenanceOf(text: string): string | undefined {
+  if (["", "0", "f", "false"].includes(text.toLowerCase())) return undefined;
+  return ["1", "t", "true"].includes(text.toLowerCase()) ? "mode=min" : text;
+}
+
 /** Returns the parameters of POST /build, in Docker's spelling. */
 export function queryOf(values: BuildFlags): Query {
+  if (!["", "0", "false"].includes(values.sbom))
+    throw new CliError("an SBOM needs the image of a scanner, which is not supported");
   if (values.squash) throw new CliError('"--squash" needs an experimental daemon of Docker');
   const json = (value: object) => JSON.stringify(value);
   const flag = (value: boolean) => (value ? "1" : undefined);
@@ -153,6 +163,7 @@ export function queryOf(values: BuildFlags): Query {
     nocache: flag(values["no-cache"]),
     nocachefilter: values["no-cache-filter"].flatMap((names) => names.split(",")),
     platform: values.platform || undefined,
+    provenance: provenanceOf(values.provenance),
     pull: flag(values.pull),
     rm: values.rm ? "1" : "0",
     securityopt: values["security-opt"],

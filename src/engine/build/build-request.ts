@@ -7,6 +7,7 @@ import type { ImageDocument, Platform } from "../../spec/oci-image.ts";
 import type { BuildFailure, SolveStatus } from "../../spec/solve-status.ts";
 import type { CacheExport, CacheImport } from "../cache/cache-request.ts";
 import type { BuildOutput } from "../outputs/output-options.ts";
+import type { ProvenanceOptions } from "../outputs/provenance.ts";
 import type { ContextRequest, NamedContext, ServedFiles } from "./build-sources.ts";
 import type { OutputTargets } from "./export-build.ts";
 
@@ -55,6 +56,10 @@ export interface BuildRequest
   cacheExports?: readonly CacheExport[];
   /** Whether the image has the cache of its own steps with it. */
   hasInlineCache?: boolean;
+  /** How the image's origin is described where there is room for it; undefined: it is not. */
+  provenance?: ProvenanceOptions | undefined;
+  /** Where the client has the context from: a repository's "source" and "revision". */
+  vcs?: ReadonlyMap<string, string>;
   /** Hears what clients are told about what was made, under BuildKit's names. */
   onAnswer?: (name: string, value: string) => void;
   noCache: boolean;

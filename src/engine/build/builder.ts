@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import { LighterError, messageOf } from "../../base/errors.ts";
 import { log } from "../../base/log.ts";
+import { formatNow } from "../../base/time.ts";
 import {
   type BuildPlan,
   canonicalName,
@@ -21,6 +22,7 @@ import { formatPlatform } from "../../spec/platform.ts";
 import { exportCaches, inlineCacheOf } from "../cache/export-cache.ts";
 import { ImportedCaches } from "../cache/import-cache.ts";
 import type { Engine } from "../engine.ts";
+import { describeProvenance, type ProvenanceSource } from "../outputs/provenance.ts";
 import { BuildCache } from "./build-cache.ts";
 import type { BuildHistory } from "./build-history.ts";
 import { BuildProgress, type BuildTask } from "./build-progress.ts";
@@ -129,6 +131,7 @@ export class Builder implements Disposable {
 
   /** Builds or, if somebody hears an explanation, explains. */
   async #build(request: BuildRequest, onExplained?: (text: string) => void): Promise<BuiltImage> {
+    const started = formatNow();
     const aborter = new AbortController();
     const signal = AbortSignal.any([request.signal, aborter.signal]);
     const { namedContext } = request;
@@ -173,11 +176,8 @@ export class Builder implements Disposable {
         return { id: "" };
       }
       try {
-        const caches = { images, cache: this.#cache, solve, progress, signal };
-        const imageExtra = (plan: BuildPlan) => inlineCacheOf(request, { ...caches, targets: [targetOf(plan)] });
-        const built = await buildTargets(targets, { solve, engine, images, output, progress, request, imageExtra });
-        await exportCaches(request, { ...caches, targets: targets.map(({ plan }) => targetOf(plan)) });
-        return built;
+        const parts = { solve, engine, images, output, progress, request };
+        return await this.#make(targets, parts, { dockerfile: definition.text, started, signal });
       } catch (error) {
         // What was there before the failure may be run.
         for (const { chain } of targets)
@@ -197,6 +197,24 @@ export class Builder implements Disposable {
         await this.recover(); // a step that was done anew has taken another one's place in the cache
       });
     }
+  }
+
+  /** Has the steps done and exported, and leaves what was done where other daemons look for it. */
+  async #make(
+    targets: readonly BuildTarget[],
+    parts: Omit<Parameters<typeof buildTargets>[1], "imageExtra" | "provenance">,
+    { dockerfile, started, signal }: { dockerfile: string; started: string; signal: AbortSignal },
+  ): Promise<BuiltImage> {
+    const { request, solve, images, progress } = parts;
+    const caches = { images, cache: this.#cache, solve, progress, signal };
+    const made = { request, solve, images, dockerfile, started };
+    const built = await buildTargets(targets, {
+      ...parts,
+      imageExtra: (plan) => inlineCacheOf(request, { ...caches, targets: [targetOf(plan)] }),
+      provenance: (target) => describeTarget(target, made, targets.length > 1),
+    });
+    await exportCaches(request, { ...caches, targets: targets.map(({ plan }) => targetOf(plan)) });
+    return built;
   }
 
   #importCaches(
@@ -254,6 +272,20 @@ export class Builder implements Disposable {
     }
     return targets;
   }
+}
+
+/** Describes how an image was made, if that is asked for, and tells the client. `isOneOfSeveral`: platforms. */
+async function describeTarget(
+  { plan, platform }: BuildTarget,
+  made: Omit<ProvenanceSource, "target" | "platform">,
+  isOneOfSeveral: boolean,
+): Promise<object | undefined> {
+  const { provenance: options, onAnswer } = made.request;
+  if (options === undefined) return undefined;
+  const predicate = await describeProvenance(options, { ...made, target: targetOf(plan), platform });
+  const name = `buildx.build.provenance${isOneOfSeveral ? `/${formatPlatform(platform)}` : ""}`;
+  onAnswer?.(name, Buffer.from(JSON.stringify(predicate)).toString("base64"));
+  return predicate;
 }
 
 /** What a plan's image is made of. */

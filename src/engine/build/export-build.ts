@@ -1,4 +1,7 @@
 /** Puts what was built where it is asked for: into the store, a registry, or to the client as files or as an archive. */
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { LighterError } from "../../base/errors.ts";
 import type { Digest } from "../../base/ids.ts";
 import { canonicalName } from "../../build/mod.ts";
@@ -17,6 +20,7 @@ import { formatPlatform } from "../../spec/platform.ts";
 import type { Engine } from "../engine.ts";
 import { treeTarJob } from "../files/file-jobs.ts";
 import { type BuildOutput, formOf, isFormed } from "../outputs/output-options.ts";
+import { provenanceOf, statementOfFiles } from "../outputs/provenance.ts";
 import type { BuildProgress, BuildTask } from "./build-progress.ts";
 
 /** Where outputs go that do not stay here. */
@@ -41,6 +45,8 @@ export interface BuiltForm {
   root: string;
   /** Makes the image in the store, if that has not been done. */
   makeImage: () => Promise<MadeImage>;
+  /** How it was made. */
+  provenance?: object | undefined;
 }
 
 /** What a build has made. */
@@ -64,8 +70,8 @@ interface ExportOptions {
   maxMtimeSeconds: number | undefined;
   /** For one platform, or for several. */
   forms: readonly BuiltForm[];
-  /** What is said of the form with that index. */
-  attestations: (index: number) => readonly Attestation[];
+  /** Whether it is told how the forms were made only where that needs no output of another kind. */
+  isProvenanceInlineOnly: boolean;
   onImage: (id: Digest) => void;
   onTag: (name: string) => void;
 }
@@ -151,7 +157,7 @@ async function push(options: ExportOptions, output: BuildOutput, ids: readonly D
   const names = namesOf(options, attrs);
   if (names.length === 0) throw new LighterError("invalid", "tag is needed when pushing to registry");
   const pushAll = (send: (name: string, targets: OutputTargets) => Promise<string>) => pushNames(options, names, send);
-  if (!isFormed(output) && options.attestations(0).length === 0) {
+  if (!isFormed(output) && options.forms.every(({ provenance }) => provenance === undefined)) {
     await pushAll((name, targets) => targets.push(name, ids));
     if (ids.length === 1) return undefined;
     const { descriptor } = platformIndex(ids.map((id) => options.images.get(id)));
@@ -177,17 +183,17 @@ async function pushNames(
 
 /** Lends the images in the form in which an output has them. Resolves with what that is. */
 async function withComposed(
-  { images, attestations, signal }: ExportOptions,
+  options: ExportOptions,
   output: BuildOutput,
   ids: readonly Digest[],
   use: (image: ComposedImage) => Promise<void>,
 ): Promise<Elsewhere> {
+  const { images, signal } = options;
   const { layers: form, ...rest } = formOf(output);
   const stored = ids.map((id) => images.get(id));
-  // Docker's own archives hold one image.
-  const said = output.type === "docker" ? () => [] : attestations;
+  const attestations = (index: number) => attestationsOf(options, output, options.forms[index]!);
   return await images.withForms(form, async (layers) => {
-    const image = await composeImage(images, stored, { ...rest, layers, attestations: said, signal });
+    const image = await composeImage(images, stored, { ...rest, layers, attestations, signal });
     await use(image);
     return { descriptor: image.root, isIndex: image.hasIndex };
   });
@@ -199,8 +205,9 @@ async function exportFiles(options: ExportOptions, index: number, type: "local" 
   const what = type === "local" ? "directory" : "tarball";
   await progress.task(`exporting to client ${what}`, async ({ part }) => {
     const targets = required(options.targets);
-    const trees = forms.map(({ platform, root }) => ({
-      layers: images.layersOf(root).lowerDirs,
+    using told = new DisposableStack();
+    const trees = forms.map(({ platform, root, provenance }) => ({
+      layers: [...provenanceLayer(options, provenance, told), ...images.layersOf(root).lowerDirs],
       below: isSplit ? `${formatPlatform(platform).replaceAll("/", "_")}/` : "",
     }));
     trees.sort((a, b) => (a.below < b.below ? -1 : 1)); // as receivers want what is in one directory
@@ -209,6 +216,29 @@ async function exportFiles(options: ExportOptions, index: number, type: "local" 
     const send = (tar: AsyncIterable<Uint8Array>) => targets.send(index, counted(tar, part, "copying files"));
     await runWithOutput(engine.workers, treeTarJob, argument, {}, (_: null, tar) => send(tar.bytes()));
   });
+}
+
+/** A directory that goes above a form's layers, with a file that tells how it was made; none unless that is asked for. */
+function provenanceLayer(
+  { isProvenanceInlineOnly }: ExportOptions,
+  provenance: object | undefined,
+  held: DisposableStack,
+): string[] {
+  if (provenance === undefined || isProvenanceInlineOnly) return [];
+  const directory = mkdtempSync(join(tmpdir(), "lighter-provenance-"));
+  held.defer(() => rmSync(directory, { recursive: true, force: true }));
+  chmodSync(directory, 0o755); // it lends "/" its attributes
+  writeFileSync(join(directory, "provenance.json"), JSON.stringify(statementOfFiles(provenance), undefined, 2));
+  return [directory];
+}
+
+/** What an output says of a form. Docker's own archives have no room for it. */
+function attestationsOf(options: ExportOptions, { type, attrs }: BuildOutput, form: BuiltForm): Attestation[] {
+  const { provenance, platform } = form;
+  if (provenance === undefined || (type === "docker" && options.isProvenanceInlineOnly)) return [];
+  if (type === "docker")
+    throw new LighterError("invalid", "docker exporter does not currently support exporting manifest lists");
+  return [provenanceOf(provenance, namesOf(options, attrs), platform)];
 }
 
 async function exportArchive(

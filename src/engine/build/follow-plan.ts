@@ -33,6 +33,8 @@ interface Followed {
   request: BuildRequest;
   /** Gives further fields of the image's config, when all steps are done. */
   imageExtra: (plan: BuildPlan) => Promise<object>;
+  /** Describes how an image was made whose steps are done; undefined if that is not asked for. */
+  provenance: (target: BuildTarget) => Promise<object | undefined>;
 }
 
 /** Has the plans of all platforms solved, which begin at once, and exports what was built. */
@@ -42,10 +44,13 @@ export async function buildTargets(targets: readonly BuildTarget[], followed: Fo
   for (const { plan } of targets)
     for (const { vertex } of plan.stages) if (vertex !== undefined) void solve(vertex).catch(() => {}); // told at its turn
   const forms: BuiltForm[] = [];
-  for (const target of targets) forms.push(await followPlan(target, followed));
+  for (const target of targets) {
+    const form = await followPlan(target, followed);
+    forms.push({ ...form, provenance: await followed.provenance(target) });
+  }
   return await exportBuild({
     ...{ engine, images, tags, outputs, targets: destinations, progress, signal, forms },
-    attestations: () => [],
+    isProvenanceInlineOnly: request.provenance?.isInlineOnly ?? true,
     maxMtimeSeconds: targets[0]?.chain.epochSeconds,
     onImage: (made) => {
       say(` ---> ${shortId(made)}\n`);

@@ -25,6 +25,7 @@ export type {
   Stage,
   Warning,
 } from "./dockerfile/types.ts";
+export type { ChangeAction, ChangeOp } from "./graph/change-op.ts";
 export { contextNeedOf } from "./graph/context-paths.ts";
 export type { CacheMount, ExecMount, ExecOp, RunSettings, SecretMount } from "./graph/exec-op.ts";
 export {

@@ -39,7 +39,6 @@ export {
   foreignFrontEnd,
   type InputContext,
   type LocalSource,
-  type Op,
 } from "../build/mod.ts";
 export { type BodyForm, type JobOutput, measureTrees, type RawBody } from "../files/mod.ts";
 export type {
@@ -130,6 +129,8 @@ export { createContainer, explainContainer, listExplanation } from "./life/creat
 export { removeContainer } from "./life/remove.ts";
 export { removeLink, renameContainer } from "./life/rename.ts";
 export { startContainer } from "./life/run.ts";
+export type { ExportedRoot } from "./llb/export-root.ts";
+export { RootReader } from "./llb/read-root.ts";
 export type { LogEntry } from "./logs/log-entry.ts";
 export { type LogQuery, readLogs } from "./logs/read-logs.ts";
 export { bridgeOptionsOf } from "./networks/bridge-options.ts";

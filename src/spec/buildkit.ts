@@ -54,6 +54,7 @@ const statType = new MessageType({
   xattrs: bytesMap(10),
 });
 export type FileStat = MessageOf<typeof statType>;
+export type RootStat = DraftOf<typeof statType>;
 
 /** A packet of fsutil's protocol, by which directories are sent. Source: tonistiigi/fsutil types/wire.proto. */
 export const packetType = new MessageType({
@@ -178,6 +179,42 @@ export const bridgeSolveType = new MessageType({
   evaluate: boolean(14),
 });
 export const evaluateType = new MessageType({ ref: string(1) });
+export const readFileType = new MessageType({
+  ref: string(1),
+  path: string(2),
+  range: message(3, new MessageType({ offset: integer(1), length: integer(2) })),
+});
+export const fileDataType = new MessageType({ data: bytes(1) });
+export const readDirectoryType = new MessageType({ ref: string(1), path: string(2), pattern: string(3) });
+export const directoryType = new MessageType({ entries: messages(1, statType) });
+export const statFileType = new MessageType({ ref: string(1), path: string(2) });
+export const fileStatType = new MessageType({ stat: message(1, statType) });
+export const resolveImageType = new MessageType({
+  ref: string(1),
+  platform: message(2, platformType),
+  resolveMode: string(3),
+  logName: string(4),
+});
+export const imageConfigType = new MessageType({ digest: string(1), config: bytes(2), ref: string(3) });
+const sourceOpType = new MessageType({ identifier: string(1), attributes: stringMap(2) });
+export const resolveSourceType = new MessageType({
+  source: message(1, sourceOpType),
+  platform: message(2, platformType),
+});
+export const sourceMetaType = new MessageType({
+  source: message(1, sourceOpType),
+  image: message(2, new MessageType({ digest: string(1), config: bytes(2) })),
+});
+export const inputsType = new MessageType({ definitions: messageMap(1, definitionType) });
+export const warnType = new MessageType({
+  digest: string(1),
+  level: integer(2),
+  short: bytes(3),
+  detail: byteStrings(4),
+  url: string(5),
+  info: message(6, sourceInfoType),
+  ranges: messages(7, rangeType),
+});
 
 /** A result that the daemon keeps for the client. */
 const refType = new MessageType({ id: string(1), definition: message(2, definitionType) });
@@ -187,7 +224,9 @@ const resultType = new MessageType({
   refs: message(4, refMapType),
   metadata: bytesMap(10),
 });
+export type Result = MessageOf<typeof resultType>;
 export type ResultDraft = DraftOf<typeof resultType>;
+export type BridgeSolveRequest = MessageOf<typeof bridgeSolveType>;
 export const bridgeSolveAnswerType = new MessageType({ result: message(3, resultType) });
 export const returnType = new MessageType({ result: message(1, resultType), error: message(2, statusType) });
 

@@ -1,7 +1,6 @@
 /** The stock `docker buildx`, and clients of BuildKit's API that misbehave, against our daemon with real containers. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { spawnSync } from "node:child_process";
-import { once } from "node:events";
 import {
   copyFileSync,
   existsSync,
@@ -14,13 +13,13 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { messageOf } from "../../src/base/errors.ts";
 import { GrpcClient } from "../../src/grpc/client.ts";
 import { emptyType, listWorkersAnswerType, solveType, statusRequestType } from "../../src/spec/buildkit.ts";
+import { upgrade as upgradeAt } from "../support/buildkit-client.ts";
 import { TestDaemon } from "../support/daemon.ts";
 import { DockerRegistry, hasDockerRegistry } from "../support/docker-registry.ts";
 import { until } from "../support/eventually.ts";
@@ -470,17 +469,7 @@ stock("a client that is killed ends its build, and what it started", async () =>
 });
 
 /** Opens a connection of a client that leaves HTTP/1.1. */
-async function upgrade(path: string, headers: Record<string, string> = {}): Promise<{ head: string; socket: Socket }> {
-  const socket = connect(daemon.socketPath);
-  const lines = Object.entries({ Host: "d", Connection: "Upgrade", Upgrade: "h2c", ...headers });
-  socket.write(`POST ${path} HTTP/1.1\r\n${lines.map(([name, value]) => `${name}: ${value}\r\n`).join("")}\r\n`);
-  let head = "";
-  while (!/^HTTP\/1.1 101 .*\r\n\r\n|\r\n\r\n.+/s.test(head)) {
-    const [chunk] = await once(socket, "data");
-    head += chunk.toString("latin1");
-  }
-  return { head, socket };
-}
+const upgrade = (path: string, headers?: Record<string, string>) => upgradeAt(daemon.socketPath, path, headers);
 
 test("connections that want something else than HTTP/2 are refused", async () => {
   for (const path of ["/grpc", "/v1.45/session"]) {

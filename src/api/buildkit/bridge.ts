@@ -1,62 +1,129 @@
-/** BuildKit's service "LLBBridge": what a client asks of a build between its Solve and its end. */
+/** BuildKit's service "LLBBridge": what a client, or a front end in a container, asks of a build. */
 import { LighterError } from "../../base/errors.ts";
+import { RootReader } from "../../engine/mod.ts";
 import { type Call, type Methods, unary } from "../../grpc/server.ts";
 import { GrpcError, OK } from "../../grpc/status.ts";
 import {
+  type BridgeSolveRequest,
   bridgeSolveAnswerType,
   bridgeSolveType,
+  directoryType,
   emptyType,
   evaluateType,
+  fileDataType,
+  fileStatType,
+  imageConfigType,
+  inputsType,
   pongType,
+  type Result,
   type ResultDraft,
+  type RootStat,
+  readDirectoryType,
+  readFileType,
+  resolveImageType,
+  resolveSourceType,
   returnType,
+  sourceMetaType,
+  statFileType,
+  warnType,
 } from "../../spec/buildkit.ts";
+import { parseReference, withDefaultTag } from "../../spec/image-reference.ts";
+import type { Definition } from "../../spec/llb.ts";
 import { formatPlatform } from "../../spec/platform.ts";
 import type { Daemon } from "../daemon/daemon-state.ts";
 import { FRONTEND_CAPABILITIES, LLB_CAPABILITIES } from "./capabilities.ts";
-import { buildDockerfile } from "./frontend.ts";
+import { buildDockerfile, fetcherFor } from "./frontend.ts";
 import type { Job, JobResult } from "./jobs.ts";
+import { solveDefinition } from "./solve-definition.ts";
 import { workers } from "./workers.ts";
 
-export function bridgeMethods(daemon: Daemon): Methods {
+/** Who asks. */
+interface BridgeCaller {
+  job: Job;
+  /** The graphs that it was given. */
+  inputs(): Promise<ReadonlyMap<string, Definition>>;
+  /** Whether what a front end makes goes to where the client wants it at once. */
+  isExported: boolean;
+  returned: PromiseWithResolvers<Result | undefined>;
+}
+
+type FindCaller = (call: Call) => BridgeCaller;
+
+const BRIDGE = "/moby.buildkit.v1.frontend.LLBBridge/";
+
+/** `find` finds out who has made a call. */
+export function bridgeMethods(daemon: Daemon, find: FindCaller): Methods {
+  return new Map([...buildMethods(daemon, find), ...resultMethods(daemon, find), ...imageMethods(daemon, find)]);
+}
+
+/** The caller of a connection that names its build in each call. */
+export function callerOf({ buildkit }: Daemon, { metadata }: Call): BridgeCaller {
+  const job = buildkit.jobs.get(metadata.get("buildkit-controlapi-buildid")?.[0] ?? "");
+  return {
+    ...{ job, isExported: true, returned: job.returned },
+    inputs: async () => (await job.request.promise).inputs,
+  };
+}
+
+function buildMethods(daemon: Daemon, find: FindCaller): Methods {
   const capabilities = {
     frontendCapabilities: FRONTEND_CAPABILITIES.map((id) => ({ id, enabled: true })),
     llbCapabilities: LLB_CAPABILITIES.map((id) => ({ id, enabled: true })),
   };
   return new Map([
     [
-      "/moby.buildkit.v1.frontend.LLBBridge/Ping",
+      `${BRIDGE}Ping`,
       unary({ request: emptyType, answer: pongType }, () => ({ ...capabilities, workers: workers(daemon) })),
     ],
     [
-      "/moby.buildkit.v1.frontend.LLBBridge/Solve",
+      `${BRIDGE}Solve`,
       unary({ request: bridgeSolveType, answer: bridgeSolveAnswerType }, async (request, call) => {
-        const job = jobOf(daemon, call);
-        const signal = AbortSignal.any([call.signal, job.signal]);
-        if (request.frontend !== "dockerfile.v0")
-          throw new LighterError("not-supported", `the frontend "${request.frontend}" is not supported yet`);
-        const { frontendOptions: options, frontendInputs: inputs } = request;
-        const results = await buildDockerfile(daemon, { job, options, inputs, signal });
-        return { result: resultOf(job, results, options.get("multi-platform") === "true") };
+        const caller = find(call);
+        const signal = AbortSignal.any([call.signal, caller.job.signal]);
+        return { result: await solve(daemon, caller, { request, signal }) };
       }),
     ],
     [
-      "/moby.buildkit.v1.frontend.LLBBridge/Evaluate",
-      unary({ request: evaluateType, answer: emptyType }, ({ ref }, call) => {
-        jobOf(daemon, call).result(ref); // nothing is lazy
+      `${BRIDGE}Return`,
+      unary({ request: returnType, answer: emptyType }, ({ result, error }, call) => {
+        const { returned } = find(call);
+        if (error !== undefined && error.code !== OK) returned.reject(new GrpcError(error));
+        else returned.resolve(result);
         return {};
       }),
     ],
     [
-      "/moby.buildkit.v1.frontend.LLBBridge/Return",
-      unary({ request: returnType, answer: emptyType }, ({ result, error }, call) => {
-        const { returned } = jobOf(daemon, call);
-        if (error !== undefined && error.code !== OK) returned.reject(new GrpcError(error));
-        else returned.resolve({ ref: result?.ref?.id ?? [...(result?.refs?.refs.values() ?? [])][0]?.id });
+      `${BRIDGE}Inputs`,
+      unary({ request: emptyType, answer: inputsType }, async (_, call) => ({
+        definitions: await find(call).inputs(),
+      })),
+    ],
+    [
+      `${BRIDGE}Warn`,
+      unary({ request: warnType, answer: emptyType }, ({ digest: vertex, ...warning }, call) => {
+        find(call).job.publish({ warnings: [{ vertex, ...warning }] });
         return {};
       }),
     ],
   ]);
+}
+
+/** Solves a definition, or has a front end make one of its options. */
+export async function solve(
+  daemon: Daemon,
+  { job, isExported }: Pick<BridgeCaller, "job" | "isExported">,
+  { request, signal }: { request: BridgeSolveRequest; signal: AbortSignal },
+): Promise<ResultDraft> {
+  const { frontend, definition, frontendOptions: options, frontendInputs: inputs } = request;
+  if (frontend !== "" && definition !== undefined)
+    throw new LighterError("invalid", "cannot solve with both Definition and Frontend specified");
+  if (frontend === "dockerfile.v0") {
+    const results = await buildDockerfile(daemon, { job, options, inputs, isExported, signal });
+    return resultOf(job, results, options.get("multi-platform") === "true");
+  }
+  if (frontend !== "") throw new LighterError("not-supported", `the frontend "${frontend}" is not supported yet`);
+  if (definition === undefined) return {}; // of an empty root file system there is no ref
+  return { ref: { id: job.keep(await solveDefinition(daemon, { job, definition, signal })), definition } };
 }
 
 /** The result as the client gets it: one reference or, if it was built for several platforms, one for each. */
@@ -74,6 +141,67 @@ function resultOf(job: Job, results: readonly JobResult[], isMap: boolean): Resu
   return hasMap ? { refs: { refs }, metadata } : { ref: [...refs.values()][0], metadata };
 }
 
-function jobOf({ buildkit }: Daemon, { metadata }: Call): Job {
-  return buildkit.jobs.get(metadata.get("buildkit-controlapi-buildid")?.[0] ?? "");
+/** What is read of results. */
+function resultMethods({ images }: Daemon, find: FindCaller): Methods {
+  const readerOf = (ref: string, call: Call) =>
+    new RootReader(images, ref === "" ? "" : find(call).job.result(ref).root);
+  const statOf = ({ path, linkPath, size, ...stat }: ReturnType<RootReader["stat"]>): RootStat => ({
+    ...{ ...stat, path: Buffer.from(path), linkPath: Buffer.from(linkPath), size: BigInt(size) },
+  });
+  return new Map([
+    [
+      `${BRIDGE}Evaluate`,
+      unary({ request: evaluateType, answer: emptyType }, ({ ref }, call) => {
+        readerOf(ref, call); // nothing is lazy
+        return {};
+      }),
+    ],
+    [
+      `${BRIDGE}ReadFile`,
+      unary({ request: readFileType, answer: fileDataType }, ({ ref, path, range }, call) => ({
+        data: readerOf(ref, call).readFile(path, range),
+      })),
+    ],
+    [
+      `${BRIDGE}ReadDir`,
+      unary({ request: readDirectoryType, answer: directoryType }, ({ ref, path, pattern }, call) => ({
+        entries: readerOf(ref, call).list(path, pattern).map(statOf),
+      })),
+    ],
+    [
+      `${BRIDGE}StatFile`,
+      unary({ request: statFileType, answer: fileStatType }, ({ ref, path }, call) => ({
+        stat: statOf(readerOf(ref, call).stat(path)),
+      })),
+    ],
+  ]);
+}
+
+/** What is said of sources before they are used. */
+function imageMethods(daemon: Daemon, find: FindCaller): Methods {
+  const configOf = async (reference: string, resolveMode: string, call: Call) => {
+    const { job } = find(call);
+    const signal = AbortSignal.any([call.signal, job.signal]);
+    const session = await daemon.buildkit.sessions.find((await job.request.promise).sessionId, signal);
+    withDefaultTag(parseReference(reference));
+    await fetcherFor(daemon, session, { isPull: resolveMode === "pull", signal })(reference, () => {}, undefined);
+    return Buffer.from(JSON.stringify(daemon.images.get(reference).document));
+  };
+  return new Map([
+    [
+      `${BRIDGE}ResolveImageConfig`,
+      unary({ request: resolveImageType, answer: imageConfigType }, async ({ ref, resolveMode }, call) => ({
+        config: await configOf(ref, resolveMode, call),
+        ref,
+      })),
+    ],
+    [
+      `${BRIDGE}ResolveSourceMeta`,
+      unary({ request: resolveSourceType, answer: sourceMetaType }, async ({ source }, call) => {
+        const [, reference] = /^docker-image:\/\/(.+)$/.exec(source?.identifier ?? "") ?? [];
+        if (reference === undefined) return { source };
+        return { source, image: { config: await configOf(reference, "", call) } };
+      }),
+    ],
+  ]);
 }

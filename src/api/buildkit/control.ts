@@ -1,5 +1,4 @@
 /** BuildKit's service "Control": builds, their progress, and what builds here. */
-import { LighterError } from "../../base/errors.ts";
 import { type BuildOutput, checkOutput } from "../../engine/mod.ts";
 import { answerStream, type Call, type Methods, unary } from "../../grpc/server.ts";
 import {
@@ -10,6 +9,7 @@ import {
   infoAnswerType,
   listWorkersAnswerType,
   pruneType,
+  type ResultDraft,
   type SolveRequest,
   solveAnswerType,
   solveType,
@@ -19,7 +19,10 @@ import {
 import type { CacheOption } from "../build/cache-places.ts";
 import { resultOf } from "../build/outputs.ts";
 import type { Daemon } from "../daemon/daemon-state.ts";
+import { solve as solveForCaller } from "./bridge.ts";
 import { diskUsage, prune } from "./cache.ts";
+import { exportResult } from "./export-result.ts";
+import type { Job } from "./jobs.ts";
 import { BUILDKIT_VERSION, workers } from "./workers.ts";
 
 export function controlMethods(daemon: Daemon): Methods {
@@ -54,7 +57,7 @@ export function controlMethods(daemon: Daemon): Methods {
   ]);
 }
 
-/** Waits until the client has had its result built by the gateway, and says what it is called. */
+/** Builds what the request says or, as most clients want, waits until they have had it built by the gateway. */
 async function solve(daemon: Daemon, request: SolveRequest, { signal }: Call) {
   const { jobs } = daemon.buildkit;
   signal.throwIfAborted();
@@ -62,22 +65,33 @@ async function solve(daemon: Daemon, request: SolveRequest, { signal }: Call) {
   const cancel = () => jobs.end(request.ref);
   signal.addEventListener("abort", cancel);
   try {
-    if (request.frontend !== "" || request.definition !== undefined)
-      throw new LighterError("not-supported", "a build whose client does not use the gateway is not supported yet");
-    const outputs = request.exporters.map(outputOf);
+    const asked = request.exporters.map(outputOf);
+    const outputs = asked.length === 0 ? NO_OUTPUT : asked;
+    const { session: sessionId, frontendInputs: inputs } = request;
+    const entitlements = new Set(request.entitlements.filter((name) => name === "security.insecure"));
     job.request.resolve({
-      sessionId: request.session,
-      outputs: outputs.length === 0 ? NO_OUTPUT : outputs,
+      ...{ sessionId, outputs, inputs, entitlements },
       cacheImports: (request.cache?.imports ?? []).map(cacheOptionOf),
       cacheExports: (request.cache?.exports ?? []).map(cacheOptionOf),
     });
-    const { ref = "" } = await job.returned.promise;
-    const result = resultOf({ built: ref === "" ? { id: "" } : job.result(ref).image, outputs });
-    return { exporterResponse: new Map([...Object.entries(result), ...job.answers]) };
+    const result = await (isWhole(request) ? solveAtOnce(daemon, job, request) : job.returned.promise);
+    const built = await exportResult(daemon, job, { result, sessionId, outputs });
+    return { exporterResponse: new Map([...Object.entries(resultOf({ built, outputs: asked })), ...job.answers]) };
   } finally {
     signal.removeEventListener("abort", cancel);
     jobs.end(request.ref);
   }
+}
+
+/** Whether the request says all, and no gateway is used. */
+function isWhole({ frontend, definition }: SolveRequest): boolean {
+  return frontend !== "" || definition !== undefined;
+}
+
+async function solveAtOnce(daemon: Daemon, job: Job, request: SolveRequest): Promise<ResultDraft> {
+  const { frontend, definition, frontendAttributes: frontendOptions, frontendInputs } = request;
+  const bridged = { frontend, definition, frontendOptions, frontendInputs, evaluate: false };
+  return await solveForCaller(daemon, { job, isExported: true }, { request: bridged, signal: job.signal });
 }
 
 const NO_OUTPUT: readonly BuildOutput[] = [{ type: "cacheonly", attrs: {} }];

@@ -2,8 +2,10 @@
 import { LighterError, messageOf } from "../../base/errors.ts";
 import { BUILD_DOCKERFILE_MAX_CHARS } from "../../base/limits.ts";
 import {
+  type BuildOutput,
   type BuildRequest,
   decodeGraph,
+  type Entitlement,
   encodeGraph,
   foreignFrontEnd,
   type InputContext,
@@ -44,13 +46,16 @@ interface DockerfileBuild {
   options: ReadonlyMap<string, string>;
   /** The graphs of other builds' results that are contexts of this one. */
   inputs: ReadonlyMap<string, Definition>;
+  /** Whether the result goes to where the client wants it at once. */
+  isExported: boolean;
   signal: AbortSignal;
 }
 
 /** Builds the image. Resolves with a result for each platform. @throws GrpcError, with the lines of the Dockerfile that it is about */
 export async function buildDockerfile(daemon: Daemon, build: DockerfileBuild): Promise<JobResult[]> {
   const { job, options, signal } = build;
-  const { sessionId, outputs, ...caches } = await job.request.promise;
+  const { sessionId, outputs: wanted, entitlements, ...caches } = await job.request.promise;
+  const outputs: readonly BuildOutput[] = build.isExported ? wanted : [{ type: "cacheonly", attrs: {} }];
   const session = await daemon.buildkit.sessions.find(sessionId, signal);
   const { filename, pull, ...rest } = parseFrontendOptions(options);
   const syntax = rest.buildArgs.get("BUILDKIT_SYNTAX");
@@ -67,13 +72,10 @@ export async function buildDockerfile(daemon: Daemon, build: DockerfileBuild): P
       onAnswer: (name, value) => void job.answers.set(name, value),
       ...files.sources(options.get("context") ?? ""),
       ...{ dockerfile: filename, tags: [], outputs, targets: targetsOf(session, outputs, signal), signal },
-      fetchImage: imageFetcher(daemon, {
-        isPull: pull,
-        credentialsFor: credentials,
-        signal,
-      }),
+      fetchImage: imageFetcher(daemon, { isPull: pull, credentialsFor: credentials, signal }),
       inputs: inputsOf(session, signal),
-      contextInputs: inputContexts(build),
+      contextInputs: inputContexts(build, entitlements),
+      entitlements,
       onResult: ({ platform, root, document, ...graph }) => {
         const hold = daemon.images.snapshots.hold(root);
         const definition = encodeGraph(graph.vertex, { names: graph.names, ...files.origin });
@@ -87,18 +89,30 @@ export async function buildDockerfile(daemon: Daemon, build: DockerfileBuild): P
         failure = where;
       },
     });
-    return made.map((each) => ({ ...each, image }));
+    return made.map((each) => ({ ...each, image: build.isExported ? image : undefined }));
   } catch (error) {
     for (const { hold } of made) hold[Symbol.dispose]();
     throw buildError(error, failure, { filename, text: files.dockerfile });
   }
 }
 
-function inputContexts({ inputs, options }: DockerfileBuild): Map<string, InputContext> {
+/** Pulls with the client's credentials. */
+export function fetcherFor(
+  daemon: Daemon,
+  session: Session,
+  { isPull, signal }: { isPull: boolean; signal: AbortSignal },
+): BuildRequest["fetchImage"] {
+  return imageFetcher(daemon, { isPull, credentialsFor: (domain) => credentialsFor(session, domain, signal), signal });
+}
+
+function inputContexts(
+  { inputs, options }: DockerfileBuild,
+  entitlements: ReadonlySet<Entitlement>,
+): Map<string, InputContext> {
   return new Map(
     [...inputs].map(([key, definition]) => [
       key,
-      { vertex: decodeGraph(definition), image: inputImageOf(options, key) },
+      { vertex: decodeGraph(definition, entitlements), image: inputImageOf(options, key) },
     ]),
   );
 }
@@ -187,21 +201,23 @@ class BuildFiles {
 }
 
 /** The failure as BuildKit tells it: the details are what clients draw an excerpt of the Dockerfile from. */
-function buildError(
+export function buildError(
   error: unknown,
   { ranges, vertex }: BuildFailure,
-  file: { filename: string; text: Buffer },
+  file: { filename: string; text: Buffer } | undefined,
 ): GrpcError {
   const message = error instanceof StepFailed ? error.processText : messageOf(error);
   const source = {
-    info: { filename: file.filename, data: file.text.toString("base64") },
+    info: { filename: file?.filename, data: file?.text.toString("base64") },
     ranges: (ranges ?? []).map(({ start, end }) => ({ start: { line: start }, end: { line: end } })),
   };
   return new GrpcError({
     code: UNKNOWN,
     message,
     details: [
-      ...(ranges === undefined ? [] : [detail("github.com/moby/buildkit/errdefs.Source+json", source)]),
+      ...(ranges === undefined || file === undefined
+        ? []
+        : [detail("github.com/moby/buildkit/errdefs.Source+json", source)]),
       ...(vertex === undefined ? [] : [detail("github.com/moby/buildkit/errdefs.Vertex+json", { digest: vertex })]),
       ...(error instanceof StepFailed
         ? [detail("github.com/moby/buildkit/gatewayapi.ExitMessage+json", { Code: error.exitCode })]

@@ -6,7 +6,7 @@ import { type Method, serveGrpc } from "../../grpc/server.ts";
 import { GrpcError, UNKNOWN } from "../../grpc/status.ts";
 import { formatHead } from "../http/protocol.ts";
 import type { UpgradeCall } from "../http/router.ts";
-import { bridgeMethods } from "./bridge.ts";
+import { bridgeMethods, callerOf } from "./bridge.ts";
 import { controlMethods } from "./control.ts";
 
 /** Answers a request that has no Upgrade header. */
@@ -16,7 +16,10 @@ export function refuseWithoutUpgrade(): never {
 
 /** POST /grpc: the daemon serves. @throws LighterError "invalid" unless the client wants h2c */
 export async function grpc(call: UpgradeCall): Promise<void> {
-  const methods = [...controlMethods(call.daemon), ...bridgeMethods(call.daemon)];
+  const methods = [
+    ...controlMethods(call.daemon),
+    ...bridgeMethods(call.daemon, (each) => callerOf(call.daemon, each)),
+  ];
   await serveGrpc(acceptHttp2(call), new Map(methods.map(([path, method]) => [path, withoutCodes(method)])));
 }
 

@@ -2,10 +2,10 @@
 import { LighterError } from "../../base/errors.ts";
 import { randomId } from "../../base/ids.ts";
 import { BUILD_JOB_KEEP_MS, BUILD_JOB_WAIT_MS, BUILD_JOBS_MAX } from "../../base/limits.ts";
-import type { BuildOutput, BuiltImage } from "../../engine/mod.ts";
-import type { BuildStatus } from "../../spec/buildkit.ts";
-import type { DefinitionDraft } from "../../spec/llb.ts";
-import type { Platform } from "../../spec/oci-image.ts";
+import type { BuildOutput, BuiltImage, Entitlement } from "../../engine/mod.ts";
+import type { BuildStatus, Result } from "../../spec/buildkit.ts";
+import type { Definition, DefinitionDraft } from "../../spec/llb.ts";
+import type { ImageDocument, Platform } from "../../spec/oci-image.ts";
 import type { CacheOption } from "../build/cache-places.ts";
 
 /** What the client asks for by Solve. */
@@ -14,31 +14,30 @@ interface JobRequest {
   outputs: readonly BuildOutput[];
   cacheImports: readonly CacheOption[];
   cacheExports: readonly CacheOption[];
-}
-
-/** What the client hands back at the end of its part: the result to export, or why there is none. */
-interface Returned {
-  /** The id of the result; undefined if there is nothing to export. */
-  ref: string | undefined;
+  /** What it may ask for beyond what a container may do. */
+  entitlements: ReadonlySet<Entitlement>;
+  /** The graphs that it is given. */
+  inputs: ReadonlyMap<string, Definition>;
 }
 
 /** What the gateway has made. */
 export interface JobResult {
-  /** What was made of it and of those for other platforms. */
-  image: BuiltImage;
+  /** What was made of it and of those for other platforms; undefined: it has not been exported yet. */
+  image: BuiltImage | undefined;
   platform: Platform;
   /** The snapshot of the root file system, which is held. */
   root: string;
   hold: Disposable;
   /** What an image of it says, but for its layers. */
-  document: object;
+  document: Omit<ImageDocument, "rootfs"> | undefined;
   definition: DefinitionDraft;
 }
 
 export class Job {
   /** What is to be built, known once Solve has come. */
   readonly request = Promise.withResolvers<JobRequest>();
-  readonly returned = Promise.withResolvers<Returned>();
+  /** What the client hands back at the end of its part: the result to export. */
+  readonly returned = Promise.withResolvers<Result | undefined>();
   readonly #results = new Map<string, JobResult>();
   /** What the answer to Solve says of the build, beside the image. */
   readonly answers = new Map<string, string>();

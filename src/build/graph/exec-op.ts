@@ -18,6 +18,9 @@ export interface ExecOp {
   /** Secrets in variables. */
   secretEnv: readonly { id: string; name: string; optional: boolean }[];
   settings: RunSettings;
+  /** The mount whose files are the result, in place of the root file system's. */
+  keeps?: number;
+  hasReadOnlyRoot?: boolean;
 }
 
 export type Network = "default" | "host" | "none";
@@ -70,8 +73,13 @@ export function encodeExec(op: ExecOp, input: (index: number) => bigint, isKey: 
   for (const { name, soft, hard } of settings.ulimits)
     meta.message(9, new Message().text(1, name).number(2, soft).number(3, hard));
   meta.text(10, settings.cgroupParent);
-  const message = new Message().message(1, meta).message(2, new Message().number(1, input(0)).text(3, "/"));
-  for (const mount of op.mounts) message.message(2, encodeMount(mount, input, isKey));
+  const root = new Message()
+    .number(1, input(0))
+    .text(3, "/")
+    .number(4, op.keeps === undefined ? 0n : NONE);
+  const message = new Message().message(1, meta).message(2, root.number(5, op.hasReadOnlyRoot === true));
+  for (const [index, mount] of op.mounts.entries())
+    message.message(2, encodeMount(mount, input, { isKey, isKept: index === op.keeps }));
   if (settings.shmBytes > 0) message.message(2, tmpfs("/dev/shm", settings.shmBytes));
   message.number(3, NETWORKS.indexOf(network)).number(4, security === "insecure");
   for (const { id, name, optional } of op.secretEnv)
@@ -79,12 +87,16 @@ export function encodeExec(op: ExecOp, input: (index: number) => bigint, isKey: 
   return message;
 }
 
-function encodeMount(mount: ExecMount, input: (index: number) => bigint, isKey: boolean): Message {
+function encodeMount(
+  mount: ExecMount,
+  input: (index: number) => bigint,
+  { isKey, isKept }: { isKey: boolean; isKept: boolean },
+): Message {
   if (mount.type === "tmpfs") return tmpfs(mount.target, mount.sizeBytes).number(5, mount.readOnly);
   const from = mount.type === "bind" ? mount : mount.type === "cache" ? mount.from : undefined;
   const message = new Message().number(1, from === undefined ? NONE : input(from.input));
   if (from !== undefined && from.source !== "/") message.text(2, from.source);
-  message.text(3, mount.target).number(4, NONE);
+  message.text(3, mount.target).number(4, isKept ? 0n : NONE);
   if (mount.type === "bind" || mount.type === "cache") message.number(5, mount.readOnly);
   message.number(6, MOUNT_TYPES[mount.type]);
   if (mount.type === "cache") message.message(20, encodeCache(mount, isKey));

@@ -1,6 +1,7 @@
 /** A build's operations, marshalled as BuildKit's LLB. Source: moby/buildkit solver/pb/ops.proto (field numbers). */
 import { createHash } from "node:crypto";
 import type { SourceRange } from "../dockerfile/types.ts";
+import { type ChangeOp, encodeChange } from "./change-op.ts";
 import { type ExecOp, encodeExec } from "./exec-op.ts";
 import { Message } from "./protobuf.ts";
 import type { GitSource, HttpSource } from "./remote-source.ts";
@@ -15,7 +16,12 @@ export type Op =
   /** Files that the Dockerfile itself contains. */
   | { kind: "files"; files: readonly { name: string; content: string }[]; mode?: number }
   | CopyOp
-  | { kind: "mkdir"; path: string };
+  | { kind: "mkdir"; path: string }
+  | ChangeOp
+  /** Its inputs, one over the other. */
+  | { kind: "merge" }
+  /** What the second input has beyond the first, which it was made of. */
+  | { kind: "diff" };
 
 /** A directory that a client serves. */
 export interface LocalSource {
@@ -44,6 +50,10 @@ export interface CopyOp {
   exclude: readonly string[];
   /** True if the copy does not see what is in the first input. */
   isLink: boolean;
+  /** The time of all that is copied, in nanoseconds; undefined: as in the source. */
+  mtimeNs?: string;
+  /** True if the directory must be there that the destination is in. */
+  needsParent?: boolean;
 }
 
 export interface CopyAction {
@@ -59,6 +69,12 @@ export interface CopyAction {
   include: readonly string[];
   /** A path that must be there, or undefined. */
   required?: string;
+  /** True if a directory is copied itself, and not what is in it. */
+  keepsDirectory?: boolean;
+  /** True if a symlink is copied itself. */
+  keepsSymlink?: boolean;
+  /** True if it may be that nothing matches. */
+  mayBeNothing?: boolean;
 }
 
 /** A copy of what is at a path of the first input after the root file system, as it is there. */
@@ -109,6 +125,8 @@ export function encodeOp(op: Op, inputs: readonly string[], isKey = false): Buff
   const input = (index: number): bigint => BigInt(inputs[index] === "" ? -1 : present.indexOf(inputs[index]!));
   if (op.kind === "exec") message.message(2, encodeExec(op, input, isKey));
   else if (isSource(op) && op.kind !== "files") message.message(3, sourceOp(op));
+  else if (op.kind === "merge") message.message(6, mergeOp(present.length));
+  else if (op.kind === "diff") message.message(7, diffOp(input));
   else message.message(4, fileOp(op, input, present.length));
   return message.encode();
 }
@@ -144,7 +162,18 @@ function identified(identifier: string, attributes: Readonly<Record<string, stri
   return message;
 }
 
-type FileOp = Extract<Op, { kind: "copy" | "mkdir" | "files" }>;
+function mergeOp(count: number): Message {
+  const message = new Message();
+  for (let index = 0; index < count; index++) message.message(1, new Message().number(1, index));
+  return message;
+}
+
+function diffOp(input: (index: number) => bigint): Message {
+  const [lower, upper] = [new Message().number(1, input(0)), new Message().number(1, input(1))];
+  return new Message().message(1, lower).message(2, upper);
+}
+
+type FileOp = Extract<Op, { kind: "copy" | "mkdir" | "files" | "change" }>;
 
 /** Each action works on what the one before has made; only the last one's result is the operation's. */
 function fileOp(op: FileOp, input: (index: number) => bigint, inputCount: number): Message {
@@ -175,7 +204,19 @@ function filePartsOf(
         .number(5, UNCHANGED);
       return { field: 5, message, from: UNCHANGED };
     });
-  return op.actions.map((action) => ({ field: 4, message: copyMessage(op, action, input), from: input(action.input) }));
+  const changes = op.kind === "copy" ? [op] : op.actions;
+  return changes.flatMap((change) =>
+    change.kind === "copy"
+      ? change.actions.map((action) => ({
+          ...{ field: 4, message: copyMessage(change, action, input), from: input(action.input) },
+        }))
+      : [
+          {
+            ...encodeChange(change, (owner) => (owner === undefined ? undefined : chown(owner, input(0)))),
+            from: UNCHANGED,
+          },
+        ],
+  );
 }
 
 function copyMessage(op: CopyOp, action: CopyAction, input: (index: number) => bigint): Message {
@@ -183,8 +224,12 @@ function copyMessage(op: CopyOp, action: CopyAction, input: (index: number) => b
   const copy = new Message().text(1, action.source).text(2, destination);
   if (owner !== undefined) copy.message(3, chown(owner, input(0)));
   const octal = mode !== undefined && /^[0-7]+$/.test(mode) ? BigInt(Number.parseInt(mode, 8)) : UNCHANGED;
-  copy.number(4, octal).number(5, true).number(6, true).number(7, action.unpack);
-  copy.number(8, true).number(9, action.isPattern).number(10, action.isPattern).number(11, UNCHANGED);
+  copy.number(4, octal).number(5, !action.keepsSymlink).number(6, !action.keepsDirectory).number(7, action.unpack);
+  copy
+    .number(8, !op.needsParent)
+    .number(9, action.isPattern)
+    .number(10, action.mayBeNothing === true);
+  copy.number(11, BigInt(op.mtimeNs ?? -1));
   copy.texts(12, action.include).texts(13, exclude);
   if (octal === UNCHANGED) copy.text(15, mode ?? "");
   return copy.text(16, action.required ?? "").number(100, isLink);

@@ -15,6 +15,15 @@ const PROXIES = new Set(["http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "
 
 export type Entitlement = "security.insecure";
 
+/** @throws LighterError "invalid" for a command that wants what the client has not allowed */
+export function requireEntitlement(
+  { security }: Pick<ExecOp, "security">,
+  entitlements: ReadonlySet<Entitlement>,
+): void {
+  if (security === "insecure" && !entitlements.has("security.insecure"))
+    throw invalid("security.insecure is not allowed");
+}
+
 interface RunContext {
   config: DockerContainerConfig;
   /** The stage's arguments, with their values. */
@@ -32,8 +41,7 @@ export async function planRun(
   { config, stageArgs, buildArgs, defaultNetwork, settings, entitlements, sourceOf }: RunContext,
 ): Promise<{ op: ExecOp; sources: Vertex[]; createdBy: string }> {
   if (devices.length > 0) throw needsBuildKit("RUN --device");
-  if (security === "insecure" && !entitlements.has("security.insecure"))
-    throw invalid("security.insecure is not allowed");
+  requireEntitlement({ security }, entitlements);
   const cwd = config.WorkingDir || "/";
   const { script, words } = scriptOf(command);
   const args = command.form === "exec" ? words : [...(config.Shell ?? SHELL_OF_IMAGES), ...words];

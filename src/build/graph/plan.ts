@@ -2,6 +2,7 @@
  * From a Dockerfile to a graph: stages of steps, each with the config that it leaves and, where it changes files, its vertex.
  * What only BuildKit's front end understands is refused by name. Texts are those of Docker's classic builder.
  */
+import { DEFAULT_PATH } from "../../base/default-path.ts";
 import type { DockerContainerConfig } from "../../spec/docker-api.ts";
 import type { Platform } from "../../spec/oci-image.ts";
 import { formatPlatform, parsePlatform } from "../../spec/platform.ts";
@@ -84,8 +85,6 @@ interface ResolvedImage {
   reference: string;
 }
 
-const DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
 export interface BuildPlan {
   /** The arguments before the first stage, as written. */
   globalArgs: string[];
@@ -161,7 +160,7 @@ class Planner {
     const isImage = [source, input, baseStage].every((each) => each === undefined) && image !== "scratch";
     const reference = named !== undefined && "image" in named ? named.image : image;
     const resolved = isImage ? await this.#options.resolveImage(reference, platform) : undefined;
-    const config = baseStage?.config ?? resolved?.config ?? input?.image?.config ?? { Env: [DEFAULT_PATH] };
+    const config = baseStage?.config ?? resolved?.config ?? input?.image?.config ?? { Env: [`PATH=${DEFAULT_PATH}`] };
     const op = { kind: "image", reference: resolved?.reference ?? image } as const;
     const vertex: Vertex = { op, inputs: [], name: `FROM ${reference}`, range: from.range };
     const all = plainCopy("COPY", "/");

@@ -23,11 +23,15 @@ export function decodeExec(exec: LlbExec, { inputs, name, output, make }: Decode
   const root = exec.mounts.find(({ target }) => clean(target) === "/");
   if (root === undefined || root.type !== MOUNT_TYPES.bind)
     throw invalid("a command of the definition has no root file system");
-  if (root.output !== output || root.readOnly || root.selector !== "")
-    throw notSupported("a command of LLB whose result is not its root file system");
+  if (root.selector !== "") throw notSupported("a command of LLB whose root file system is a part of another");
   const used: Vertex[] = [vertexOf(inputs, root.input)];
   const use = (input: number) => used.push(vertexOf(inputs, input)) - 1;
-  const rest = exec.mounts.filter((mount) => mount !== root);
+  const rest = exec.mounts.filter((mount) => mount !== root && !isShm(mount));
+  const keeps = rest.findIndex((mount) => mount.output === output);
+  if (output < 0 || (root.output !== output && keeps < 0)) throw invalid(`a command has no result ${output}`);
+  const isOther = root.output !== output;
+  if (isOther && (rest[keeps]!.type !== MOUNT_TYPES.bind || rest[keeps]!.selector !== ""))
+    throw notSupported("a command of LLB whose result is a part of a mount");
   const op: ExecOp = {
     kind: "exec",
     args: meta.args,
@@ -39,9 +43,11 @@ export function decodeExec(exec: LlbExec, { inputs, name, output, make }: Decode
     user: meta.user,
     network: NETWORKS[network] ?? refuseNumber("network", network),
     security: (["sandbox", "insecure"] as const)[security] ?? refuseNumber("security", security),
-    mounts: rest.flatMap((mount) => (isShm(mount) ? [] : [mountOf(mount, use)])),
+    mounts: rest.map((mount) => mountOf(mount, use)),
     secretEnv,
-    settings: settingsOf(meta, rest.find(isShm)),
+    settings: settingsOf(meta, exec.mounts.find(isShm)),
+    ...(isOther ? { keeps } : {}),
+    ...(root.readOnly ? { hasReadOnlyRoot: true } : {}),
   };
   return make(op, used, name || meta.args.join(" "));
 }
@@ -82,7 +88,6 @@ function mountOf(mount: LlbMount, use: (input: number) => number): ExecMount {
   const source = clean(mount.selector);
   switch (type) {
     case MOUNT_TYPES.bind:
-      if (mount.output !== -1 && !readOnly) throw notSupported("a second result of a command of LLB");
       return { type: "bind", target, input: use(input), source, readOnly };
     case MOUNT_TYPES.cache: {
       const { id = "", sharing = 0, mode = 0, uid = 0, gid = 0 } = mount.cache ?? {};

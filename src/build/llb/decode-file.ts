@@ -1,7 +1,9 @@
-/** LLB's FileOp as operations, one for each action. Source: moby/buildkit solver/llbsolver/ops/file.go, file/backend.go. */
+/** LLB's FileOp as operations. Source: moby/buildkit solver/llbsolver/ops/file.go, file/backend.go. */
 import { posix } from "node:path";
+import { LLB_DEPTH_MAX } from "../../base/limits.ts";
 import type { LlbCopy, LlbFileAction, LlbOwner } from "../../spec/llb.ts";
-import { type CopyOp, isScratch, type Op, SCRATCH, type Vertex } from "../graph/llb.ts";
+import type { ChangeAction } from "../graph/change-op.ts";
+import { type CopyAction, type CopyOp, isScratch, type Op, SCRATCH, type Vertex } from "../graph/llb.ts";
 import { invalid, notSupported } from "../graph/refuse.ts";
 import type { MakeVertex } from "./decode.ts";
 
@@ -13,15 +15,16 @@ interface DecodeOptions {
   make: MakeVertex;
 }
 
-/** Each action works on an input, or on what an action before it has made. */
+/** Each action works on an input, or on what an action before it has made. Those in a row are one operation. */
 export function decodeFileOp(actions: readonly LlbFileAction[], options: DecodeOptions): Vertex {
   const { inputs, output } = options;
+  if (actions.length > LLB_DEPTH_MAX) throw invalid(`an operation on files has more than ${LLB_DEPTH_MAX} actions`);
   const wanted = actions.findIndex((action) => action.output === output);
   if (wanted < 0 || output < 0) throw invalid(`an operation on files has no result ${output}`);
   const parts = new Map<number, Part>();
   const partOf = (number: number, before: number): Part => {
-    if (number === -1) return { vertex: SCRATCH };
-    if (number >= 0 && number < inputs.length) return { vertex: inputs[number]! };
+    if (number === -1) return { inputs: [SCRATCH], actions: [] };
+    if (number >= 0 && number < inputs.length) return { inputs: [inputs[number]!], actions: [] };
     const index = number - inputs.length;
     if (index < 0 || index >= before) throw invalid(`an action on files has the input ${number}`);
     return parts.get(index)!;
@@ -31,93 +34,129 @@ export function decodeFileOp(actions: readonly LlbFileAction[], options: DecodeO
   return finish(parts.get(wanted)!, options);
 }
 
-/** What an action has made: a vertex, or the beginning of an operation of ours that takes several actions. */
-type Part = { vertex: Vertex } | { op: CopyOp; inputs: readonly Vertex[] } | { op: Files; inputs: readonly [] };
-type Files = Extract<Op, { kind: "files" }>;
+/** How many actions name an operation that has no name. */
+const SHOWN_ACTIONS = 3;
+
+/** Actions on the first input, which copy from the others. */
+interface Part {
+  inputs: readonly Vertex[];
+  actions: readonly ChangeAction[];
+}
 
 interface ActionOptions extends DecodeOptions {
   partOf: (input: number) => Part;
 }
 
-function finish(part: Part, { name, make }: Pick<DecodeOptions, "name" | "make">): Vertex {
-  return "vertex" in part ? part.vertex : make(part.op, part.inputs, name || nameOf(part.op));
+function finish({ inputs, actions }: Part, { name, make }: Pick<DecodeOptions, "name" | "make">): Vertex {
+  const [base = SCRATCH] = inputs;
+  if (actions.length === 0) return base;
+  const op = filesOf(base, actions) ?? copyOf(actions) ?? directoryOf(actions) ?? { kind: "change", actions };
+  return make(op, op.kind === "files" ? [] : inputs, name || actions.slice(0, SHOWN_ACTIONS).map(nameOf).join(", "));
+}
+
+/** Texts on an empty root file system, which need no layer. */
+function filesOf(base: Vertex, actions: readonly ChangeAction[]): Extract<Op, { kind: "files" }> | undefined {
+  const [first] = actions;
+  if (!isScratch(base) || first?.kind !== "make-file") return undefined;
+  const files: { name: string; content: string }[] = [];
+  for (const action of actions) {
+    if (action.kind !== "make-file" || action.owner !== undefined || action.mtimeNs !== undefined) return undefined;
+    const bytes = Buffer.from(action.content, "base64");
+    const [name, content] = [posix.normalize(action.path).slice(1), bytes.toString("utf8")];
+    const isOther = action.mode !== first.mode || files.some((file) => file.name === name || name.includes("/"));
+    if (isOther || name === "" || !Buffer.from(content).equals(bytes)) return undefined;
+    files.push({ name, content });
+  }
+  return { kind: "files", files, mode: first.mode };
+}
+
+/** Copies that differ only in what they copy, into one directory. */
+function copyOf(actions: readonly ChangeAction[]): CopyOp | undefined {
+  const copies = actions.flatMap((action) => (action.kind === "copy" ? [action] : []));
+  const [first] = copies;
+  const rest = ({ actions: _, ...op }: CopyOp) => JSON.stringify(op);
+  if (first === undefined || copies.length < actions.length) return undefined;
+  if (copies.length > 1 && !first.destination.endsWith("/")) return undefined;
+  if (copies.some((copy) => rest(copy) !== rest(first))) return undefined;
+  return { ...first, actions: copies.flatMap((copy) => copy.actions) };
+}
+
+/** A directory as WORKDIR makes one. */
+function directoryOf(actions: readonly ChangeAction[]): Op | undefined {
+  const [action] = actions;
+  if (actions.length > 1 || action?.kind !== "make-directory" || action.mode !== 0o755) return undefined;
+  if (!action.makesParents || action.owner !== undefined || action.mtimeNs !== undefined) return undefined;
+  return { kind: "mkdir", path: action.path };
 }
 
 function add(base: Part, action: LlbFileAction, options: ActionOptions): Part {
   const { copy, makeFile, makeDirectory, remove, makeSymlink } = action;
-  const kinds = Object.entries({ copy, makeFile, makeDirectory, remove, makeSymlink });
-  const [kind, ...more] = kinds.flatMap(([name, value]) => (value === undefined ? [] : [name]));
-  if (kind === undefined || more.length > 0) throw invalid("an action on files is none, or several");
-  if (copy !== undefined) {
-    const source = finish(options.partOf(action.secondaryInput), options);
-    return addCopy(base, copy, { ...options, source });
-  }
+  const count = [copy, makeFile, makeDirectory, remove, makeSymlink].filter((each) => each !== undefined).length;
+  if (count !== 1) throw invalid("an action on files is none, or several");
+  if (copy === undefined) return { ...base, actions: [...base.actions, changeOf(action, options.inputs)] };
+  const source = finish(options.partOf(action.secondaryInput), options);
+  const at = base.inputs.indexOf(source, 1);
+  return {
+    inputs: at < 0 ? [...base.inputs, source] : base.inputs,
+    actions: [...base.actions, copyActionOf(copy, at < 0 ? base.inputs.length : at, options.inputs)],
+  };
+}
+
+function changeOf(action: LlbFileAction, inputs: readonly Vertex[]): ChangeAction {
+  const { makeFile, makeDirectory, remove, makeSymlink } = action;
+  const ownership = ({ owner, timestamp }: { owner: LlbOwner | undefined; timestamp: bigint }) => ({
+    owner: ownerOf(owner, inputs),
+    mtimeNs: timeOf(timestamp),
+  });
   if (makeFile !== undefined) {
-    const content = Buffer.from(makeFile.data).toString("utf8");
-    const isText = Buffer.from(content).equals(makeFile.data);
-    const name = posix.join("/", makeFile.path).slice(1);
-    const isPlain =
-      isText && makeFile.owner === undefined && makeFile.timestamp === -1n && !makeFile.path.endsWith("/");
-    const mode = makeFile.mode & 0o7777;
-    if (isPlain && name !== "" && "vertex" in base && isScratch(base.vertex))
-      return { op: { kind: "files", files: [{ name, content }], mode }, inputs: [] };
-    if (isPlain && name !== "" && !("vertex" in base) && base.op.kind === "files" && base.op.mode === mode)
-      return { op: { ...base.op, files: [...base.op.files, { name, content }] }, inputs: [] };
+    const { path, mode, data } = makeFile;
+    const content = Buffer.from(data).toString("base64");
+    return { kind: "make-file", path: absolute(path), mode: mode & 0o7777, content, ...ownership(makeFile) };
   }
   if (makeDirectory !== undefined) {
-    const { path, mode, makesParents, owner, timestamp } = makeDirectory;
-    if (mode === 0o755 && makesParents && owner === undefined && timestamp === -1n) {
-      const op = { kind: "mkdir", path: posix.join("/", path) } as const;
-      return { vertex: options.make(op, [finish(base, options)], options.name || nameOf(op)) };
-    }
+    const { path, mode, makesParents } = makeDirectory;
+    const own = { path: absolute(path), mode: mode & 0o7777, makesParents };
+    return { kind: "make-directory", ...own, ...ownership(makeDirectory) };
   }
-  throw notSupported(`the action "${kind}" of LLB, with its options,`);
-}
-
-function addCopy(base: Part, copy: LlbCopy, options: ActionOptions & { source: Vertex }): Part {
-  const op = copyOf(copy, options);
-  if ("op" in base && base.op.kind === "copy" && isOneOperation(base.op, op)) {
-    const at = (base.inputs as readonly Vertex[]).indexOf(options.source, 1);
-    const inputs = at < 0 ? [...base.inputs, options.source] : base.inputs;
-    const [action] = op.actions;
-    return {
-      op: { ...base.op, actions: [...base.op.actions, { ...action!, input: at < 0 ? base.inputs.length : at }] },
-      inputs,
-    };
+  if (remove !== undefined) {
+    const { path, allowNotFound, allowWildcard } = remove;
+    if (absolute(path) === "/") throw invalid('"/" cannot be removed');
+    return { kind: "remove", path: absolute(path), allowNotFound, allowWildcard };
   }
-  return { op, inputs: [finish(base, options), options.source] };
+  const { path, target } = makeSymlink!;
+  if (target === "" || target.includes("\0")) throw invalid("a symlink has no target");
+  return { kind: "make-symlink", path: absolute(path), target, ...ownership(makeSymlink!) };
 }
 
-/** Whether a copy may be done with the one before: into one directory, and of one kind. */
-function isOneOperation(a: CopyOp, b: CopyOp): boolean {
-  const rest = ({ actions: _, ...op }: CopyOp) => JSON.stringify(op);
-  return a.destination.endsWith("/") && rest(a) === rest(b);
-}
-
-function copyOf(copy: LlbCopy, { inputs }: ActionOptions): CopyOp {
-  const { followSymlink, copiesContents, createDestination, timestamp, replacesExisting, required } = copy;
-  if (!followSymlink || !copiesContents || !createDestination || timestamp !== -1n || replacesExisting)
-    throw notSupported("a copy of LLB with such options");
-  const mode = copy.modeText || (copy.mode === -1 ? undefined : copy.mode.toString(8));
+function copyActionOf(copy: LlbCopy, input: number, inputs: readonly Vertex[]): CopyOp {
+  const { include, required, unpack } = copy;
+  if (copy.replacesExisting) throw notSupported("a copy of LLB that replaces what is no directory");
+  if (required.length > 1) throw notSupported("a copy of LLB with several required paths");
+  const action: CopyAction = {
+    ...{ input, source: posix.join("/", copy.source), isPattern: copy.allowWildcard, unpack, include },
+    ...(required.length === 0 ? {} : { required: absolute(required[0]!) }),
+    ...(copy.copiesContents ? {} : { keepsDirectory: true }),
+    ...(copy.followSymlink ? {} : { keepsSymlink: true }),
+    ...(copy.allowEmptyWildcard ? { mayBeNothing: true } : {}),
+  };
+  const mtimeNs = timeOf(copy.timestamp);
   return {
-    kind: "copy",
-    instruction: "COPY",
-    actions: [
-      {
-        input: 1,
-        source: posix.join("/", copy.source),
-        isPattern: copy.allowWildcard,
-        unpack: copy.unpack,
-        include: copy.include,
-        ...(required.length === 0 ? {} : { required: posix.join("/", required[0]!) }),
-      },
-    ],
+    ...{ kind: "copy", instruction: "COPY", actions: [action], exclude: copy.exclude, isLink: copy.isLink },
     destination: copy.destination.startsWith("/") ? copy.destination : `/${copy.destination}`,
     owner: ownerOf(copy.owner, inputs),
-    mode,
-    exclude: copy.exclude,
-    isLink: copy.isLink,
+    mode: copy.modeText || (copy.mode < 0 ? undefined : (copy.mode & 0o7777).toString(8)),
+    ...(mtimeNs === undefined ? {} : { mtimeNs }),
+    ...(copy.createDestination ? {} : { needsParent: true }),
   };
+}
+
+function timeOf(timestamp: bigint): string | undefined {
+  return timestamp === -1n ? undefined : `${timestamp}`;
+}
+
+function absolute(path: string): string {
+  if (path.includes("\0")) throw invalid(`${JSON.stringify(path)} is no path`);
+  return posix.resolve("/", path);
 }
 
 /** "USER:GROUP", names or numbers. */
@@ -134,8 +173,9 @@ function ownerOf(owner: LlbOwner | undefined, inputs: readonly Vertex[]): string
   return [part(owner.user), part(owner.group)].join(":").replace(/:$/, "");
 }
 
-function nameOf(op: Op): string {
-  if (op.kind === "copy") return `copy ${op.actions.map(({ source }) => source).join(" ")} ${op.destination}`;
-  if (op.kind === "files") return `mkfile ${op.files.map(({ name }) => `/${name}`).join(" ")}`;
-  return op.kind === "mkdir" ? `mkdir ${op.path}` : op.kind;
+function nameOf(action: ChangeAction): string {
+  if (action.kind === "copy")
+    return `copy ${action.actions.map(({ source }) => source).join(" ")} ${action.destination}`;
+  const verbs = { "make-directory": "mkdir", "make-file": "mkfile", "make-symlink": "symlink", remove: "rm" };
+  return `${verbs[action.kind]} ${action.path}`;
 }

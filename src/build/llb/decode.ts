@@ -4,7 +4,8 @@
  */
 import { LLB_DEPTH_MAX, LLB_OPS_MAX } from "../../base/limits.ts";
 import { type Definition, type LlbOp, opMetadataType, opType } from "../../spec/llb.ts";
-import { isScratch, type Op, SCRATCH, setDigest, sha256, type Vertex } from "../graph/llb.ts";
+import { isScratch, isSource, type Op, plainCopy, SCRATCH, setDigest, sha256, type Vertex } from "../graph/llb.ts";
+import { type Entitlement, requireEntitlement } from "../graph/plan-run.ts";
 import { invalid, notSupported } from "../graph/refuse.ts";
 import { decodeExec } from "./decode-exec.ts";
 import { decodeFileOp } from "./decode-file.ts";
@@ -14,14 +15,14 @@ import { decodeSource } from "./decode-source.ts";
 export type MakeVertex = (op: Op, inputs: readonly Vertex[], name: string) => Vertex;
 
 /** Decodes a definition. One without operations is an empty root file system. @throws LighterError ("invalid", "not-supported") */
-export function decodeGraph(definition: Definition): Vertex {
+export function decodeGraph(definition: Definition, entitlements: ReadonlySet<Entitlement> = new Set()): Vertex {
   const { operations } = definition;
   if (operations.length === 0) return SCRATCH;
   if (operations.length > LLB_OPS_MAX) throw invalid(`the definition has more than ${LLB_OPS_MAX} operations`);
   const last = opType.decode(operations.at(-1)!);
   const [root] = last.inputs;
   if (root === undefined || kindsOf(last).length > 0) throw invalid("the definition's last operation names no result");
-  return new Decoder(definition).vertex(root.digest, root.index);
+  return new Decoder(definition, entitlements).result(root.digest, root.index);
 }
 
 class Decoder {
@@ -29,11 +30,19 @@ class Decoder {
   readonly #metadata: Definition["metadata"];
   readonly #vertices = new Map<string, Vertex>();
   readonly #depths = new Map<Vertex, number>();
+  readonly #copies = new Map<Vertex, Vertex>();
+  readonly #entitlements: ReadonlySet<Entitlement>;
   #nesting = 0;
 
-  constructor({ operations, metadata }: Definition) {
+  constructor({ operations, metadata }: Definition, entitlements: ReadonlySet<Entitlement>) {
+    this.#entitlements = entitlements;
     this.#ops = new Map(operations.slice(0, -1).map((bytes) => [sha256(bytes), bytes]));
     this.#metadata = metadata;
+  }
+
+  /** The same, as a root file system. */
+  result(digest: string, output: number): Vertex {
+    return this.#rooted(this.vertex(digest, output));
   }
 
   /** What an operation makes as its result of that number. */
@@ -73,17 +82,56 @@ class Decoder {
       throw invalid(`the source ${JSON.stringify(op.source.identifier)} has inputs, or no result ${output}`);
     if (op.source !== undefined)
       return this.#add(decodeSource(op.source, op.platform), [], name || op.source.identifier);
+    if (output !== 0) throw invalid(`an operation of the definition has no result ${output}`);
+    const inputOf = (number: number) =>
+      number === -1 ? SCRATCH : (inputs[number] ?? refuse(`an operation has the input ${number}`));
+    if (op.merge !== undefined)
+      return this.#merge(
+        op.merge.inputs.map(({ input }) => inputOf(input)),
+        name,
+      );
+    if (op.diff !== undefined)
+      return this.#diff(inputOf(op.diff.lower?.input ?? 0), inputOf(op.diff.upper?.input ?? 0), name);
     throw notSupported(`the operation "${kinds[0]}" of LLB`);
   }
 
+  #merge(inputs: readonly Vertex[], name: string): Vertex {
+    const present = inputs.filter((input) => !isScratch(input));
+    const [only = SCRATCH] = present;
+    return present.length < 2 ? only : this.#add({ kind: "merge" }, present, name || "merge");
+  }
+
+  #diff(lower: Vertex, upper: Vertex, name: string): Vertex {
+    return isScratch(lower) ? upper : this.#add({ kind: "diff" }, [lower, upper], name || "diff");
+  }
+
+  /** A source that is no image is copied: steps work on layers. */
+  #rooted(vertex: Vertex): Vertex {
+    if (!isSource(vertex.op) || vertex.op.kind === "image") return vertex;
+    const known = this.#copies.get(vertex);
+    if (known !== undefined) return known;
+    const copy = this.#add(plainCopy("COPY", "/"), [SCRATCH, vertex], vertex.name);
+    this.#copies.set(vertex, copy);
+    return copy;
+  }
+
   readonly #add: MakeVertex = (op, inputs, name) => {
-    const vertex: Vertex = { op, inputs, name };
-    const depth = 1 + inputs.reduce((deepest, input) => Math.max(deepest, this.#depths.get(input) ?? 0), 0);
+    if (op.kind === "exec") requireEntitlement(op, this.#entitlements);
+    const kept = op.kind === "exec" && op.keeps !== undefined ? op.mounts[op.keeps] : undefined;
+    const isRoot = (index: number) =>
+      index === 0 || op.kind === "merge" || op.kind === "diff" || (kept?.type === "bind" && kept.input === index);
+    const rooted = inputs.map((input, index) => (isRoot(index) ? this.#rooted(input) : input));
+    const vertex: Vertex = { op, inputs: rooted, name };
+    const depth = 1 + rooted.reduce((deepest, input) => Math.max(deepest, this.#depths.get(input) ?? 0), 0);
     if (depth > LLB_DEPTH_MAX) throw tooDeep();
     this.#depths.set(vertex, depth);
     if (this.#depths.size > 2 * LLB_OPS_MAX) throw invalid(`the definition has more than ${LLB_OPS_MAX} operations`);
     return vertex;
   };
+}
+
+function refuse(why: string): never {
+  throw invalid(why);
 }
 
 function tooDeep() {

@@ -167,6 +167,10 @@ async function contentOf(
         others.map(({ id }) => id),
       ),
     ];
+  if (op.kind === "change") {
+    const ids = others.map(({ id }) => id);
+    return await Promise.all(op.actions.flatMap((action) => (action.kind === "copy" ? [hash(action, ids)] : [])));
+  }
   if (op.kind !== "exec") return others.map(({ key }) => key);
   return await Promise.all(
     others.map(({ id, key }, index) => {

@@ -1,5 +1,5 @@
 /** The jobs that file workers do for builds: see copy-work.ts and context-work.ts for how. */
-import type { CopyOp } from "../../build/mod.ts";
+import type { ChangeAction, CopyOp } from "../../build/mod.ts";
 import type { FileJob } from "../../files/mod.ts";
 import type { Owner } from "../../image/mod.ts";
 
@@ -31,6 +31,20 @@ export interface CopyArgument extends CopyInputs {
 
 /** Copies into a new layer. */
 export const copySourcesJob: FileJob<CopyArgument, null> = { kind: "copy sources" };
+
+export interface ChangeArgument {
+  actions: readonly ChangeAction[];
+  /** The owner that each action gives to what it makes. */
+  owners: readonly (Owner | null)[];
+  trees: readonly TreePlace[];
+  contextInput: number;
+  below: Layers;
+  upper: string;
+  workPath: string;
+}
+
+/** Makes a new layer of several changes. */
+export const changeFilesJob: FileJob<ChangeArgument, null> = { kind: "change files" };
 
 /** Makes a directory, and the missing ones above it, in a new layer. */
 export const makeDirectoryInJob: FileJob<{ path: string; layers: Layers; upper: string }, null> = {

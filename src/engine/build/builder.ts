@@ -7,41 +7,38 @@ import {
   type BuildPlan,
   canonicalName,
   contextNeedOf,
-  isScratch,
   planBuild,
-  type Solve,
   Solver,
   stepNames,
   type Vertex,
   verticesOf,
 } from "../../build/mod.ts";
 import { measureTrees, Trash } from "../../files/mod.ts";
-import type { ImageStore, PullEvent } from "../../image/mod.ts";
+import type { ImageStore } from "../../image/mod.ts";
 import type { Platform } from "../../spec/oci-image.ts";
 import { formatPlatform } from "../../spec/platform.ts";
 import { exportCaches, inlineCacheOf } from "../cache/export-cache.ts";
 import { ImportedCaches } from "../cache/import-cache.ts";
 import type { Engine } from "../engine.ts";
+import { type ExportRequest, exportRoots } from "../llb/export-root.ts";
+import { type GraphRequest, type HeldRoot, solveGraph } from "../llb/solve-graph.ts";
 import { describeProvenance, type ProvenanceSource } from "../outputs/provenance.ts";
 import { BuildCache } from "./build-cache.ts";
 import type { BuildHistory } from "./build-history.ts";
-import { BuildProgress, type BuildTask } from "./build-progress.ts";
+import type { BuildProgress, BuildTask } from "./build-progress.ts";
 import type { BuildRequest } from "./build-request.ts";
-import { BuildSources } from "./build-sources.ts";
+import { BuildSite, COUNT_INTERVAL_MS, type SiteRequest, showPull } from "./build-site.ts";
 import { checkBuilt } from "./build-warnings.ts";
 import { CacheHousehold } from "./cache-household.ts";
 import { CacheMounts } from "./cache-mounts.ts";
-import { CopySteps } from "./copy-step.ts";
 import { explainPlan, withoutExecution } from "./explain-build.ts";
 import type { BuiltImage } from "./export-build.ts";
 import { type BuildTarget, buildTargets } from "./follow-plan.ts";
 import type { GcSettings } from "./gc-policy.ts";
 import { ImageChain } from "./image-chain.ts";
 import { shownName } from "./read-dockerfile.ts";
-import { RunSteps, runSettings } from "./run-step.ts";
-import { StepOutput } from "./step-output.ts";
+import { runSettings } from "./run-step.ts";
 import { StepRoots } from "./step-roots.ts";
-import { openWorkshop } from "./workshop.ts";
 
 export class Builder implements Disposable {
   readonly #roots: StepRoots;
@@ -129,18 +126,30 @@ export class Builder implements Disposable {
     return text;
   }
 
+  /** Makes a client's graph into a root file system. @throws LighterError; `StepFailed` */
+  async solve(request: GraphRequest): Promise<HeldRoot> {
+    await using site = this.#site(request);
+    try {
+      return await solveGraph(site, this.#roots.images, request);
+    } catch (error) {
+      request.onFailure(site.progress.locate(error, "", ""));
+      throw error;
+    } finally {
+      void this.household.collect();
+    }
+  }
+
+  /** Puts root file systems where they are asked for, as an image for several platforms if there are several. */
+  async export(request: ExportRequest): Promise<BuiltImage> {
+    return await exportRoots(this.#roots, request);
+  }
+
   /** Builds or, if somebody hears an explanation, explains. */
   async #build(request: BuildRequest, onExplained?: (text: string) => void): Promise<BuiltImage> {
     const started = formatNow();
-    const aborter = new AbortController();
-    const signal = AbortSignal.any([request.signal, aborter.signal]);
-    const { namedContext } = request;
-    const sources = new BuildSources(this.#roots, this.trash, { signal, namedContext });
-    const steps = new Set<Promise<unknown>>();
-    const progress = new BuildProgress(request.onStatus);
+    await using site = this.#site(request);
+    const { sources, progress, output, signal } = site;
     const definition = { text: "", vertex: "" };
-    const held = new DisposableStack();
-    let solve: Solve | undefined;
     try {
       const { served, remote } = request;
       const receive = (context: AsyncIterable<Uint8Array>) =>
@@ -148,9 +157,8 @@ export class Builder implements Disposable {
           sources.receive({ context: counted(context, task), remote }),
         );
       if (served === undefined) await receive(request.context);
-      Object.assign(definition, await this.#readDockerfile(sources, request, progress));
-      for (const { vertex } of request.contextInputs?.values() ?? [])
-        await this.#fetchImages(vertex, request, progress);
+      Object.assign(definition, await this.#readDockerfile(site, request, progress));
+      for (const { vertex } of request.contextInputs?.values() ?? []) await site.fetchImages(verticesOf(vertex));
       const targets = await this.#plan(definition.text, request, progress);
       const all = { stages: targets.flatMap(({ plan }) => plan.stages) };
       const need = contextNeedOf(all);
@@ -159,18 +167,13 @@ export class Builder implements Disposable {
       progress.announce(stepNames(all));
       if (request.wantsWarnings)
         progress.warn(checkBuilt(this.#roots.images, definition.text, request, definition.vertex));
-      const output = new StepOutput(request.say, progress);
-      const roots = this.#roots;
-      const copies = new CopySteps(roots, sources);
-      const runs = new RunSteps({ roots, sources, caches: this.#cacheMounts, request });
-      const imported = this.#importCaches(request, { progress, held, signal });
-      const real = openWorkshop({ roots, sources, copies, runs, steps, held, output, imported });
-      const workshop = onExplained === undefined ? real : withoutExecution(real);
-      const { engine, images } = roots;
+      const { engine, images } = this.#roots;
       const { noCache } = request;
-      const isChosen = stepsOf(all, request.noCacheStages);
-      const skipsCache = (vertex: Vertex) => vertex.ignoresCache === true || isChosen(vertex);
-      solve = this.#solver.begin({ workshop, noCache, skipsCache, signal, watcher: progress });
+      const solve = site.solve({
+        ...{ noCache, skipsCache: stepsOf(all, request.noCacheStages) },
+        imported: this.#importCaches(request, site),
+        ...(onExplained !== undefined && { change: withoutExecution }),
+      });
       if (onExplained !== undefined) {
         onExplained(await explainPlan({ plan: all, solve, cache: this.#cache, noCache }));
         return { id: "" };
@@ -187,15 +190,6 @@ export class Builder implements Disposable {
     } catch (error) {
       request.onFailure(progress.locate(error, request.dockerfile, definition.text));
       throw error;
-    } finally {
-      aborter.abort(new LighterError("conflict", "the build has ended"));
-      await solve?.ended();
-      // What is left is wanted by other builds, too, and may need our context.
-      void Promise.allSettled(steps).then(async () => {
-        sources[Symbol.dispose]();
-        held.dispose();
-        await this.recover(); // a step that was done anew has taken another one's place in the cache
-      });
     }
   }
 
@@ -219,14 +213,22 @@ export class Builder implements Disposable {
 
   #importCaches(
     { cacheImports = [], targetPlatforms = [] }: BuildRequest,
-    parts: { progress: BuildProgress; held: DisposableStack; signal: AbortSignal },
+    { progress, held, signal }: BuildSite,
   ): ImportedCaches | undefined {
     if (cacheImports.length === 0) return undefined;
     const { images } = this.#roots;
-    return new ImportedCaches(cacheImports, { ...parts, images, platform: targetPlatforms[0] ?? images.platform });
+    const platform = targetPlatforms[0] ?? images.platform;
+    return new ImportedCaches(cacheImports, { progress, held, signal, images, platform });
   }
 
-  async #readDockerfile(sources: BuildSources, request: BuildRequest, progress: BuildProgress) {
+  #site(request: SiteRequest): BuildSite {
+    return new BuildSite({
+      ...{ roots: this.#roots, trash: this.trash, caches: this.#cacheMounts, solver: this.#solver, request },
+      onLeft: () => this.recover(), // a step that was done anew has taken another one's place in the cache
+    });
+  }
+
+  async #readDockerfile({ sources }: BuildSite, request: BuildRequest, progress: BuildProgress) {
     const { dockerfile: path } = request;
     const name = `[internal] load build definition from ${shownName(path)}`;
     return await progress.task(name, async ({ part, digest: vertex }) => {
@@ -234,17 +236,6 @@ export class Builder implements Disposable {
       part("transferring dockerfile:", { current: text.length, completed: true });
       return { text, vertex };
     });
-  }
-
-  /** Makes sure that the images are there that a client's graph begins with. */
-  async #fetchImages(graph: Vertex, request: BuildRequest, progress: BuildProgress): Promise<void> {
-    const references = [...verticesOf(graph)].flatMap((each) =>
-      each.op.kind === "image" && !isScratch(each) ? [each.op.reference] : [],
-    );
-    for (const reference of new Set(references))
-      await progress.task(`resolve image config for ${reference}`, ({ part }) =>
-        request.fetchImage(reference, showPull(part), undefined),
-      );
   }
 
   /** Plans the build for each platform. */
@@ -315,9 +306,6 @@ function timesOf({ buildArgs, outputs = [] }: BuildRequest): {
   };
 }
 
-/** The time between two counts of what is being transferred. */
-const COUNT_INTERVAL_MS = 200;
-
 async function* counted(chunks: AsyncIterable<Uint8Array>, { part }: BuildTask): AsyncGenerator<Uint8Array> {
   let [current, shownMs] = [0, 0];
   for await (const chunk of chunks) {
@@ -328,17 +316,4 @@ async function* counted(chunks: AsyncIterable<Uint8Array>, { part }: BuildTask):
     part("transferring context:", { current });
   }
   part("transferring context:", { current, completed: true });
-}
-
-/** The layers of an image as parts of a task. */
-function showPull(part: BuildTask["part"]): (event: PullEvent) => void {
-  let shownMs = 0;
-  return (event) => {
-    if (event.kind !== "layer") return;
-    const { digest, phase, currentBytes: current = 0, totalBytes: total } = event;
-    const completed = phase === "Pull complete" || phase === "Already exists";
-    if (!completed && performance.now() - shownMs < COUNT_INTERVAL_MS) return;
-    shownMs = performance.now();
-    part(digest, { current, ...(total === undefined ? {} : { total }), completed });
-  };
 }

@@ -1,8 +1,8 @@
 /** Executes COPY, ADD and WORKDIR, and hashes what is copied. Nothing is mounted: the layers are there, and a new one is made. */
 import { PASSWD_MAX_BYTES } from "../../base/limits.ts";
-import type { CopyOp, Vertex } from "../../build/mod.ts";
+import type { ChangeOp, CopyOp, Vertex } from "../../build/mod.ts";
 import { type Owner, readFileInLayers, resolveUser } from "../../image/mod.ts";
-import { copySourcesJob, hashSourcesJob, makeDirectoryInJob } from "./build-jobs.ts";
+import { changeFilesJob, copySourcesJob, hashSourcesJob, makeDirectoryInJob } from "./build-jobs.ts";
 import type { BuildSources } from "./build-sources.ts";
 import type { StepRoots } from "./step-roots.ts";
 
@@ -18,16 +18,27 @@ export class CopySteps {
   }
 
   hash(op: CopyOp, sourceIds: readonly string[], signal: AbortSignal): Promise<string> {
-    return this.#workers.run(hashSourcesJob, this.#inputs(op, ["", ...sourceIds]), { signal });
+    return this.#workers.run(hashSourcesJob, { op, ...this.#inputs(["", ...sourceIds]) }, { signal });
   }
 
   /** Copies onto the first input. Resolves with the id of the new root file system. */
   async copy(op: CopyOp, inputs: readonly string[], signal: AbortSignal): Promise<string> {
     const [root = ""] = inputs;
     const below = await this.#sources.directoriesOf(root);
-    const argument = { ...this.#inputs(op, inputs), below, owner: ownerOf(op.owner, below) };
+    const argument = { op, ...this.#inputs(inputs), below, owner: ownerOf(op.owner, below) };
     return await this.#roots.addLayer(root, async ({ path, upper }) => {
       await this.#workers.run(copySourcesJob, { ...argument, upper, workPath: path }, { signal });
+    });
+  }
+
+  /** Makes several changes to the first input. Resolves with the id of the new root file system. */
+  async change({ actions }: ChangeOp, inputs: readonly string[], signal: AbortSignal): Promise<string> {
+    const [root = ""] = inputs;
+    const below = await this.#sources.directoriesOf(root);
+    const owners = actions.map((action) => ("owner" in action ? ownerOf(action.owner, below) : null));
+    return await this.#roots.addLayer(root, async ({ path: workPath, upper }) => {
+      const argument = { actions, owners, ...this.#inputs(inputs), below, upper, workPath };
+      await this.#workers.run(changeFilesJob, argument, { signal });
     });
   }
 
@@ -42,9 +53,9 @@ export class CopySteps {
     return this.#roots.engine.workers;
   }
 
-  #inputs(op: CopyOp, ids: readonly string[]) {
+  #inputs(ids: readonly string[]) {
     const trees = ids.map((id) => this.#sources.treeOf(id));
-    return { op, trees, contextInput: ids.indexOf(this.#sources.contextId, 1) };
+    return { trees, contextInput: ids.indexOf(this.#sources.contextId, 1) };
   }
 }
 

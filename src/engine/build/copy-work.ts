@@ -1,6 +1,6 @@
 /** What a file worker does for COPY, ADD and WORKDIR. The trees that are copied from are hostile. */
 import { mkdirSync } from "node:fs";
-import { join } from "node:path";
+import { join, posix } from "node:path";
 import { LighterError } from "../../base/errors.ts";
 import type { CopyAction, CopyOp } from "../../build/mod.ts";
 import {
@@ -8,6 +8,7 @@ import {
   copySource,
   hasWildcards,
   isArchive,
+  isDirectory,
   LayerTarget,
   LayerTree,
   openMatches,
@@ -16,9 +17,10 @@ import {
   type Source,
   type SourceTree,
   SpooledTree,
+  timeOf,
   unpackSource,
 } from "../../image/mod.ts";
-import { bytePath } from "../../linux/sys/fs.ts";
+import { type BytePath, bytePath } from "../../linux/sys/fs.ts";
 import { compileIgnorePatterns } from "../../spec/docker-ignore.ts";
 import { parseModeChange } from "../../spec/file-mode.ts";
 import type { CopyArgument, CopyInputs, TreePlace } from "./build-jobs.ts";
@@ -38,16 +40,26 @@ export function hashSources(inputs: CopyInputs, beat: () => void): string {
 
 /** Makes the new layer. @throws LighterError with Docker's words */
 export async function copySources(argument: CopyArgument, beat: () => void): Promise<null> {
+  const { op, upper } = argument;
+  const below = op.isLink ? [] : argument.below;
+  using target = new LayerTarget(upper, below);
+  await copyInto(target, argument, beat);
+  return null;
+}
+
+/** Copies into a layer that is being made. */
+export async function copyInto(target: LayerTarget, argument: CopyArgument, beat: () => void): Promise<void> {
   const { op, owner, upper, workPath } = argument;
   const below = op.isLink ? [] : argument.below;
   using trees = new OpenTrees(argument.trees);
-  using target = new LayerTarget(upper, below);
-  const destination = bytePath(op.destination);
+  const { mtimeNs } = op;
+  if (op.needsParent === true) requireParent(target, op.destination);
   const changeMode = op.mode === undefined ? undefined : parseModeChange(op.mode);
   const isSeveral = op.actions.length > 1;
   let count = 0;
   for (const action of op.actions)
     for (const { source, isOneOfMany } of sourcesOf(argument, trees.of(action.input), action)) {
+      const destination = destinationOf(target, op, action, source);
       const stagingPath = join(workPath, `unpacked-${count++}`);
       if (action.unpack && (await isArchive(source.entry))) {
         mkdirSync(stagingPath, { mode: 0o755 });
@@ -60,10 +72,24 @@ export async function copySources(argument: CopyArgument, beat: () => void): Pro
         await unpackSource(target, source.entry, options, beat);
         continue;
       }
-      const options = { ...selectionOf(op, action), owner: owner ?? undefined, changeMode };
+      const time = mtimeNs === undefined ? undefined : timeOf(BigInt(mtimeNs));
+      const options = { ...selectionOf(op, action), owner: owner ?? undefined, changeMode, time };
       copySource(target, source, destination, { ...options, mustBeInto: isSeveral || isOneOfMany }, beat);
     }
-  return null;
+}
+
+function requireParent(target: LayerTarget, destination: string): void {
+  const { missing, name } = target.resolve(bytePath(posix.dirname(destination)));
+  if (missing.length > 0 || name !== undefined)
+    throw new LighterError("invalid", `failed to stat ${posix.dirname(destination)}: no such file or directory`);
+}
+
+/** A directory that is copied itself goes, with its name, into one that is there. */
+function destinationOf(target: LayerTarget, op: CopyOp, action: CopyAction, { entry, path }: Source): BytePath {
+  const destination = bytePath(op.destination);
+  if (action.keepsDirectory !== true || !isDirectory(entry)) return destination;
+  const isThere = target.resolve(destination).missing.length === 0;
+  return isThere ? (posix.join(destination, posix.basename(path)) as BytePath) : destination;
 }
 
 export function makeDirectoryIn(path: string, layers: readonly string[], upper: string): null {
@@ -113,7 +139,10 @@ function* sourcesOf(
   const isMany = action.isPattern && hasWildcards(action.source);
   try {
     if (action.required !== undefined) openSource(from, bytePath(action.required)).entry.close();
-    const sources = isMany ? openMatches(from, action.source) : [openSource(from, bytePath(action.source))];
+    const isFollowed = action.keepsSymlink !== true;
+    const sources = isMany
+      ? openMatches(from, action.source, isFollowed)
+      : [openSource(from, bytePath(action.source), isFollowed)];
     let count = 0;
     for (const source of sources) {
       try {
@@ -122,7 +151,8 @@ function* sourcesOf(
         source.entry.close();
       }
     }
-    if (count === 0 && op.actions.length === 1) throw new LighterError("invalid", "no source files were specified");
+    if (count === 0 && op.actions.length === 1 && action.mayBeNothing !== true)
+      throw new LighterError("invalid", "no source files were specified");
   } catch (error) {
     if (!(error instanceof LighterError) || error.code === "kernel") throw error;
     const where = action.input === contextInput ? "file not found in build context or excluded by .dockerignore: " : "";

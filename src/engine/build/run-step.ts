@@ -36,7 +36,7 @@ export class RunSteps {
   async run(op: ExecOp, inputs: readonly string[], options: RunOptions): Promise<string> {
     const { roots, request } = this.#options;
     const [root = ""] = inputs;
-    return await roots.change(root, bodyOf(op, request.hostConfig), async (step) => {
+    return await roots.use(root, bodyOf(op, request.hostConfig), async (step, directory) => {
       const layers = roots.images.layersOf(root).lowerDirs;
       const parts = { ...this.#options, inputs: request.inputs ?? NO_INPUTS, signal: options.signal };
       await using mounts = await StepMounts.prepare(op, inputs, parts);
@@ -45,7 +45,9 @@ export class RunSteps {
         mounts.mounts.map(({ destination }) => destination),
       );
       await this.#execute(step, op, mounts, options);
+      if (op.keeps !== undefined) return mounts.commit(op.keeps);
       removeStubs(step.paths.upper, layers, stubs);
+      return roots.commit(root, directory);
     });
   }
 
@@ -78,12 +80,24 @@ export function runSettings({ ExtraHosts, Ulimits, CgroupParent, ShmSize }: Dock
   };
 }
 
+/** The same as a container's settings. */
+function hostSettings({ extraHosts, ulimits, cgroupParent, shmBytes }: RunSettings): DockerHostConfig {
+  return {
+    ExtraHosts: extraHosts.map(({ host, ip }) => `${host}:${ip}`),
+    Ulimits: ulimits.map(({ name, soft, hard }) => ({ Name: name, Soft: soft, Hard: hard })),
+    CgroupParent: cgroupParent,
+    ShmSize: shmBytes,
+  };
+}
+
 /** The settings of the process that executes the command. */
 function bodyOf(op: ExecOp, hostConfig: DockerHostConfig): StepBody {
   const { args, env, proxyEnv, cwd, user, network, security } = op;
   const NetworkMode = network === "default" ? (hostConfig.NetworkMode ?? "default") : network;
   const insecure = security === "insecure" ? { Privileged: true } : {};
-  const HostConfig = { ...hostConfig, ...insecure, NetworkMode, LogConfig: { Type: "none" } };
+  const ReadonlyRootfs = op.hasReadOnlyRoot === true;
+  const own = { ...hostSettings(op.settings), NetworkMode, ReadonlyRootfs, LogConfig: { Type: "none" } };
+  const HostConfig = { ...hostConfig, ...insecure, ...own };
   return { Cmd: args, Entrypoint: [], Env: [...proxyEnv, ...env], WorkingDir: cwd, User: user, HostConfig };
 }
 

@@ -1,6 +1,6 @@
 /** Prepares the mounts of a step beside its root file system. */
 import type { ExecMount, ExecOp } from "../../build/mod.ts";
-import { isDirectoryInLayers, planLayersMount } from "../../image/mod.ts";
+import { isDirectoryInLayers, planLayersMount, type StepDirectory } from "../../image/mod.ts";
 import { closeFilesystem, type SharedFilesystem } from "../../runtime/mod.ts";
 import type { OciMount, VolumeMount } from "../../spec/oci-runtime.ts";
 import type { Engine } from "../engine.ts";
@@ -26,6 +26,8 @@ export class StepMounts implements AsyncDisposable {
   readonly mounts: VolumeMount[] = [];
   readonly filesystems: SharedFilesystem[] = [];
   readonly env: string[] = [];
+  /** What is written into the binds, by their numbers among the mounts. */
+  readonly #written = new Map<number, { root: string; directory: StepDirectory }>();
   readonly #engine: Engine;
   readonly #parts: Parts;
   readonly #undo = new AsyncDisposableStack();
@@ -51,11 +53,17 @@ export class StepMounts implements AsyncDisposable {
     await this.#undo.disposeAsync();
   }
 
+  /** Keeps what a bind has after the step as a root file system. Returns its id. */
+  commit(index: number): string {
+    const { root, directory } = this.#written.get(index)!;
+    return this.#parts.roots.commit(root, directory);
+  }
+
   async #prepare({ mounts, secretEnv }: ExecOp, ids: readonly string[]): Promise<void> {
     const { inputs } = this.#parts;
     const ofClient: MountOf<"secret" | "ssh">[] = [];
-    for (const mount of mounts) {
-      if (mount.type === "bind") await this.#bind(mount, ids[mount.input] ?? "");
+    for (const [index, mount] of mounts.entries()) {
+      if (mount.type === "bind") await this.#bind(index, mount, ids[mount.input] ?? "");
       else if (mount.type === "cache") await this.#cache(mount, ids);
       else if (mount.type === "tmpfs") this.mounts.push(tmpfsMount(mount));
       else ofClient.push(mount);
@@ -69,11 +77,13 @@ export class StepMounts implements AsyncDisposable {
   }
 
   /** A view of the source's layers. What is written into it goes to a layer that nobody keeps. */
-  async #bind({ target, source, readOnly }: MountOf<"bind">, id: string): Promise<void> {
+  async #bind(index: number, { target, source, readOnly }: MountOf<"bind">, id: string): Promise<void> {
     const layers = await this.#layersOf(id);
     const directory = this.#parts.roots.images.snapshots.beginStep();
+    this.#written.set(index, { root: id, directory });
     this.#undo.defer(() => this.#parts.roots.images.snapshots.discardStep(directory));
     const { upper, work } = directory;
+    this.#parts.roots.setRoot(directory, id);
     const mount = planLayersMount(`the source of ${target}`, layers, { upperPath: upper, workPath: work });
     const filesystem = await this.#mountAside(mount);
     this.mounts.push({

@@ -4,7 +4,7 @@
  */
 import { chmodSync, chownSync, lstatSync } from "node:fs";
 import { randomId } from "../../base/ids.ts";
-import type { Image, ImageStore, StepDirectory } from "../../image/mod.ts";
+import type { Image, ImageStore, SnapshotLayer, StepDirectory } from "../../image/mod.ts";
 import type { DockerHostConfig } from "../../spec/docker-api.ts";
 import type { Engine } from "../engine.ts";
 import { newRecord } from "../state/new-record.ts";
@@ -40,28 +40,56 @@ export class StepRoots {
    * Lets `change` change a root file system, with a container's settings, and keeps the result as a snapshot. Resolves with its id.
    */
   async change(root: string, body: StepBody, change: (step: StepRoot) => Promise<void>): Promise<string> {
+    return await this.use(root, body, async (step, directory) => {
+      await change(step);
+      return this.commit(root, directory);
+    });
+  }
+
+  /** Calls `use` with a root file system that may be changed, and is gone afterwards unless it has been committed. */
+  async use<T>(
+    root: string,
+    body: StepBody,
+    use: (step: StepRoot, directory: StepDirectory) => Promise<T>,
+  ): Promise<T> {
     const id = randomId();
     return await this.#withDirectory(root, async (directory) => {
-      const step = { record: await this.#recordOf(id, root, body), paths: this.engine.paths.step(id, directory.path) };
-      await change(step);
-      this.images.snapshots.commit(id, root, directory, this.#ownRoot(root, directory));
-      return id;
+      const paths = this.engine.paths.step(id, directory.path);
+      return await use({ record: await this.#recordOf(id, root, body), paths }, directory);
     });
+  }
+
+  /** Keeps what was changed in a root file system as a snapshot. Returns its id. */
+  commit(root: string, directory: StepDirectory): string {
+    const id = randomId();
+    this.images.snapshots.commit(id, root, directory, this.#ownRoot(root, directory));
+    return id;
   }
 
   /**
    * Keeps the layer that `make` makes over a root file system, in the upper directory, as a snapshot. Resolves with its id.
    */
   async addLayer(root: string, make: (directory: StepDirectory) => Promise<void>): Promise<string> {
-    const id = randomId();
     return await this.#withDirectory(root, async (directory) => {
-      const { mode, uid, gid } = this.images.layersOf(root).root;
-      chownSync(directory.upper, uid, gid);
-      chmodSync(directory.upper, mode);
+      this.setRoot(directory, root);
       await make(directory);
-      this.images.snapshots.commit(id, root, directory, this.#ownRoot(root, directory));
-      return id;
+      return this.commit(root, directory);
     });
+  }
+
+  /** Makes a snapshot of layers that there are. Resolves with its id. */
+  async compose(layers: readonly SnapshotLayer[]): Promise<string> {
+    const id = randomId();
+    this.images.snapshots.compose(id, layers);
+    return id;
+  }
+
+  /** Gives "/" the attributes that it has below; those of a directory that is no snapshot are the usual ones. */
+  setRoot({ upper }: StepDirectory, root: string): void {
+    const isSnapshot = root === "" || this.images.snapshots.has(root);
+    const { mode, uid, gid } = isSnapshot ? this.images.layersOf(root).root : { mode: 0o755, uid: 0, gid: 0 };
+    chownSync(upper, uid, gid);
+    chmodSync(upper, mode);
   }
 
   /** Holds `root` and has a step's directory while `use` runs. */

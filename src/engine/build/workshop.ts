@@ -2,6 +2,7 @@
 import { LighterError } from "../../base/errors.ts";
 import type { StepListener, Vertex, Workshop } from "../../build/mod.ts";
 import type { ImportedCaches } from "../cache/import-cache.ts";
+import { differenceOf, mergeLayers } from "../llb/compose-layers.ts";
 import type { BuildSources } from "./build-sources.ts";
 import type { CopySteps } from "./copy-step.ts";
 import type { RunSteps } from "./run-step.ts";
@@ -51,7 +52,7 @@ export function openWorkshop(options: WorkshopOptions): Workshop {
 function execute(
   vertex: Vertex,
   inputs: readonly string[],
-  { copies, runs }: WorkshopOptions,
+  { copies, runs, roots }: WorkshopOptions,
   listener: StepListener,
   signal: AbortSignal,
 ): Promise<string> {
@@ -59,5 +60,8 @@ function execute(
   if (op.kind === "copy") return copies.copy(op, inputs, signal);
   if (op.kind === "mkdir") return copies.makeDirectory(op, inputs[0] ?? "", signal);
   if (op.kind === "exec") return runs.run(op, inputs, { ...listener, signal });
+  if (op.kind === "change") return copies.change(op, inputs, signal);
+  if (op.kind === "merge") return roots.compose(mergeLayers(roots.images, inputs));
+  if (op.kind === "diff") return roots.compose(differenceOf(roots.images, inputs));
   throw new LighterError("internal", `no step: ${op.kind}`);
 }

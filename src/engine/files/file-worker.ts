@@ -6,6 +6,7 @@ import { type Change, copyDirectoryFromLayers, listChanges, writeTreesTar } from
 import { isEmptyDirectory } from "../../linux/sys/directory.ts";
 import { showPath } from "../../linux/sys/fs.ts";
 import {
+  changeFilesJob,
   copySourcesJob,
   hashSourcesJob,
   makeDirectoryInJob,
@@ -16,6 +17,7 @@ import {
 } from "../build/build-jobs.ts";
 import { readDockerfile, spoolContext, writeContext, writeDownload } from "../build/context-work.ts";
 import { copySources, hashSources, makeDirectoryIn } from "../build/copy-work.ts";
+import { changeFiles } from "../llb/change-work.ts";
 import { makeMissingDirectory } from "../plan/bind-source.ts";
 import { hostProbe, openBeneath } from "../plan/host-facts.ts";
 import { answerTo } from "../plan/patient-probe.ts";
@@ -50,6 +52,7 @@ export function fileWorkerMain(): Promise<number> {
     .on(readDockerfileJob, readDockerfile)
     .on(writeDownloadJob, (argument, { fds, beat }) => writeDownload(fds[0]!, argument, beat))
     .on(hashSourcesJob, (inputs, { beat }) => hashSources(inputs, beat))
+    .on(changeFilesJob, (argument, { beat }) => changeFiles(argument, beat))
     .on(copySourcesJob, (argument, { beat }) => copySources(argument, beat))
     .on(makeDirectoryInJob, ({ path, layers, upper }) => makeDirectoryIn(path, layers, upper))
     .on(makeDirectoryJob, ({ path }) => {

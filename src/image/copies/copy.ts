@@ -35,6 +35,8 @@ interface CopyOptions extends Selection {
   owner?: Owner | undefined;
   /** The mode that replaces one. */
   changeMode?: ((mode: number, isDirectory: boolean) => number) | undefined;
+  /** The time of all that is copied; undefined: as in the source. */
+  time?: Pick<Attributes, "mtimeSeconds" | "mtimeNanoseconds"> | undefined;
 }
 
 interface SourceOptions extends CopyOptions {
@@ -133,10 +135,10 @@ export class EntryWriter {
   }
 
   attributes(entry: SourceEntry): Attributes {
-    const { owner, changeMode } = this.#options;
+    const { owner, changeMode, time } = this.#options;
     const kept = entry.attributes();
     const mode = changeMode === undefined ? kept.mode : changeMode(kept.mode, isDirectory(entry));
-    return { ...kept, ...owner, mode };
+    return { ...kept, ...owner, ...time, mode };
   }
 
   /** Makes anything but a directory, in place of anything but a directory. Sockets, which no layer holds, are left out. */
@@ -157,6 +159,7 @@ export class EntryWriter {
   make(parent: TargetDirectory, name: string, entry: SourceEntry): void {
     if (isSocket(entry)) return;
     const directoryFd = parent.fd();
+    parent.uncover(name);
     if (isFile(entry)) {
       this.#file(directoryFd, name, posix.join(parent.path, name), entry);
       return;
@@ -184,8 +187,8 @@ export class EntryWriter {
   }
 
   #keepsAttributes(entry: SourceEntry): boolean {
-    const { owner, changeMode } = this.#options;
-    if (changeMode !== undefined) return false;
+    const { owner, changeMode, time } = this.#options;
+    if (changeMode !== undefined || time !== undefined) return false;
     if (owner === undefined) return true;
     const { uid, gid } = entry.attributes();
     return owner.uid === uid && owner.gid === gid;

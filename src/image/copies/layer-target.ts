@@ -24,6 +24,7 @@ import {
   showPath,
   tryMkdirat,
   tryOpenat,
+  tryUnlinkat,
 } from "../../linux/sys/fs.ts";
 import { type Attributes, setAttributes } from "../tar/make-entry.ts";
 import { readXattrs } from "../tar/tree-tar.ts";
@@ -102,6 +103,7 @@ export class TargetDirectory {
     const path = posix.join(this.path, name) as BytePath;
     if (path.split("/").length > LAYER_PATH_MAX_DEPTH)
       throw new LighterError("invalid", `"${showPath(path)}" is deeper than ${LAYER_PATH_MAX_DEPTH} directories`);
+    this.uncover(name);
     const fd = makeDirectory(parentFd, name);
     if (this.#replaced.has(path)) fsetxattr(fd, opaqueXattr(), OPAQUE, path);
     const child = this.#child(name, fd, []);
@@ -122,6 +124,22 @@ export class TargetDirectory {
   change(attributes: Attributes): void {
     this.fd();
     this.#attributes = attributes;
+  }
+
+  /** Gives it some other attributes. */
+  adjust(changed: Partial<Attributes>): void {
+    const fd = this.fd();
+    this.#attributes = { ...(this.#attributes ?? attributesOf(fstatSync(fd), [])), ...changed };
+  }
+
+  /** Notes that something hides the entry below. */
+  cover(name: string): void {
+    this.#replaced.add(posix.join(this.path, name));
+  }
+
+  /** Takes away what hides an entry below, because another one is made there. */
+  uncover(name: string): void {
+    if (this.#replaced.has(posix.join(this.path, name))) tryUnlinkat(this.fd(), name);
   }
 
   /** Gives it another time, if it is in the new layer. */

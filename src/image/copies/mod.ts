@@ -1,9 +1,10 @@
 /** Copies between trees of layers, into a new layer: what COPY and ADD do. */
+export { makeDirectory, makeFile, makeSymlink, removePath, timeOf } from "./change.ts";
 export { ContentHash } from "./content.ts";
 export { copySource } from "./copy.ts";
 export { LayerTarget, type Owner } from "./layer-target.ts";
 export { LayerTree } from "./layer-tree.ts";
-export { isFile, readWhole, type SourceTree } from "./source-tree.ts";
+export { isDirectory, isFile, readWhole, type SourceTree } from "./source-tree.ts";
 export { hasWildcards, openMatches, openSource, type Source } from "./sources.ts";
 export { SpoolWriter } from "./spool-writer.ts";
 export { SpooledTree } from "./spooled-tree.ts";

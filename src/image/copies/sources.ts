@@ -34,18 +34,28 @@ export function hasWildcards(path: string): boolean {
 }
 
 /**
- * Opens the one thing that a path leads to, symlinks followed.
+ * Opens the one thing that a path leads to, symlinks followed, the last one unless `followLast` is false.
  * @throws LighterError ("not-found"), with the path as the context's, or the image's, user sees it.
  */
-export function openSource(tree: SourceTree, path: BytePath): Source {
-  const entry = tree.find(path);
+export function openSource(tree: SourceTree, path: BytePath, followLast = true): Source {
+  const entry = followLast ? tree.find(path) : findItself(tree, path);
   if (entry === undefined)
     throw new LighterError("not-found", `stat ${showPath(posix.relative("/", path))}: file does not exist`);
   return { entry, path };
 }
 
+/** Finds what is at a path, which may be a symlink; those on the way are followed. */
+function findItself(tree: SourceTree, path: BytePath): SourceEntry | undefined {
+  const parent = tree.find(posix.dirname(path) as BytePath);
+  try {
+    return parent !== undefined && isDirectory(parent) && path !== "/" ? parent.child(posix.basename(path)) : undefined;
+  } finally {
+    parent?.close();
+  }
+}
+
 /** Opens what matches a pattern, in the order of names. As with BuildKit, symlinks on the way to a match are not followed. */
-export function* openMatches(tree: SourceTree, pattern: string): Generator<Source> {
+export function* openMatches(tree: SourceTree, pattern: string, followLast = true): Generator<Source> {
   const components = pattern.split("/").filter((component) => component !== "");
   const fixedCount = components.findIndex(hasWildcards);
   const fixed = components.slice(0, fixedCount).map((component) => component.replace(/\\(.)/gs, "$1"));
@@ -54,7 +64,8 @@ export function* openMatches(tree: SourceTree, pattern: string): Generator<Sourc
   const matchers = components.slice(fixedCount).map((component) => compileComponent(component, pattern));
   const base = bytePath(`/${fixed.join("/")}`);
   try {
-    if (isDirectory(directory)) for (const path of matchesIn(directory, matchers, base)) yield openSource(tree, path);
+    if (isDirectory(directory))
+      for (const path of matchesIn(directory, matchers, base)) yield openSource(tree, path, followLast);
   } finally {
     directory.close();
   }

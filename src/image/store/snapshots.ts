@@ -13,6 +13,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { LighterError } from "../../base/errors.ts";
 import { type DiffId, randomId } from "../../base/ids.ts";
+import { IMAGE_MAX_LAYERS } from "../../base/limits.ts";
 import { writePoint } from "../../base/write-point.ts";
 import type { Trash } from "../../files/mod.ts";
 import type { Descriptor } from "../../spec/oci-image.ts";
@@ -165,6 +166,13 @@ export class Snapshots {
       void this.#layers.removeFailed(directory);
       throw error;
     }
+  }
+
+  /** Makes a snapshot of layers of others, lowest first. */
+  compose(id: string, layers: readonly SnapshotLayer[]): void {
+    if (layers.length > IMAGE_MAX_LAYERS)
+      throw new LighterError("invalid", `max depth exceeded: there would be more than ${IMAGE_MAX_LAYERS} layers`);
+    this.#add(id, layers);
   }
 
   #add(id: string, layers: readonly SnapshotLayer[]): void {

@@ -183,6 +183,32 @@ export function statInLayers(layerPaths: readonly string[], path: BytePath): Sta
   return found.stat;
 }
 
+/** Where the symlink at `path` leads. */
+export function readlinkInLayers(layerPaths: readonly string[], path: BytePath): BytePath {
+  const found = resolve(layerPaths, path, false);
+  try {
+    return readlinkFd(found?.fds[0] ?? -1);
+  } finally {
+    closeAll(found?.fds ?? []);
+  }
+}
+
+/** The names in a directory of the merged view, in no order. Undefined if there is none. Symlinks are followed. */
+export function listInLayers(layerPaths: readonly string[], path: BytePath): BytePath[] | undefined {
+  const found = resolve(layerPaths, path, true);
+  if (found === undefined) return undefined;
+  try {
+    if (!found.stat.isDirectory()) return undefined;
+    return [...namesIn(found.fds)].filter((name) => {
+      const entry = lookup(found.fds, name);
+      closeAll(entry?.fds ?? []);
+      return entry !== undefined;
+    }) as BytePath[];
+  } finally {
+    closeAll(found.fds);
+  }
+}
+
 /** Whether `path` is a directory of the merged view. Symlinks are followed. */
 export function isDirectoryInLayers(layerPaths: readonly string[], path: string): boolean {
   const found = resolve(layerPaths, bytePath(path), true);

@@ -1,0 +1,223 @@
+/** Definitions (LLB) of clients of BuildKit's API, against our daemon with real containers. */
+import { afterAll, beforeAll, expect } from "bun:test";
+import { messageOf } from "../../src/base/errors.ts";
+import { directoryType, fileStatType, readDirectoryType, statFileType } from "../../src/spec/buildkit.ts";
+import { BuildkitClient, Graph } from "../support/buildkit-client.ts";
+import { TestDaemon } from "../support/daemon.ts";
+import { buildTest, canBuild, loadTools } from "../support/tools-image.ts";
+
+let daemon: TestDaemon;
+let client: BuildkitClient;
+
+const DIRECTORIES = { src: { "a.txt": "A", "b.txt": "B", "dir/c": "C" } };
+
+beforeAll(async () => {
+  daemon = await TestDaemon.start();
+  client = await BuildkitClient.connect(daemon.socketPath, { directories: DIRECTORIES, secrets: { s: "secret" } });
+  if (canBuild) await loadTools(daemon);
+});
+
+afterAll(async () => {
+  await client[Symbol.asyncDispose]();
+  await daemon[Symbol.asyncDispose]();
+});
+
+/** The text of the failure. Bun's `rejects` would wait for it in a loop that never serves the connection. */
+const failure = (call: Promise<unknown>) => call.then(() => "", messageOf);
+
+const EPOCH = { timestamp: 1_000_000_000n };
+const PLAIN = { timestamp: -1n };
+const MERGED = { followSymlink: true, copiesContents: true, createDestination: true, mode: -1, timestamp: -1n };
+const meta = (...args: string[]) => ({ args, cwd: "/", env: ["PATH=/bin"] });
+const sh = (script: string) => meta("/bin/sh", "-c", script);
+
+/** Solves a graph, and reads what `use` wants of it. */
+async function solved<T>(graph: Graph, result: string, use: (read: (path: string) => Promise<string>) => Promise<T>) {
+  let value: T | undefined;
+  await client.build({}, async (build) => {
+    const ref = await build.ref(graph.of(result));
+    value = await use((path) => build.read(ref, path));
+    return {};
+  });
+  return value!;
+}
+
+buildTest("files are made, copied, linked and removed, in one layer", async () => {
+  const graph = new Graph();
+  const image = graph.source("docker-image://docker.io/library/tools:1");
+  const local = graph.source("local://src");
+  const owner = { user: { byName: { name: "user", input: 0 } }, group: { byId: 5 } };
+  const actions = [
+    { makeDirectory: { path: "/new/deep", mode: 0o750, makesParents: true, owner, ...EPOCH } },
+    { makeFile: { path: "/new/file", mode: 0o640, data: Buffer.from("content"), owner, ...EPOCH } },
+    { makeFile: { path: "/etc/group", mode: 0o600, data: Buffer.from("replaced"), ...PLAIN } },
+    { makeSymlink: { target: "file", path: "/new/link", ...PLAIN } },
+    { remove: { path: "/etc/passwd" } },
+    { remove: { path: "/bin/l*", allowWildcard: true } },
+    { remove: { path: "/none", allowNotFound: true } },
+    { secondary: 1, copy: { ...MERGED, source: "/dir", destination: "/contents/" } },
+    { secondary: 1, copy: { ...MERGED, copiesContents: false, source: "/dir", destination: "/new" } },
+    {
+      secondary: 1,
+      copy: { ...MERGED, ...EPOCH, source: "/*.txt", destination: "/texts/", allowWildcard: true, mode: 0o600 },
+    },
+    {
+      secondary: 1,
+      copy: { ...MERGED, source: "/none*", destination: "/texts/", allowWildcard: true, allowEmptyWildcard: true },
+    },
+    { secondary: 1, copy: { ...MERGED, source: "/", destination: "/some/", include: ["*.txt"], exclude: ["b*"] } },
+  ].map(({ secondary = -1, ...action }: { secondary?: number }, index, all) => ({
+    ...action,
+    input: index === 0 ? 0 : 1 + index,
+    secondaryInput: secondary,
+    output: index === all.length - 1 ? 0 : -1,
+  }));
+  const changed = graph.add({ file: { actions } }, image, local);
+  const script =
+    "cd /; stat -c '%n %a %u:%g %Y' new/deep new/file etc/group texts/a.txt; readlink new/link; ls contents new texts some; ls bin etc";
+  const seen = graph.add({ exec: { meta: sh(`(${script}) > /seen`), mounts: [{ target: "/" }] } }, changed);
+  const text = await solved(graph, seen, (read) => read("/seen"));
+  expect(text).toContain("new/deep 750 1000:5 1\nnew/file 640 1000:5 1\netc/group 600 0:0 ");
+  expect(text).toContain("texts/a.txt 600 0:0 1\nfile\n");
+  expect(text).toContain("contents:\nc\n\nnew:\ndeep\ndir\nfile\nlink\n\nsome:\na.txt\n\ntexts:\na.txt\nb.txt\n");
+  expect(text).not.toMatch(/^(passwd|ls|ln)$/m);
+  expect(text).toMatch(/^mkdir$/m);
+});
+
+buildTest("commands: mounts of all kinds, the second result of one, a root file system that is only read", async () => {
+  const graph = new Graph();
+  const image = graph.source("docker-image://tools:1");
+  const local = graph.source("local://src");
+  const mounts = [
+    { input: 0, target: "/", output: 0 },
+    { input: 1, target: "/part", selector: "/dir", readOnly: true, output: -1 },
+    { input: -1, target: "/out", output: 1 },
+    { input: -1, target: "/tmpfs", output: -1, type: 4, tmpfs: { sizeBytes: 1 << 20 } },
+    { input: -1, target: "/cache", output: -1, type: 3, cache: { id: "c", sharing: 2 } },
+    { input: -1, target: "/run/s", output: -1, type: 1, secret: { id: "s", mode: 0o400 } },
+    { input: -1, target: "/run/none", output: -1, type: 1, secret: { id: "none", optional: true } },
+  ];
+  const script = "cat /part/c /run/s > /out/o; stat -c %a /out >> /out/o; touch /cache/x; ls /run > /root-changed";
+  const hosts = [{ name: "far", value: "192.0.2.7" }];
+  const ulimits = [{ name: "nofile", soft: 100, hard: 200 }];
+  const more = { extraHosts: hosts, ulimits, user: "root" };
+  const exec = { meta: { ...sh(script), ...more }, mounts, network: 2, secretEnv: [{ id: "s", name: "S" }] };
+  const both = graph.add({ exec }, image, local);
+  const readOnly = graph.add(
+    {
+      exec: {
+        meta: sh("touch /x 2>/dev/null || echo no > /out/o; ulimit -n >> /out/o"),
+        mounts: [
+          { input: 0, target: "/", readOnly: true, output: -1 },
+          { input: -1, target: "/out", output: 0 },
+        ],
+      },
+    },
+    image,
+  );
+  expect(await solved(graph, `${both}#1`, (read) => read("/o"))).toBe("Csecret755\n");
+  expect(await solved(graph, both, (read) => read("/root-changed"))).toBe("s\n");
+  expect(await solved(graph, readOnly, (read) => read("/o"))).toStartWith("no\n");
+});
+
+buildTest("merge puts results over each other, diff takes what one has beyond another", async () => {
+  const graph = new Graph();
+  const image = graph.source("docker-image://tools:1");
+  const made = (path: string, text: string, base?: string) =>
+    graph.add(
+      {
+        file: {
+          actions: [
+            {
+              input: base === undefined ? -1 : 0,
+              secondaryInput: -1,
+              makeFile: { path, data: Buffer.from(text), mode: 0o644, ...PLAIN },
+            },
+          ],
+        },
+      },
+      ...(base === undefined ? [] : [base]),
+    );
+  const [one, two] = [made("/one", "1", image), made("/two", "2", image)];
+  const removed = graph.add({ file: { actions: [{ secondaryInput: -1, remove: { path: "/etc/group" } }] } }, two);
+  const merged = graph.add(
+    { merge: { inputs: [{ input: 0 }, { input: 1 }, { input: 2 }] } },
+    one,
+    removed,
+    made("/one", "over"),
+  );
+  const list = graph.add(
+    {
+      exec: {
+        meta: sh("cat /one /two > /seen; ls /etc/passwd /etc/group >> /seen 2>/dev/null; true"),
+        mounts: [{ target: "/" }],
+      },
+    },
+    merged,
+  );
+  expect(await solved(graph, list, (read) => read("/seen"))).toBe("over2/etc/passwd\n");
+  const difference = graph.add({ diff: { lower: { input: 0 }, upper: { input: 1 } } }, image, two);
+  await client.build({}, async (build) => {
+    const ref = await build.ref(graph.of(difference));
+    const answer = await build.call("ReadDir", readDirectoryType.encode({ ref, path: "/" }));
+    expect(directoryType.decode(answer).entries.map(({ path }) => Buffer.from(path).toString())).toEqual(["two"]);
+    const { stat } = fileStatType.decode(await build.call("StatFile", statFileType.encode({ ref, path: "/two" })));
+    expect(stat).toMatchObject({ mode: 0o644, size: 1n });
+    expect(await failure(build.read(ref, "/none"))).toBe("open /none: no such file or directory");
+    expect(await failure(build.read(ref, "/../../etc/hostname"))).toContain("no such file");
+    return {};
+  });
+  const other = graph.add({ diff: { lower: { input: 0 }, upper: { input: 1 } } }, one, two);
+  expect(await failure(solved(graph, other, async () => ""))).toContain(
+    "a difference of what was not made one of the other",
+  );
+});
+
+buildTest(
+  "a definition is exported as an image, with the config that its client gives, and without the gateway",
+  async () => {
+    const graph = new Graph();
+    const image = graph.source("docker-image://tools:1");
+    const ran = graph.add({ exec: { meta: sh("echo made > /made"), mounts: [{ target: "/" }] } }, image);
+    const exporters = (name: string) => [{ type: "moby", attributes: new Map([["name", name]]) }];
+    const config = {
+      architecture: "amd64",
+      os: "linux",
+      config: { Env: ["PATH=/bin"], Cmd: ["cat", "/made"], Labels: { a: "b" } },
+    };
+    const answer = await client.build({ exporters: exporters("llb:1") }, async (build) => {
+      const id = await build.ref(graph.of(ran));
+      const metadata = new Map([["containerimage.config", Buffer.from(JSON.stringify(config))]]);
+      return { ref: { id }, metadata };
+    });
+    const { json } = await daemon.request("GET", "/images/llb:1/json");
+    expect(answer.get("containerimage.config.digest")).toBe(json.Id);
+    expect(json.Config).toMatchObject({ Cmd: ["cat", "/made"], Labels: { a: "b" } });
+    expect(json.RootFS.Layers).toHaveLength(2);
+
+    const direct = await client.solve({ definition: graph.of(ran), exporters: exporters("llb:2") });
+    expect(direct.get("image.name")).toBe("docker.io/library/llb:2");
+    expect((await daemon.request("GET", "/images/llb:2/json")).json.RootFS).toEqual(json.RootFS);
+    expect(await client.solve({ definition: graph.of(ran) })).toEqual(new Map());
+  },
+);
+
+buildTest("what a definition cannot have is refused by name, and its steps' failures are told", async () => {
+  const graph = new Graph();
+  const image = graph.source("docker-image://tools:1");
+  const refusal = async (result: string) => await failure(solved(graph, result, async () => ""));
+  const exec = (more: object) => graph.add({ exec: { meta: sh("exit 3"), mounts: [{ target: "/" }], ...more } }, image);
+  expect(await refusal(exec({}))).toBe('process "/bin/sh -c exit 3" did not complete successfully: exit code: 3');
+  expect(await refusal(exec({ security: 1 }))).toBe("security.insecure is not allowed");
+  expect(await refusal(exec({ network: 7 }))).toContain("the network 7");
+  expect(await refusal(exec({ cdiDevices: [new Uint8Array(1)] }))).toContain("a device (CDI)");
+  expect(await refusal(graph.source("oci-layout://x/y@sha256:0"))).toContain(
+    "the source oci-layout:// is not supported yet",
+  );
+  expect(await refusal(graph.source("docker-image+blob://x"))).toContain(
+    "the source docker-image+blob:// is not supported yet",
+  );
+  expect(await refusal(graph.source("local://nobody-serves-this"))).toBe("");
+  expect(await refusal(graph.add({ build: {} }, image))).toContain('the operation "build" of LLB');
+  expect(await refusal("sha256:0")).toContain("the definition has no operation");
+});

@@ -1,0 +1,188 @@
+/** A client of BuildKit's API: it asks for builds of LLB, and serves directories and files to them by its session. */
+import { once } from "node:events";
+import { connect, type Socket } from "node:net";
+import { sha256 } from "../../src/build/graph/llb.ts";
+import { sendTree } from "../../src/engine/build/send-tree.ts";
+import { GrpcClient } from "../../src/grpc/client.ts";
+import { type Method, serveGrpc } from "../../src/grpc/server.ts";
+import { GrpcError, NOT_FOUND } from "../../src/grpc/status.ts";
+import {
+  bridgeSolveAnswerType,
+  bridgeSolveType,
+  fileDataType,
+  readFileType,
+  returnType,
+  secretRequestType,
+  secretType,
+  solveAnswerType,
+  solveType,
+} from "../../src/spec/buildkit.ts";
+import { type Definition, definitionType, opType } from "../../src/spec/llb.ts";
+import type { DraftOf } from "../../src/spec/protobuf.ts";
+import { rawTar } from "./image-tar.ts";
+
+/** Opens a connection that leaves HTTP/1.1. `head`: the answer, with what follows it if it is a refusal. */
+export async function upgrade(
+  socketPath: string,
+  path: string,
+  headers: Record<string, string> = {},
+): Promise<{ head: string; socket: Socket }> {
+  const socket = connect(socketPath);
+  const lines = Object.entries({ Host: "d", Connection: "Upgrade", Upgrade: "h2c", ...headers });
+  socket.write(`POST ${path} HTTP/1.1\r\n${lines.map(([name, value]) => `${name}: ${value}\r\n`).join("")}\r\n`);
+  let head = "";
+  while (!/^HTTP\/1.1 101 .*\r\n\r\n|\r\n\r\n.+/s.test(head)) {
+    const [chunk] = await once(socket, "data");
+    head += chunk.toString("latin1");
+  }
+  return { head, socket };
+}
+
+type Op = DraftOf<typeof opType>;
+
+/** Operations in the order in which they are added; each is named by its digest. */
+export class Graph {
+  readonly #operations: Uint8Array[] = [];
+
+  add(op: Op, ...inputs: string[]): string {
+    const bytes = opType.encode({ ...op, inputs: inputs.map((input) => inputOf(input)) });
+    this.#operations.push(bytes);
+    return sha256(bytes);
+  }
+
+  source(identifier: string, attributes: Record<string, string> = {}): string {
+    return this.add({ source: { identifier, attributes: new Map(Object.entries(attributes)) } });
+  }
+
+  /** The definition of a result: "DIGEST", or "DIGEST#NUMBER" of one beside the first. */
+  of(result: string): Definition {
+    const last = opType.encode({ inputs: [inputOf(result)] });
+    return definitionType.decode(definitionType.encode({ operations: [...this.#operations, last] }));
+  }
+}
+
+function inputOf(result: string): { digest: string; index: number } {
+  const [digest = "", index = "0"] = result.split("#");
+  return { digest, index: Number(index) };
+}
+
+interface Served {
+  directories?: Record<string, Record<string, string>>;
+  secrets?: Record<string, string>;
+}
+
+const METHODS = ["/moby.filesync.v1.FileSync/DiffCopy", "/moby.buildkit.secrets.v1.Secrets/GetSecret"];
+
+export class BuildkitClient implements AsyncDisposable {
+  readonly grpc: GrpcClient;
+  readonly sessionId: string;
+  readonly #session: Socket;
+  #builds = 0;
+
+  static async connect(socketPath: string, served: Served = {}): Promise<BuildkitClient> {
+    const sessionId = crypto.randomUUID();
+    const { socket } = await upgrade(socketPath, "/session", {
+      "X-Docker-Expose-Session-Uuid": sessionId,
+      "X-Docker-Expose-Session-Grpc-Method": METHODS.join(","),
+    });
+    void serveGrpc(
+      socket,
+      new Map([
+        [METHODS[0]!, directoriesOf(served.directories ?? {})],
+        [METHODS[1]!, secretsOf(served.secrets ?? {})],
+      ]),
+    );
+    const { socket: control } = await upgrade(socketPath, "/grpc");
+    return new BuildkitClient(await GrpcClient.connect(control), socket, sessionId);
+  }
+
+  private constructor(grpc: GrpcClient, session: Socket, sessionId: string) {
+    this.grpc = grpc;
+    this.#session = session;
+    this.sessionId = sessionId;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.grpc[Symbol.dispose]();
+    this.#session.destroy();
+  }
+
+  /** Builds through the gateway. `use` returns what is exported. Resolves with the exporter's answer. */
+  async build(
+    request: DraftOf<typeof solveType>,
+    use: (build: Build) => Promise<DraftOf<typeof returnType>["result"]>,
+  ): Promise<Map<string, string>> {
+    const ref = `${this.sessionId}-${this.#builds++}`;
+    const solving = this.solve({ ...request, ref });
+    solving.catch(() => {}); // whoever waits for it hears of it
+    const build = new Build(this.grpc, ref);
+    await build.call("Return", returnType.encode({ result: await use(build) }));
+    return await solving;
+  }
+
+  /** Builds without the gateway, or waits for it. */
+  async solve(request: DraftOf<typeof solveType>): Promise<Map<string, string>> {
+    const whole = { ref: `${this.sessionId}-${this.#builds++}`, session: this.sessionId, ...request };
+    const answer = await this.grpc.unary("/moby.buildkit.v1.Control/Solve", solveType.encode(whole));
+    return solveAnswerType.decode(answer).exporterResponse;
+  }
+}
+
+/** The calls of one build. */
+export class Build {
+  readonly #grpc: GrpcClient;
+  readonly #ref: string;
+
+  constructor(grpc: GrpcClient, ref: string) {
+    this.#grpc = grpc;
+    this.#ref = ref;
+  }
+
+  get metadata(): Record<string, string> {
+    return { "buildkit-controlapi-buildid": this.#ref };
+  }
+
+  call(method: string, request: Uint8Array): Promise<Uint8Array> {
+    return this.#grpc.unary(`/moby.buildkit.v1.frontend.LLBBridge/${method}`, request, { metadata: this.metadata });
+  }
+
+  async solve(request: DraftOf<typeof bridgeSolveType>) {
+    return bridgeSolveAnswerType.decode(await this.call("Solve", bridgeSolveType.encode(request))).result!;
+  }
+
+  /** Solves a graph. Resolves with the id of the result. */
+  async ref(definition: Definition): Promise<string> {
+    return (await this.solve({ definition })).ref!.id;
+  }
+
+  async read(ref: string, path: string): Promise<string> {
+    const answer = await this.call("ReadFile", readFileType.encode({ ref, path }));
+    return Buffer.from(fileDataType.decode(answer).data).toString();
+  }
+}
+
+function directoriesOf(directories: Record<string, Record<string, string>>): Method {
+  return (requests, { metadata }) => {
+    const files = directories[metadata.get("dir-name")?.[0] ?? ""] ?? {};
+    const tar = rawTar(
+      ...Object.entries(files)
+        .sort()
+        .map(([name, content]) => ({ name, content })),
+    );
+    const chunks = (async function* () {
+      yield tar;
+    })();
+    return sendTree(chunks, requests[Symbol.asyncIterator]());
+  };
+}
+
+function secretsOf(secrets: Record<string, string>): Method {
+  return async function* (requests) {
+    for await (const request of requests) {
+      const secret = secrets[secretRequestType.decode(request).id];
+      if (secret === undefined) throw new GrpcError({ code: NOT_FOUND, message: "not found", details: [] });
+      yield secretType.encode({ data: Buffer.from(secret) });
+      return;
+    }
+  };
+}

@@ -1,7 +1,11 @@
 import { expect } from "bun:test";
 import { spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { rawTar } from "../support/image-tar.ts";
+import { busyboxRoot } from "../support/machine-root.ts";
+import { missing } from "../support/missing.ts";
 import { testIf } from "../support/test-if.ts";
 
 const root = join(import.meta.dirname, "../..");
@@ -10,7 +14,13 @@ const SCRATCH = "/mnt";
 const VM_TIMEOUT_S = 380;
 const TEST_TIMEOUT_MS = 120_000;
 
-testIf(existsSync(vmrun) && process.getuid?.() === 0, "no ../shared/vm/vmrun beside this checkout, or not root")(
+function withVm(...programs: readonly string[]) {
+  const runs = existsSync(vmrun) && process.getuid?.() === 0;
+  const whyNot = runs ? missing(...programs) : "no ../shared/vm/vmrun beside this checkout, or not root";
+  return testIf(whyNot === undefined, whyNot ?? "");
+}
+
+withVm()(
   "the tests of the systemd driver and of the daemon's units pass where systemd is process 1",
   () => {
     const files = [
@@ -28,6 +38,29 @@ testIf(existsSync(vmrun) && process.getuid?.() === 0, "no ../shared/vm/vmrun bes
     expect(output).not.toMatch(/\[skipped: /);
     expect(output.match(/^\(fail\).*$/gm) ?? []).toEqual([]);
     expect(ran.status).toBe(0);
+  },
+  (VM_TIMEOUT_S + 20) * 1000,
+);
+
+withVm("busybox")(
+  "a shutdown of the host stops machines, the last one first, and waits until they have ended",
+  () => {
+    const shared = mkdtempSync(join(tmpdir(), "lighter-shutdown-"));
+    try {
+      writeFileSync(join(shared, "root.tar"), rawTar(...busyboxRoot()));
+      const options = ["--init", "systemd", "--tmpfs", SCRATCH, "--share", shared, "--timeout", `${VM_TIMEOUT_S}`];
+      const script = join(root, "tests/support/shut-down-host.sh");
+      spawnSync(vmrun, [...options, "--", "sh", script, root, shared], { cwd: root });
+      const events = readFileSync(join(shared, "events"), "utf8").split("\n");
+      expect(events.filter((line) => /machine\d (kill|die)/.test(line))).toEqual([
+        "machine2 kill <no value>",
+        "machine2 die 130",
+        "machine1 kill <no value>",
+        "machine1 die 130",
+      ]);
+    } finally {
+      rmSync(shared, { recursive: true });
+    }
   },
   (VM_TIMEOUT_S + 20) * 1000,
 );

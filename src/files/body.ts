@@ -1,17 +1,21 @@
 /** Reads bodies of HTTP/1.1 requests in a worker, which has the client's connection itself. */
-import { ChunkDecoder } from "../base/chunk-decoder.ts";
-import { LighterError } from "../base/errors.ts";
 
-/** How a body ends: with the connection, by its chunks, or after a number of bytes. */
-export type BodyForm = "plain" | "chunks" | { bytes: number };
+import { LighterError } from "../base/errors.ts";
+import { ChunkDecoder } from "../spec/chunk-decoder.ts";
+
+/**
+ * How a body ends: with the connection, by its chunks, or after a number of bytes. "files" are chunks, too; their sender offers
+ * descriptors in place of bytes (spec/file-range.ts), which only `receiveWithFiles` takes.
+ */
+export type BodyForm = "plain" | "chunks" | "files" | { bytes: number };
 
 /** The bytes of a body, and nothing after it. @throws LighterError "invalid" for one that breaks off, or is malformed */
 export function bodyOf(form: BodyForm, source: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
   if (form === "plain") return source;
-  return form === "chunks" ? decodeChunks(source) : firstBytes(source, form.bytes);
+  return typeof form === "string" ? decodeChunks(source) : firstBytes(source, form.bytes);
 }
 
-function brokenOff(): LighterError {
+export function brokenOff(): LighterError {
   return new LighterError("invalid", "the request's body ended early");
 }
 

@@ -1,6 +1,7 @@
 /** Work on files of containers, images and volumes, done in processes of its own. */
 export type { BodyForm } from "./body.ts";
 export { type RawBody, receiveAll, receiveBody, runWithInput } from "./input.ts";
+export { receiveWithFiles } from "./input-files.ts";
 export { addGeneralJobs } from "./jobs.ts";
 export { measureTrees } from "./measure.ts";
 export { type JobOutput, runWithOutput, writeOutput } from "./output.ts";

@@ -1,10 +1,10 @@
 import { afterEach, expect, test } from "bun:test";
 import { closeSync, readSync } from "node:fs";
-import { ChunkDecoder } from "../base/chunk-decoder.ts";
 import { FILE_OUTPUT_BYTES, FILE_SOCKET_BUFFER_BYTES } from "../base/limits.ts";
 import { lastErrno, libc } from "../linux/sys/libc.ts";
 import { socketPair } from "../linux/sys/passed-fds.ts";
 import { setSendBuffer } from "../linux/sys/socket-buffers.ts";
+import { ChunkDecoder } from "../spec/chunk-decoder.ts";
 import { JobWriter } from "./output.ts";
 
 const MSG_DONTWAIT = 0x40;

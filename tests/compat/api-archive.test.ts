@@ -241,12 +241,16 @@ test("a container that has ended still has its files in /etc", async () => {
 });
 
 test("a container can be started after a copy, and has what was copied; a copy leaves no mount", async () => {
-  const mounts = readFileSync("/proc/self/mountinfo", "utf8");
+  const mountsOfOurs = () =>
+    readFileSync("/proc/self/mountinfo", "utf8")
+      .split("\n")
+      .filter((line) => line.includes(ours.directory));
+  const mounts = mountsOfOurs();
   const id = await ours.create({ Image: "base:1", Cmd: ["cat", "/data/copied"], HostConfig: { NetworkMode: "none" } });
   const upload = rawTar({ name: "copied", content: "was copied\n" });
   expect((await ours.request("PUT", `/containers/${id}/archive?path=/data`, upload, TAR)).status).toBe(200);
   expect(ours.leftovers([]).filter((path) => path.includes("/v/"))).toEqual([]);
-  expect(readFileSync("/proc/self/mountinfo", "utf8")).toBe(mounts);
+  expect(mountsOfOurs()).toEqual(mounts);
   const waiting = await ours.wait(id, "next-exit");
   expect((await ours.request("POST", `/containers/${id}/start`)).status).toBe(204);
   expect(await waiting.answer).toEqual({ StatusCode: 0 });

@@ -1,11 +1,26 @@
 /** `docker cp` to and from containers that do their worst meanwhile: nothing of the host is read, written or changed. */
 import { afterAll, beforeAll, expect } from "bun:test";
 import { spawnSync } from "node:child_process";
-import { lstatSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { createHash, randomBytes } from "node:crypto";
+import {
+  closeSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
+import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { hostUsr, TestDaemon } from "../support/daemon.ts";
+import { FileUpload } from "../support/file-upload.ts";
 import { dockerArchive } from "../support/image-archive.ts";
 import { rawTar } from "../support/image-tar.ts";
 import { readTar } from "../support/read-tar.ts";
@@ -204,4 +219,109 @@ rooted("others can neither list nor enter what is the daemon's (CVE-2021-41091, 
   for (const path of [daemon.dataRoot, join(daemon.dataRoot, "containers")]) expect(mode(path)).toBe("710");
   for (const name of ["c", "e", "v"]) expect(mode(join(daemon.execRoot, name))).toBe("700");
   expect(mode(join(daemon.dataRoot, "lighter.db"))).toBe("600");
+});
+
+const MODES = [0o600, 0o644, 0o755];
+const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
+
+/** Runs our command line to its end. */
+async function lighter(args: readonly string[], socketPath = daemon.socketPath): Promise<string> {
+  const child = Bun.spawn([process.execPath, "src/main.ts", ...args], {
+    env: { ...process.env, LIGHTER_HOST: `unix://${socketPath}` },
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  const text = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()]);
+  return `${await child.exited} ${text.join("")}`;
+}
+
+/** A directory of the host with files around the sizes at which they are sent otherwise, among small ones. */
+function makeLargeFiles(): { folder: string; sums: Map<string, string> } {
+  const folder = mkdtempSync(join(tmpdir(), "lighter-large-"));
+  const sums = new Map<string, string>();
+  for (const [index, size] of [0, 3, 262143, 262144, 262145, 16777215, 16777216, 16777217, 7].entries()) {
+    const bytes = randomBytes(size);
+    const name = `${index}-${size}`;
+    writeFileSync(join(folder, name), bytes, { mode: MODES[index % MODES.length]! });
+    sums.set(name, sha256(bytes));
+  }
+  return { folder, sums };
+}
+
+function expectLargeFiles(path: string, sums: ReadonlyMap<string, string>): void {
+  expect(new Map(readdirSync(path).map((name) => [name, sha256(readFileSync(join(path, name)))]))).toEqual(
+    new Map(sums),
+  );
+  for (const [index, name] of [...sums.keys()].entries())
+    expect([name, statSync(join(path, name)).mode & 0o7777]).toEqual([name, MODES[index % MODES.length]!]);
+}
+
+rooted("large files are copied whole, also by a program between that loses descriptors", async () => {
+  const { folder, sums } = makeLargeFiles();
+  const id = await daemon.create({ HostConfig: { ...hostUsr, NetworkMode: "none" } });
+  const relayPath = join(folder, "..", `${id.slice(0, 12)}.sock`);
+  const relay = createServer((client) => {
+    const server = connect(daemon.socketPath);
+    for (const [from, to] of [
+      [client, server],
+      [server, client],
+    ] as const)
+      from.on("error", () => to.destroy()).pipe(to);
+  }).listen(relayPath);
+  try {
+    for (const [place, socketPath] of [
+      ["direct", daemon.socketPath],
+      ["relayed", relayPath],
+    ] as const) {
+      expect(await lighter(["cp", "-q", folder, `${id}:/${place}`], socketPath)).toBe("0 ");
+      const back = mkdtempSync(join(tmpdir(), "lighter-back-"));
+      try {
+        expect(await lighter(["cp", "-q", `${id}:/${place}/.`, back], socketPath)).toBe("0 ");
+        expectLargeFiles(back, sums);
+      } finally {
+        rmSync(back, { recursive: true });
+      }
+    }
+  } finally {
+    relay.close();
+    rmSync(folder, { recursive: true });
+  }
+});
+
+rooted("descriptors in place of bytes are taken for content of regular files alone", async () => {
+  const id = await daemon.create({ HostConfig: { ...hostUsr, NetworkMode: "none" } });
+  const [folder, size] = [mkdtempSync(join(tmpdir(), "lighter-range-")), 4096];
+  const path = join(folder, "file");
+  writeFileSync(path, Buffer.alloc(size, "x"));
+  const header = rawTar({ name: "taken", content: Buffer.alloc(size) }).subarray(0, 512);
+  /** Sends the header, then `line` with the descriptor. */
+  const upload = (fd: number | undefined, line = "1000;file=0\r\n", first: Uint8Array = header) => {
+    using client = new FileUpload(daemon.socketPath, id, "/");
+    expect(client.answer()).toStartWith("HTTP/1.1 102 ");
+    client.sendChunk(first);
+    client.send(line, ...(fd === undefined ? [] : [fd]));
+    return client.answer();
+  };
+  const opened = [path, "/proc/self/environ", folder, "/dev/zero"].map((name) => openSync(name, "r"));
+  const [file = -1, ofKernel, directory, device] = opened;
+  try {
+    expect(upload(file)).toStartWith("HTTP/1.1 102 ");
+    for (const fd of [ofKernel, directory, device, undefined]) expect(upload(fd)).toContain("no regular file");
+    expect(upload(file, "1001;file=0\r\n")).toContain("where its content cannot be");
+    expect(upload(file, "1000;file=0\r\n", header.subarray(0, 100))).toContain("where its content cannot be");
+    expect(upload(file, "1000;file=0\r\nmore")).toContain("malformed chunked encoding");
+    truncateSync(path, size - 1);
+    expect(upload(file)).toContain('\\"taken\\" became shorter while it was copied');
+    // Whoever asks first may have lost the descriptor on the way, or break off at any time.
+    expect(upload(undefined, "0;file=0\r\n", new Uint8Array(1))).toStartWith("HTTP/1.1 100 ");
+    for (let round = 0; round < 20; round++) {
+      using client = new FileUpload(daemon.socketPath, id, "/");
+      if (round % 2 === 1) client.answer();
+      for (let times = 0; times < round; times++) client.send("0;file=0\r\n", file, file);
+    }
+    expect((await daemon.request("HEAD", `/containers/${id}/archive?path=/taken`)).status).toBe(200);
+  } finally {
+    for (const fd of opened) closeSync(fd);
+    rmSync(folder, { recursive: true });
+  }
 });

@@ -1,7 +1,7 @@
 /** Decodes chunked request bodies on connections that node:http has released. */
 import type { Socket } from "node:net";
 import { PassThrough, type Readable } from "node:stream";
-import { ChunkDecoder } from "../../base/chunk-decoder.ts";
+import { ChunkDecoder } from "../../spec/chunk-decoder.ts";
 
 /**
  * The payload of the chunked body that comes next on `socket`; what follows the body stays in the socket. A destroyed stream

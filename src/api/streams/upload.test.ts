@@ -12,6 +12,12 @@ test("parseUploadHead knows the two ends that a body may have", () => {
   expect(parse("POST /x HTTP/1.1", "Content-Length: 4")).toMatchObject({ method: "POST", url: "/x" });
 });
 
+test("parseUploadHead knows those who offer descriptors, and then need not be told to go on", () => {
+  const offer = ["PUT /x HTTP/1.1", "X-Lighter-Files: 1", "Expect: 100-continue"];
+  expect(parse(...offer, "Transfer-Encoding: chunked")).toMatchObject({ form: "files" });
+  expect(parse(...offer, "Content-Length: 4")).toBeUndefined();
+});
+
 test("parseUploadHead leaves all that is not the plainest of uploads to others", () => {
   const sized = "Content-Length: 4";
   for (const lines of [

@@ -7,6 +7,7 @@ import { connect, type Socket } from "node:net";
 import { HIJACK_LINGER_MS } from "../../base/limits.ts";
 import { log } from "../../base/log.ts";
 import { type BodyForm, createMemfd, duplicateFd, idleSocketFd, type RawBody } from "../../engine/mod.ts";
+import { FILES_HEADER } from "../../spec/file-range.ts";
 import type { Daemon } from "../daemon/daemon-state.ts";
 import { formatRawAnswer } from "../http/protocol.ts";
 import type { Match, Upload } from "../http/router.ts";
@@ -25,17 +26,17 @@ export function parseUploadHead(first: Buffer): Head | undefined {
   const end = first.indexOf("\r\n\r\n");
   const [line = "", ...headers] = first.toString("latin1", 0, Math.max(end, 0)).split("\r\n");
   const [, method, url] = /^(PUT|POST) (\/\S*) HTTP\/1\.1$/.exec(line) ?? [];
-  if (
-    method === undefined ||
-    url === undefined ||
-    headers.some((header) => /^(expect|upgrade|connection):/i.test(header))
-  )
+  if (method === undefined || url === undefined || headers.some((header) => /^(upgrade|connection):/i.test(header)))
     return undefined;
+  // "Expect" is for those who do not know what the offer means.
+  const offersFiles = headers.includes(`${FILES_HEADER}: 1`);
+  if (!offersFiles && headers.some((header) => /^expect:/i.test(header))) return undefined;
   const framing = headers.filter((header) => /^(transfer-encoding|content-length)\s*:/i.test(header));
   const [, length] = /^content-length: ?(\d{1,15})$/i.exec(framing[0] ?? "") ?? [];
   const isChunked = /^transfer-encoding: ?chunked$/i.test(framing[0] ?? "");
-  if (framing.length !== 1 || (length === undefined && !isChunked)) return undefined;
-  return { endsAt: end + 4, method, url, form: length === undefined ? "chunks" : { bytes: Number(length) } };
+  if (framing.length !== 1 || (length === undefined && !isChunked) || (offersFiles && !isChunked)) return undefined;
+  const form = length !== undefined ? { bytes: Number(length) } : offersFiles ? "files" : "chunks";
+  return { endsAt: end + 4, method, url, form };
 }
 
 /**

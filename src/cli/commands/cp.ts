@@ -4,6 +4,7 @@
 import { lstatSync, readlinkSync, statSync } from "node:fs";
 import { errnoOf } from "../../base/errors.ts";
 import { goQuote } from "../../base/go-escapes.ts";
+import type { FileRange } from "../../spec/file-range.ts";
 import { type Context, defineCommand } from "../command.ts";
 import {
   baseName,
@@ -23,6 +24,7 @@ import { decodePathStat, type PathStat } from "../copy/path-stat.ts";
 import { CliError } from "../exit.ts";
 import { boolFlag, type ParsedFlags } from "../flags.ts";
 import { type Client, encodeName, encodeQuery } from "../http/client.ts";
+import type { FileOffer } from "../http/file-offer.ts";
 import type { Response } from "../http/http.ts";
 import { copyPlain } from "../streams/stream.ts";
 import { errnoText } from "../values/env-file.ts";
@@ -140,7 +142,7 @@ function linkTarget(path: string, target: string): string {
 async function copyToContainer(copy: Copy): Promise<void> {
   const source = copy.source === "-" ? "-" : absolute(copy.source);
   const destination = await findInContainer(copy);
-  const { directory, chunks } = await openSource(copy, source, destination);
+  const { directory, chunks, offer } = await openSource(copy, source, destination);
   const query = encodeQuery({
     copyUIDGID: copy.archive ? "true" : undefined,
     noOverwriteDirNonDir: "true",
@@ -150,7 +152,8 @@ async function copyToContainer(copy: Copy): Promise<void> {
   const request = {
     method: "PUT" as const,
     path: archivePath(copy.container, query),
-    stream: { contentType: "application/x-tar", chunks: progress.count(chunks) },
+    ...(offer && { headers: offer.headers }),
+    stream: { contentType: "application/x-tar", chunks: progress.count(chunks), ...(offer && { offer }) },
   };
   await (await copy.client.request(request).finally(() => progress.stop())).text();
   if (!copy.quiet) await progress.finish(`${copy.container}:${destination.path}`);
@@ -161,7 +164,7 @@ async function openSource(
   copy: Copy,
   source: string,
   destination: CopyEnd,
-): Promise<{ directory: string; chunks: AsyncIterable<Uint8Array> }> {
+): Promise<{ directory: string; chunks: AsyncIterable<Uint8Array | FileRange>; offer?: FileOffer }> {
   if (source === "-") {
     if (!destination.isDirectory)
       throw new CliError(`destination "${copy.container}:${copy.destination}" must be a directory`);
@@ -172,8 +175,10 @@ async function openSource(
   const { directory, rename } = planCopy(end, destination);
   // The archive's first name is that of the source, which a plan renames.
   const name = end.rebaseName || splitPath(end.path).base;
-  const chunks = packTree({ ...end, rebaseName: rename === undefined ? name : renameEntry(name, rename) });
-  return { directory, chunks };
+  const renamed = { ...end, rebaseName: rename === undefined ? name : renameEntry(name, rename) };
+  if (!("unix" in copy.client.host.address)) return { directory, chunks: packTree(renamed) };
+  const offer = new (await import("../http/file-offer.ts")).FileOffer();
+  return { directory, chunks: packTree(renamed, () => offer.isTaken), offer };
 }
 
 async function findInContainer(copy: Copy): Promise<CopyEnd> {

@@ -12,22 +12,29 @@ import {
   showPath,
   splitDevice,
 } from "../../linux/sys/fs.ts";
+import { isPlainFile } from "../../linux/sys/send-file.ts";
+import { FILE_RANGE_MAX_BYTES, type FileRange } from "../../spec/file-range.ts";
 import { CliError } from "../exit.ts";
 import { errnoText } from "../values/env-file.ts";
 import { type CopyEnd, splitPath } from "./container-path.ts";
 
 /** Size of what is sent at a time: many small files, or a piece of a large one. */
 const PIECE_BYTES = 1024 * 1024;
+/** Smaller files are cheaper as bytes: a range is a message of its own. */
+const RANGE_MIN_BYTES = 256 * 1024;
 const CAPABILITY = "security.capability";
 
 /**
  * Yields the archive of `source`, whose first entry has its name, or "." for the content of a directory. Names are
- * sorted, times are whole seconds, sockets are left out. A piece is valid until the next one is requested.
+ * sorted, times are whole seconds, sockets are left out. A piece is valid until the next one is requested. Where `takesFiles`, large
+ * files are ranges, not bytes.
  * @throws CliError that names the file
  */
-export async function* packTree(source: CopyEnd): AsyncGenerator<Uint8Array> {
+export function packTree(source: CopyEnd): AsyncGenerator<Uint8Array>;
+export function packTree(source: CopyEnd, takesFiles: () => boolean): AsyncGenerator<Uint8Array | FileRange>;
+export async function* packTree(source: CopyEnd, takesFiles = () => false): AsyncGenerator<Uint8Array | FileRange> {
   const { base } = splitPath(source.path);
-  yield* new Packer().packAll(bytePath(source.path), bytePath(source.rebaseName || base));
+  yield* new Packer({ takesFiles }).packAll(bytePath(source.path), bytePath(source.rebaseName || base));
 }
 
 /** How the entries of an archive differ from the files. */
@@ -36,6 +43,8 @@ interface PackOptions {
   readonly keeps?: (name: BytePath, isDirectory: boolean) => boolean | "inside";
   /** Files belong to nobody in particular: the owner is left out. */
   readonly withoutOwners?: boolean;
+  /** Whether large files may be ranges. */
+  readonly takesFiles?: () => boolean;
 }
 
 /**
@@ -64,12 +73,12 @@ class Packer {
 
   *packContent(directory: BytePath | undefined, extra: ReadonlyMap<string, string>): Generator<Uint8Array> {
     const names = directory === undefined ? [] : namesIn(directory);
-    for (const name of names) yield* this.#pack(`${directory}/${name}` as BytePath, name);
+    for (const name of names) yield* this.#pack(`${directory}/${name}` as BytePath, name) as Generator<Uint8Array>; // nobody takes files
     for (const [name, text] of extra) yield* this.#putText(bytePath(name), Buffer.from(text));
     yield* this.#end();
   }
 
-  *packAll(path: BytePath, name: BytePath): Generator<Uint8Array> {
+  *packAll(path: BytePath, name: BytePath): Generator<Uint8Array | FileRange> {
     yield* this.#pack(path, name);
     yield* this.#end();
   }
@@ -101,7 +110,7 @@ class Packer {
     this.#length = 0;
   }
 
-  *#pack(path: BytePath, name: BytePath): Generator<Uint8Array> {
+  *#pack(path: BytePath, name: BytePath): Generator<Uint8Array | FileRange> {
     const status = explained("lstat", path, (bytes) => lstatSync(bytes));
     const type = typeOf(status);
     const isKept = this.#options.keeps?.(name, type === "directory") ?? true;
@@ -123,7 +132,7 @@ class Packer {
     return encodeTarHeader(this.#options.withoutOwners === true ? { ...entry, uid: 0, gid: 0 } : entry);
   }
 
-  *#packFile(path: BytePath, name: BytePath, status: Stats): Generator<Uint8Array> {
+  *#packFile(path: BytePath, name: BytePath, status: Stats): Generator<Uint8Array | FileRange> {
     if (status.nlink > 1) {
       const key = `${status.dev}:${status.ino}`;
       const first = this.#links.get(key);
@@ -139,18 +148,37 @@ class Packer {
       const capability = getxattrFd(fd, CAPABILITY);
       const xattrs = capability === undefined ? [] : [{ name: CAPABILITY, value: capability }];
       yield* this.#put(this.#header({ ...entryOf(name, "file", opened, ""), size: opened.size, xattrs }));
-      for (let left = opened.size; left > 0; ) {
-        const room = this.#piece.subarray(this.#length, this.#length + left);
-        const count = explained("read", path, () => readSync(fd, room));
-        if (count === 0) throw new CliError(`read ${showPath(path)}: it became shorter meanwhile`);
-        left -= count;
-        yield* this.#advance(count);
-      }
+      const isRange = opened.size >= RANGE_MIN_BYTES && this.#options.takesFiles?.() && isPlainFile(fd);
+      if (isRange) yield* this.#ranges(path, fd, opened.size);
+      else yield* this.#content(path, fd, opened.size);
       yield* this.#put(new Uint8Array(tarPaddingBytes(opened.size)));
     } finally {
       closeSync(fd);
     }
   }
+
+  *#content(path: BytePath, fd: number, sizeBytes: number): Generator<Uint8Array> {
+    for (let left = sizeBytes; left > 0; ) {
+      const room = this.#piece.subarray(this.#length, this.#length + left);
+      const count = explained("read", path, () => readSync(fd, room));
+      if (count === 0) throw shortened(path);
+      left -= count;
+      yield* this.#advance(count);
+    }
+  }
+
+  *#ranges(path: BytePath, fd: number, sizeBytes: number): Generator<Uint8Array | FileRange> {
+    if (this.#length > 0) yield this.#piece.subarray(0, this.#length);
+    this.#length = 0;
+    for (let offset = 0; offset < sizeBytes; offset += FILE_RANGE_MAX_BYTES) {
+      yield { fd, offset, length: Math.min(sizeBytes - offset, FILE_RANGE_MAX_BYTES) };
+      if (fstatSync(fd).size < sizeBytes) throw shortened(path);
+    }
+  }
+}
+
+function shortened(path: BytePath): CliError {
+  return new CliError(`read ${showPath(path)}: it became shorter meanwhile`);
 }
 
 /** The entry of a file that is text of ours. */

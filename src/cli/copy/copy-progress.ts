@@ -32,7 +32,7 @@ export class CopyProgress {
     this.#bytes += bytes;
   }
 
-  async *count(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  async *count<Chunk extends { readonly length: number }>(chunks: AsyncIterable<Chunk>): AsyncGenerator<Chunk> {
     for await (const chunk of chunks) {
       yield chunk;
       this.add(chunk.length);

@@ -17,10 +17,10 @@ export async function connect(address: Address, events: Events, isUpload: boolea
   };
   if ("unix" in address) {
     const opened = await Bun.connect<undefined>({ unix: address.unix, allowHalfOpen: true, socket });
+    const unixFd = fdOf(opened);
     // The module is loaded where it is needed: most commands send little.
-    if (isUpload)
-      (await import("../../linux/sys/socket-buffers.ts")).setSendBuffer(fdOf(opened), FILE_SOCKET_BUFFER_BYTES);
-    return opened;
+    if (isUpload) (await import("../../linux/sys/socket-buffers.ts")).setSendBuffer(unixFd, FILE_SOCKET_BUFFER_BYTES);
+    return Object.assign(opened, { unixFd });
   }
   if (address.tls !== undefined) return connectTls(address, address.tls, socket);
   return Bun.connect<undefined>({ ...address, allowHalfOpen: true, socket });

@@ -21,6 +21,8 @@ export interface ResponseHead {
 
 interface ResponseEvents {
   head(head: ResponseHead): void;
+  /** Receives the status of an interim response. */
+  interim?(status: number): void;
   /** Receives a piece of the body: a view into what was pushed. */
   body(bytes: Uint8Array): void;
   end(): void;
@@ -150,6 +152,7 @@ export class ResponseParser {
     this.#carry = EMPTY;
     const head = parseHead(text(all.subarray(0, end)));
     if (head.status >= 200 || head.status === 101) this.#startBody(head.status, head.headers);
+    else this.#events.interim?.(head.status);
     return all.subarray(end + 4);
   }
 

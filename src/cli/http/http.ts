@@ -5,7 +5,9 @@
 import { utf8 } from "../../base/bytes.ts";
 import { LighterError } from "../../base/errors.ts";
 import { HTTP_BODY_MAX_BYTES, HTTP_QUEUE_MAX_BYTES } from "../../base/limits.ts";
+import type { FileRange } from "../../spec/file-range.ts";
 import { connect } from "./connect.ts";
+import type { FileOffer } from "./file-offer.ts";
 import { type ResponseHead, ResponseParser } from "./http-parser.ts";
 import type { Address, Transport } from "./transport.ts";
 
@@ -16,10 +18,17 @@ export interface Request {
   readonly headers?: Readonly<Record<string, string>>;
   /** JSON body, sent with its length. */
   readonly json?: string;
-  /** Body sent in chunks; `contentType` says what it is. */
-  readonly stream?: { readonly contentType: string; readonly chunks: AsyncIterable<Uint8Array> };
+  /** Body sent in chunks. */
+  readonly stream?: RequestStream;
   /** Asks for a raw byte stream in both directions in place of a body. */
   readonly upgrade?: boolean;
+}
+
+interface RequestStream {
+  readonly contentType: string;
+  /** Ranges of files are among the chunks only if `offer` is taken. */
+  readonly chunks: AsyncIterable<Uint8Array | FileRange>;
+  readonly offer?: FileOffer;
 }
 
 interface Exchange {
@@ -77,11 +86,20 @@ export class Connection {
     const response = new Response(this);
     const head = new Promise<ResponseHead>((resolve, reject) => {
       const parser = new ResponseParser(
-        { head: resolve, body: (bytes) => response.receive(bytes), end: () => this.#finish(response) },
+        {
+          head: (head) => {
+            request.stream?.offer?.end();
+            resolve(head);
+          },
+          interim: (status) => request.stream?.offer?.receive(status),
+          body: (bytes) => response.receive(bytes),
+          end: () => this.#finish(response),
+        },
         request.upgrade === true,
         request.method !== "HEAD",
       );
       const fail = (error: unknown) => {
+        request.stream?.offer?.end();
         reject(error);
         response.fail(error);
       };
@@ -101,15 +119,7 @@ export class Connection {
     if (request.upgrade === true) head += "Connection: Upgrade\r\nUpgrade: tcp\r\n";
     if (request.stream !== undefined) {
       head += `Content-Type: ${request.stream.contentType}\r\nTransfer-Encoding: chunked\r\n\r\n`;
-      void this.write(utf8(head));
-      for await (const chunk of request.stream.chunks) {
-        if (chunk.length === 0) continue;
-        // A write that fails here fails below too.
-        void this.write(utf8(`${chunk.length.toString(16)}\r\n`)).catch(() => {});
-        void this.write(chunk).catch(() => {}); // as above
-        await this.write(utf8("\r\n"));
-      }
-      await this.write(utf8("0\r\n\r\n"));
+      await this.#sendStream(head, request.stream);
       return;
     }
     if (request.json !== undefined) {
@@ -119,6 +129,26 @@ export class Connection {
       return;
     }
     await this.write(utf8(`${head}${request.method === "POST" ? "Content-Length: 0\r\n" : ""}\r\n`));
+  }
+
+  async #sendStream(head: string, { chunks, offer }: RequestStream): Promise<void> {
+    const unixFd = this.#socket?.unixFd ?? -1;
+    const sent = this.write(utf8(head));
+    if (offer !== undefined) {
+      await sent;
+      await offer.settle(unixFd);
+    } else void sent;
+    for await (const chunk of chunks) {
+      if ("fd" in chunk) {
+        if (!(await offer?.send(unixFd, chunk))) break; // the answer is there before the body's end
+      } else if (chunk.length > 0) {
+        // A write that fails here fails below too.
+        void this.write(utf8(`${chunk.length.toString(16)}\r\n`)).catch(() => {});
+        void this.write(chunk).catch(() => {}); // as above
+        await this.write(utf8("\r\n"));
+      }
+    }
+    await this.write(utf8("0\r\n\r\n"));
   }
 
   /** Settles when the kernel has the bytes, which the caller must not change before that. */

@@ -18,6 +18,8 @@ export interface ClientTls {
 /** The methods of a socket that we use. */
 export type Transport = Pick<Bun.Socket<undefined>, "pause" | "resume" | "shutdown" | "end"> & {
   write(bytes: Uint8Array): number;
+  /** The socket's descriptor, if it is a unix socket. */
+  readonly unixFd?: number;
 };
 
 /** Callbacks of a connection. */

@@ -4,7 +4,14 @@ import { posix } from "node:path";
 import { errnoOf, LighterError } from "../../base/errors.ts";
 import { formatRfc3339 } from "../../base/time.ts";
 import { decodeError } from "../../base/wire-error.ts";
-import { type JobContext, receiveAll, receiveBody, writeOutput } from "../../files/mod.ts";
+import {
+  type BodyForm,
+  type JobContext,
+  receiveAll,
+  receiveBody,
+  receiveWithFiles,
+  writeOutput,
+} from "../../files/mod.ts";
 import { decompressStream, LiveExtractor, TarReader, writeFileTar } from "../../image/mod.ts";
 import {
   type BytePath,
@@ -29,6 +36,7 @@ import {
   showPath,
   tryOpenat2,
 } from "../../linux/sys/fs.ts";
+import type { FileRange } from "../../spec/file-range.ts";
 import { type IdMappings, idTranslations } from "../userns/id-mappings.ts";
 import type { PathStat, Target, WriteFilesArgument } from "./file-jobs.ts";
 
@@ -78,10 +86,9 @@ export async function writeFilesBelow(
   const extractor = new LiveExtractor(rootFd!, path, { keepKinds, ...(owner === undefined ? {} : { owner }), ids });
   try {
     const reader = new TarReader(extractor);
-    const input =
-      firstFd === undefined ? receiveAll(inputFd!, beat) : receiveBody({ fd: inputFd!, form, firstFd }, beat);
-    for await (const chunk of decompressStream(input)) {
-      reader.push(chunk);
+    for await (const piece of tarOf({ fd: inputFd!, form, firstFd }, beat)) {
+      if ("fd" in piece) reader.pushFile(piece);
+      else reader.push(piece);
       beat();
     }
     reader.end();
@@ -90,6 +97,16 @@ export async function writeFilesBelow(
   } finally {
     extractor.close();
   }
+}
+
+/** The tar that comes in. One of which parts are in files is not compressed. */
+function tarOf(
+  { fd, form, firstFd }: { fd: number; form: BodyForm; firstFd: number | undefined },
+  beat: () => void,
+): AsyncIterable<Uint8Array | FileRange> {
+  if (firstFd === undefined) return decompressStream(receiveAll(fd, beat));
+  const body = { fd, form, firstFd };
+  return form === "files" ? receiveWithFiles(body, beat) : decompressStream(receiveBody(body, beat));
 }
 
 const resolveInRoot = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;

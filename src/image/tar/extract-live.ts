@@ -36,6 +36,7 @@ import {
   tryOpenat2,
 } from "../../linux/sys/fs.ts";
 import { makingFilesAs } from "../../linux/sys/fs-ids.ts";
+import type { FileRange } from "../../spec/file-range.ts";
 import { entryForHost, type IdTranslations } from "./id-translation.ts";
 import { createSpecial, EntryFile, setAttributes } from "./make-entry.ts";
 import type { TarEntry, TarSink } from "./tar-reader.ts";
@@ -102,6 +103,10 @@ export class LiveExtractor implements TarSink {
 
   data(bytes: Uint8Array, offset: number): void {
     this.#file.write(bytes, offset);
+  }
+
+  dataIn(range: FileRange, offset: number): void {
+    this.#file.writeRange(range, offset);
   }
 
   endEntry(): void {

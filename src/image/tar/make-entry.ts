@@ -1,6 +1,6 @@
 /** Makes entries of a tar in an open directory, for all who unpack. They decide themselves about what is there already. */
 import { closeSync, ftruncateSync, writeSync } from "node:fs";
-import { errnoOf } from "../../base/errors.ts";
+import { errnoOf, LighterError } from "../../base/errors.ts";
 import {
   fchmod,
   fchown,
@@ -19,6 +19,8 @@ import {
   tryOpenat,
   trySymlinkat,
 } from "../../linux/sys/fs.ts";
+import { sendFile } from "../../linux/sys/send-file.ts";
+import type { FileRange } from "../../spec/file-range.ts";
 import { writeFailure } from "../store/write-failure.ts";
 import type { TarEntry } from "./tar-reader.ts";
 
@@ -57,6 +59,14 @@ export class EntryFile {
     for (let done = 0; done < bytes.length; )
       done += this.#explained(() => writeSync(this.#fd, bytes, done, bytes.length - done, offset + done));
     this.#end = offset + bytes.length;
+  }
+
+  /** Writes bytes that are in another file. @throws LighterError "invalid" if it ends before them */
+  writeRange(range: FileRange, offset: number): void {
+    const count = this.#explained(() => sendFile(range, this.#fd, offset));
+    if (count < range.length)
+      throw new LighterError("invalid", `"${showPath(this.#entry?.path ?? "")}" became shorter while it was copied`);
+    this.#end = offset + count;
   }
 
   /**

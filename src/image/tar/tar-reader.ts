@@ -16,6 +16,7 @@ import {
   TAR_XATTRS_MAX,
 } from "../../base/limits.ts";
 import { type BytePath, bytePathOf, showPath } from "../../linux/sys/fs.ts";
+import type { FileRange } from "../../spec/file-range.ts";
 
 export type TarEntryType = "file" | "hardlink" | "symlink" | "char" | "block" | "directory" | "fifo";
 
@@ -45,6 +46,8 @@ export interface TarSink {
    * Called with file bytes at `offset`, in ascending order. What no call covers is a hole. `bytes` is valid during the call only.
    */
   data(bytes: Uint8Array, offset: number): void;
+  /** Called in place of `data` with bytes that are in an open file. */
+  dataIn?(range: FileRange, offset: number): void;
   /** Called after the last `data` of every entry, of whatever type. */
   endEntry(): void;
 }
@@ -265,6 +268,17 @@ export class TarReader {
         }
       }
     }
+  }
+
+  /** Takes bytes that are in an open file: only content of regular files may be. @throws as `push` */
+  pushFile(range: FileRange): void {
+    const { length } = range;
+    const isContent = this.#inEntry && this.#regions === undefined && length > 0 && length <= this.#dataLeft;
+    if (!isContent || this.#sink.dataIn === undefined) throw corrupt("a file is where its content cannot be");
+    this.#sink.dataIn(range, this.#offset);
+    this.#dataLeft -= length;
+    this.#offset += length;
+    if (this.#dataLeft === 0) this.#endEntry();
   }
 
   /**

@@ -14,9 +14,19 @@ function waitFor(fd: number, events: number, onWait: () => void): void {
   while (libc.poll(pollfd, 1, WAIT_MS) <= 0) onWait();
 }
 
+/** Waits until there are bytes, or the end. `onWait` is called at intervals meanwhile. */
+export function waitForBytes(fd: number, onWait: () => void): void {
+  waitFor(fd, POLLIN, onWait);
+}
+
+/** Waits until a socket takes bytes, or its other end has gone. */
+export function waitForRoom(fd: number): void {
+  waitFor(fd, POLLOUT, () => {});
+}
+
 /** Reads into the buffer what there is, and returns how many bytes. 0 means the end. */
 export function receiveBytes(fd: number, buffer: Uint8Array, onWait: () => void): number {
-  waitFor(fd, POLLIN, onWait);
+  waitForBytes(fd, onWait);
   return readSync(fd, buffer);
 }
 

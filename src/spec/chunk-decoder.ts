@@ -1,27 +1,36 @@
 /** Decodes HTTP bodies in chunks. */
-import { LighterError } from "./errors.ts";
-import { HTTP_CHUNK_LINE_MAX_BYTES } from "./limits.ts";
+import { LighterError } from "../base/errors.ts";
+import { HTTP_CHUNK_LINE_MAX_BYTES } from "../base/limits.ts";
+import { type FileRange, parseFileChunk } from "./file-range.ts";
 
 /**
  * Decodes a body in chunks, from bytes cut anywhere:
  *
  *   | size, hexadecimal, ";" extensions CRLF | bytes CRLF | … | 0 CRLF | trailers, a CRLF each … | CRLF |
  *
- * Source: RFC 9112, section 7.1. Extensions and trailers are ignored.
+ * Source: RFC 9112, section 7.1. Extensions and trailers are ignored, apart from those of file-range.ts if they are asked for.
  */
 export class ChunkDecoder {
   #state: "size" | "bytes" | "end of bytes" | "trailer" | "done" = "size";
   #line: Buffer = Buffer.alloc(0);
   #bytesLeft = 0;
+  readonly #takesFiles: boolean;
+  #range: Omit<FileRange, "fd"> | undefined;
+
+  constructor({ takesFiles = false } = {}) {
+    this.#takesFiles = takesFiles;
+  }
 
   /**
-   * Takes bytes and returns their payload and, once the body is complete, the bytes that follow it. @throws LighterError
-   * "invalid"
+   * Takes bytes and returns their payload and, once the body is complete, the bytes that follow it. If they end with the line of a
+   * range, that follows the payload; no bytes may come with it after the line. @throws LighterError "invalid"
    */
-  push(chunk: Buffer): { payload: Buffer; rest: Buffer | undefined } {
+  push(chunk: Buffer): { payload: Buffer; range: Omit<FileRange, "fd"> | undefined; rest: Buffer | undefined } {
     const payloads: Buffer[] = [];
+    this.#range = undefined;
     let at = 0;
     while (at < chunk.length && this.#state !== "done") {
+      if (this.#range !== undefined) throw malformed();
       if (this.#state === "bytes") {
         const payload = chunk.subarray(at, at + this.#bytesLeft);
         payloads.push(payload);
@@ -41,7 +50,7 @@ export class ChunkDecoder {
       this.#onLine(line);
     }
     const payload = payloads.length === 1 ? payloads[0]! : Buffer.concat(payloads);
-    return { payload, rest: this.#state === "done" ? chunk.subarray(at) : undefined };
+    return { payload, range: this.#range, rest: this.#state === "done" ? chunk.subarray(at) : undefined };
   }
 
   #onLine(line: string): void {
@@ -51,6 +60,8 @@ export class ChunkDecoder {
       if (line !== "") throw malformed();
       this.#state = "size";
     } else {
+      this.#range = this.#takesFiles ? parseFileChunk(line) : undefined;
+      if (this.#range !== undefined) return;
       const [, size] = /^([0-9a-f]{1,12})[ \t]*(?:;.*)?$/i.exec(line) ?? [];
       if (size === undefined) throw malformed();
       this.#bytesLeft = Number.parseInt(size, 16);

@@ -387,6 +387,29 @@ buildTest("a step gets secrets and agents of this machine, and no layer has them
   }
 });
 
+buildTest("COPY --link stays in the cache when what it is copied onto changes, and its layer with it", async () => {
+  const from = (what: string) => `FROM tools:1\nRUN echo ${what} > /base && mkdir -p /in && echo below > /in/below\n`;
+  const copies = "COPY --link a /in/\nCOPY --link --chown=5:6 b /in/\nCOPY --link a /in/\n";
+  const context = directory({ Dockerfile: from("one") + copies, a: "first", b: "second" });
+  const layersOf = async (image: string): Promise<string[]> => {
+    const { stdout } = await lighter(["image", "inspect", "-f", "{{json .RootFS.Layers}}", image]);
+    return JSON.parse(stdout) as string[];
+  };
+  const first = await lighter(["build", "--progress", "plain", "-t", "linked:1", context]);
+  expect(first.code, first.stderr).toBe(0);
+  writeFileSync(join(context, "Dockerfile"), from("two") + copies);
+  const second = await lighter(["build", "--progress", "plain", "-t", "linked:2", context]);
+  expect(second.code, second.stderr).toBe(0);
+  expect(second.stderr.match(/^#\d+ CACHED$/gm)).toHaveLength(3);
+  const [one, two] = [await layersOf("linked:1"), await layersOf("linked:2")];
+  // The third copy is the first one's layer, which an image has once.
+  expect(one.slice(-2)).toEqual(two.slice(-2));
+  expect(one.at(-3)).not.toBe(two.at(-3)!);
+  const run = ["run", "--rm", "--network=none", "linked:2"];
+  const shown = await lighter([...run, "sh", "-c", "cat /base /in/*; stat -c %u:%g /in/b"]);
+  expect(shown.stdout).toBe("two\nfirstsecondbelow\n5:6\n");
+});
+
 buildTest("explain says which steps are cached, and why the others are not, and builds nothing", async () => {
   const Dockerfile = "FROM tools:1\nCOPY a /explained\nRUN cat /explained > /b\nRUN echo $WORD explained\n";
   const context = directory({ Dockerfile, a: "1" });

@@ -254,6 +254,11 @@ export function keyOfOp(op: Op, inputs: readonly string[]): string {
   return sha256(encodeOp(op, inputs, true));
 }
 
+/** Whether a copy does not depend on what it is copied into. An owner's name is looked up there. */
+export function isApart(op: Op): boolean {
+  return op.kind === "copy" && op.isLink && /^(\d+(:\d+)?)?$/.test(op.owner ?? "");
+}
+
 export function sha256(bytes: Uint8Array): string {
   return `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
 }

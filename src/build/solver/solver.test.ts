@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import type { Op, Vertex } from "../graph/llb.ts";
+import type { CopyOp, Op, Vertex } from "../graph/llb.ts";
 import { Solver, type StepCache, type Workshop } from "./solver.ts";
 
 function memoryCache(): StepCache & { entries: Map<string, string> } {
@@ -47,6 +47,7 @@ function workshop(done: string[], hashes: readonly string[] = ["h"]): Workshop {
       done.push(name);
       return `${first}/${name}`;
     },
+    merge: async (lower, upper) => `${lower}+${upper}`,
     keep: () => {},
     find: async () => undefined,
     listener: () => ({ onNote: () => {}, onOutput: () => {} }),
@@ -152,4 +153,23 @@ test("what is mounted is known by its content, a whole root file system by its k
   for (const vertex of [using("/a", run("x", base)), using("/a", run("y", base)), using("/", run("y", base))])
     await solver.begin({ workshop: workshop(done), noCache: false, signal })(vertex);
   expect(done).toEqual(["x", "use", "y", "use"]);
+});
+
+test("COPY --link is found whatever it is put over, unless an owner's name is looked up there", async () => {
+  const solver = new Solver(memoryCache());
+  const linked = (base: Vertex, owner?: string): Vertex => {
+    const plain = copy(base, context);
+    return { ...plain, op: { ...(plain.op as CopyOp), isLink: true, owner } };
+  };
+  const done: string[] = [];
+  const solve = (vertex: Vertex) => solver.begin({ workshop: workshop(done), noCache: false, signal })(vertex);
+  const two = linked(linked(run("one", base)), "7:8");
+  expect(await solve(two)).toMatchObject({ id: "base/one+/copy+/copy", isCached: false });
+  expect(done).toEqual(["one", "copy", "copy"]);
+  const over = await solve(linked(linked(run("other", base)), "7:8"));
+  expect([over, done.slice(3)]).toEqual([{ ...over, id: "base/other+/copy+/copy", isCached: true }, ["other"]]);
+  expect(await solve(run("then", two))).toMatchObject({ id: "base/one+/copy+/copy/then", isCached: false });
+  done.length = 0;
+  for (const name of ["x", "y"]) await solve(linked(run(name, base), "web"));
+  expect(done).toEqual(["x", "copy", "y", "copy"]);
 });

@@ -3,10 +3,11 @@
  *
  * A step's key is the digest of its operation over its inputs: the keys of root file systems, and of what is copied, a hash of the
  * paths that are meant and of nothing else. So a step is found again whoever made its inputs. What a command has made may differ
- * from one execution to the next, and counts as the same.
+ * from one execution to the next, and counts as the same. COPY --link is a step on an empty root file system, whose result is then
+ * put over what is there, so that it is found whatever that is.
  */
 import { LighterError } from "../../base/errors.ts";
-import { type CopyOp, isSource, keyOfOp, plainCopy, type SourceOp, type Vertex } from "../graph/llb.ts";
+import { type CopyOp, isApart, isSource, keyOfOp, plainCopy, type SourceOp, type Vertex } from "../graph/llb.ts";
 import { SharedStep, type StepListener } from "./shared-step.ts";
 
 interface Solved {
@@ -24,6 +25,8 @@ export interface Workshop {
   hash(op: CopyOp, sourceIds: readonly string[], signal: AbortSignal): Promise<string>;
   /** Executes the step. `inputs`: ids, as in the vertex. Resolves with the new root file system's. */
   execute(vertex: Vertex, inputs: readonly string[], listener: StepListener, signal: AbortSignal): Promise<string>;
+  /** Puts a root file system over another one. Resolves with the new one's id. */
+  merge(lower: string, upper: string, vertex: Vertex): Promise<string>;
   /** Finds a step that was done elsewhere, and brings its result here. */
   find(key: string): Promise<string | undefined>;
   /** Who hears what a step says. */
@@ -102,28 +105,54 @@ export class Solver {
 
   async #make(vertex: Vertex, solved: readonly Solved[], options: SolveOptions): Promise<Solved> {
     const { workshop, signal } = options;
-    const noCache = options.noCache || options.skipsCache?.(vertex) === true;
     const { op } = vertex;
     if (isSource(op)) {
       const id = await workshop.source(op);
       return { id, key: id, isCached: false };
     }
     const inputs = solved.map(({ id }) => id);
+    const base = solved[0]?.key ?? "";
     const content = await contentOf(vertex, solved, (copy, ids) => workshop.hash(copy, ids, signal));
-    const key = keyOfOp(op, [solved[0]?.key ?? "", ...content]);
-    const found = (id: string, isCached: boolean): Solved => {
-      workshop.keep(id);
-      return { id, key, isCached };
-    };
+    if (base === "" || !isApart(op)) return await this.#step(keyOfOp(op, [base, ...content]), vertex, inputs, options);
+    const ownKey = keyOfOp(op, ["", ...content]);
+    const key = keyOfOp({ kind: "merge" }, [base, ownKey]);
+    const known = await this.#find(key, vertex, inputs, options);
+    if (known !== undefined) return known;
+    const own = await this.#step(ownKey, vertex, ["", ...inputs.slice(1)], options);
+    const id = await workshop.merge(inputs[0]!, own.id, vertex);
+    this.#cache.add(key, { id, baseId: inputs[0]!, description: vertex.name });
+    workshop.keep(id);
+    return { id, key, isCached: own.isCached };
+  }
+
+  /** Finds a step in the cache, or in one that was imported. */
+  async #find(
+    key: string,
+    vertex: Vertex,
+    inputs: readonly string[],
+    options: SolveOptions,
+  ): Promise<Solved | undefined> {
+    const { workshop } = options;
+    if (options.noCache || options.skipsCache?.(vertex) === true) return undefined;
+    const id = this.#cache.find(key) ?? (await this.#findElsewhere(key, vertex, inputs, workshop));
+    if (id === undefined) return undefined;
+    workshop.keep(id);
+    return { id, key, isCached: true };
+  }
+
+  /** Does a step, unless it is found or somebody else does it. */
+  async #step(key: string, vertex: Vertex, inputs: readonly string[], options: SolveOptions): Promise<Solved> {
+    const { workshop, signal } = options;
+    const noCache = options.noCache || options.skipsCache?.(vertex) === true;
     for (;;) {
-      const cached = noCache
-        ? undefined
-        : (this.#cache.find(key) ?? (await this.#findElsewhere(key, vertex, inputs, workshop)));
-      if (cached !== undefined) return found(cached, true);
+      const cached = await this.#find(key, vertex, inputs, options);
+      if (cached !== undefined) return cached;
       const other = noCache ? undefined : this.#underway.get(key);
       const step = other === undefined || other.isGivenUp ? this.#begin(key, vertex, inputs, workshop) : other;
       try {
-        return found(await step.take(workshop.listener(vertex), signal), false);
+        const id = await step.take(workshop.listener(vertex), signal);
+        workshop.keep(id);
+        return { id, key, isCached: false };
       } catch (error) {
         // What another build could not do for want of a secret, or of memory, this one may be able to.
         if (step !== other || signal.aborted || (error instanceof LighterError && error.code === "invalid"))

@@ -18,6 +18,9 @@ export function withoutExecution(workshop: Workshop): Workshop {
     execute: async (vertex) => {
       throw new NotCached(vertex);
     },
+    merge: async (_lower, _upper, vertex) => {
+      throw new NotCached(vertex);
+    },
   };
 }
 

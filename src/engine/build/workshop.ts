@@ -38,6 +38,7 @@ export function openWorkshop(options: WorkshopOptions): Workshop {
       return id;
     },
     hash: (op, sourceIds, signal) => tracked(copies.hash(op, sourceIds, signal)),
+    merge: (lower, upper) => roots.compose(mergeLayers(images, [lower, upper])),
     find: async (key) => await imported?.find(key),
     listener: (vertex) => output.of(vertex),
     execute: async (vertex, inputs, listener, signal) => {

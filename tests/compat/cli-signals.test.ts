@@ -11,9 +11,10 @@ import { lighterCommand } from "./cli-support.ts";
 /** The bit of SIGTERM in the masks of proc_pid_status(5). */
 const TERM_BIT = 1n << 14n;
 
+/** By a handler or, blocked, through a signalfd(2). */
 function catchesTerm(pid: number): boolean {
-  const mask = /^SigCgt:\s*([0-9a-f]+)$/m.exec(readFileSync(`/proc/${pid}/status`, "latin1"))?.[1] ?? "0";
-  return (BigInt(`0x${mask}`) & TERM_BIT) !== 0n;
+  const masks = readFileSync(`/proc/${pid}/status`, "latin1").matchAll(/^Sig(?:Cgt|Blk):\s*([0-9a-f]+)$/gm);
+  return [...masks].some(([, mask]) => (BigInt(`0x${mask}`) & TERM_BIT) !== 0n);
 }
 
 /** Lighter's own daemon is asked in another way than one that is named as Docker's. */

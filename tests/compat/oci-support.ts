@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { errnoOf } from "../../src/base/errors.ts";
 import { missing } from "../support/missing.ts";
+import { runtimeProgram } from "../support/program.ts";
 import type { Outcome } from "./cli-support.ts";
 
 const root = join(import.meta.dirname, "../..");
@@ -33,7 +34,7 @@ export class Scratch {
   readonly runtime = join(this.directory, "lighter-runtime");
 
   constructor() {
-    symlinkSync(join(root, "dist/lighter-runtime"), this.runtime);
+    symlinkSync(runtimeProgram, this.runtime);
   }
 
   [Symbol.dispose](): void {

@@ -15,6 +15,7 @@ import { join, resolve } from "node:path";
 import type { OciConfig, OciHook } from "../../src/spec/oci-runtime.ts";
 import { until } from "../support/eventually.ts";
 import { OciBox, type Ran } from "../support/oci-box.ts";
+import { runtimeProgram } from "../support/program.ts";
 import { isAlive, isRoot, rooted, Stage } from "../support/stage.ts";
 import { testIf } from "../support/test-if.ts";
 
@@ -426,7 +427,7 @@ describe("a command", () => {
 
   rooted("of a link named runc says so of itself, where it stands in for itself too", () => {
     const link = join(mkdtempSync(join(box.directory, "link-")), "runc");
-    symlinkSync(resolve("dist/lighter-runtime"), link);
+    symlinkSync(runtimeProgram, link);
     const says = (...args: string[]) => box.runtime(link, args);
     const commit = existsSync(".git") ? "commit: \\S+\n" : "";
     expect(says("--version").out).toMatch(new RegExp(`^runc version \\S+\n${commit}spec: \\S+\n$`));

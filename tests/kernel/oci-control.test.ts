@@ -54,7 +54,8 @@ rooted(
       mkdirSync(bundle);
       writeFileSync(program, script, { mode: 0o755 });
       writeFileSync(join(bundle, "config.json"), JSON.stringify(stage!.config(id, [`/data/${id}`])));
-      const create = spawn(process.execPath, command!.line(["create", "--bundle", bundle, id]), {
+      const [file, ...line] = command!.line(["create", "--bundle", bundle, id]);
+      const create = spawn(file, line, {
         stdio: ["ignore", "ignore", "pipe"],
       });
       let stderr = "";
@@ -166,7 +167,8 @@ withMemory(
     const id = await start(["sh", "-c", eat], (config) => {
       config.linux!.resources = { ...config.linux!.resources, memory: { limit: 2 ** 25, swap: 2 ** 25 } };
     });
-    const child: ChildProcess = spawn(process.execPath, command!.line(["events", "--interval", "100ms", id]), {
+    const [program, ...line] = command!.line(["events", "--interval", "100ms", id]);
+    const child: ChildProcess = spawn(program, line, {
       stdio: ["ignore", "pipe", "inherit"],
     });
     let text = "";

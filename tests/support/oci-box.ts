@@ -14,6 +14,7 @@ import {
 } from "node:fs";
 import { join, resolve } from "node:path";
 import type { OciConfig } from "../../src/spec/oci-runtime.ts";
+import { runtimeProgram } from "./program.ts";
 import { baseConfig, type Stage } from "./stage.ts";
 
 const APPLETS = "sh cat ls id pwd stat echo true sleep grep mount mkdir touch unshare cut env readlink sysctl";
@@ -41,7 +42,7 @@ export class OciBox {
   constructor(readonly stage: Stage) {
     this.directory = mkdtempSync(join(stage.directory, "box-"));
     this.program = join(this.directory, "lighter-runtime");
-    symlinkSync(resolve("dist/lighter-runtime"), this.program);
+    symlinkSync(runtimeProgram, this.program);
     this.root = join(this.directory, "state");
     this.attacker = join(this.directory, "attacker");
     const flags = ["-std=gnu11", "-O1", "-static", "-Wall", "-Wextra", "-Werror"];

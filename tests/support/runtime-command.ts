@@ -5,6 +5,7 @@ import { once } from "node:events";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { OciConfig } from "../../src/spec/oci-runtime.ts";
+import { programCommand } from "./program.ts";
 import type { Stage } from "./stage.ts";
 
 export interface CommandRan {
@@ -12,8 +13,6 @@ export interface CommandRan {
   stdout: string;
   stderr: string;
 }
-
-const entry = join(import.meta.dirname, "../../src/main.ts");
 
 /** The OCI runtime's command line, with containers on a stage. They are deleted after each test. */
 export class RuntimeCommand {
@@ -28,15 +27,17 @@ export class RuntimeCommand {
     });
   }
 
-  /** The arguments for `process.execPath`. */
-  line(args: readonly string[]): string[] {
-    return [entry, "runtime", "--root", join(this.stage.directory, "state"), ...this.globalFlags, ...args];
+  /** The program and its arguments. */
+  line(args: readonly string[]): [program: string, ...args: string[]] {
+    const [program = "", ...entry] = programCommand;
+    return [program, ...entry, "runtime", "--root", join(this.stage.directory, "state"), ...this.globalFlags, ...args];
   }
 
   /** Runs one command; `stdin` is its input. */
   async run(args: readonly string[], stdin = ""): Promise<CommandRan> {
     return await new Promise((resolve) => {
-      const child = execFile(process.execPath, this.line(args), (_, stdout, stderr) =>
+      const [program, ...line] = this.line(args);
+      const child = execFile(program, line, (_, stdout, stderr) =>
         resolve({ code: child.exitCode ?? -1, stdout, stderr }),
       );
       child.stdin!.on("error", () => {}).end(stdin);
@@ -51,7 +52,8 @@ export class RuntimeCommand {
     writeFileSync(join(bundle, "config.json"), JSON.stringify(this.stage.config(id, args, change)));
     this.#started.push(id);
     // The command's stdio becomes the container's, so nothing here may wait for its end.
-    const child = spawn(process.execPath, this.line(["run", "--detach", "--bundle", bundle, id]), {
+    const [program, ...line] = this.line(["run", "--detach", "--bundle", bundle, id]);
+    const child = spawn(program, line, {
       stdio: ["ignore", "ignore", "inherit"],
     });
     await once(child, "close");

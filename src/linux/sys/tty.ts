@@ -5,7 +5,6 @@
  * already that a line feed moves straight down. Bun saves the terminal's state at start and restores it at exit, on SIGINT and
  * SIGTERM and in its crash handler (1.4.5, tried in a pty), so only SIGKILL leaves the terminal raw.
  */
-import { ptr } from "bun:ffi";
 import { libcSymbols } from "./symbols.ts";
 
 /** Room for struct termios, which is 60 bytes with glibc and musl on the architectures we know. */
@@ -25,7 +24,7 @@ const libc = libcSymbols({
 
 function readTermios(fd: number): Uint8Array | undefined {
   const termios = new Uint8Array(TERMIOS_ROOM_BYTES);
-  return libc.tcgetattr(fd, ptr(termios)) === 0 ? termios : undefined;
+  return libc.tcgetattr(fd, termios) === 0 ? termios : undefined;
 }
 
 export function isTerminal(fd: number): boolean {
@@ -35,7 +34,7 @@ export function isTerminal(fd: number): boolean {
 /** The terminal's rows and columns, or undefined if `fd` is not a terminal. */
 export function readWindowSize(fd: number): { rows: number; columns: number } | undefined {
   const winsize = new Uint16Array(4);
-  if (libc.ioctl(fd, TIOCGWINSZ, ptr(winsize)) !== 0) return undefined;
+  if (libc.ioctl(fd, TIOCGWINSZ, winsize) !== 0) return undefined;
   return { rows: winsize[0] ?? 0, columns: winsize[1] ?? 0 };
 }
 
@@ -47,10 +46,10 @@ export function setRawMode(fd: number): () => void {
   const saved = readTermios(fd);
   if (saved === undefined) return () => {};
   const raw = new Uint8Array(saved);
-  libc.cfmakeraw(ptr(raw));
-  libc.tcsetattr(fd, TCSANOW, ptr(raw));
+  libc.cfmakeraw(raw);
+  libc.tcsetattr(fd, TCSANOW, raw);
   return () => {
-    libc.tcsetattr(fd, TCSANOW, ptr(saved));
+    libc.tcsetattr(fd, TCSANOW, saved);
   };
 }
 
@@ -64,8 +63,8 @@ export function disableEcho(fd: number): () => void {
   const silent = new Uint8Array(saved);
   const view = new DataView(silent.buffer);
   view.setUint32(LFLAG_OFFSET_BYTES, view.getUint32(LFLAG_OFFSET_BYTES, true) & ~ECHO, true);
-  libc.tcsetattr(fd, TCSANOW, ptr(silent));
+  libc.tcsetattr(fd, TCSANOW, silent);
   return () => {
-    libc.tcsetattr(fd, TCSANOW, ptr(saved));
+    libc.tcsetattr(fd, TCSANOW, saved);
   };
 }

@@ -4,8 +4,11 @@ export { type BaseImage, type CheckResult, checkDockerfile } from "./dockerfile/
 export { DockerfileError } from "./dockerfile/error.ts";
 export { expandInstruction } from "./dockerfile/expand.ts";
 export { foreignFrontEnd } from "./dockerfile/front-end.ts";
+export { outlineDockerfile } from "./dockerfile/outline.ts";
 export { parse } from "./dockerfile/parse.ts";
-export { formatCheck, formatExcerpt, formatTargets } from "./dockerfile/report-text.ts";
+export { describeCheck, describeOutline, describeTargets } from "./dockerfile/report-json.ts";
+export { formatCheck, formatExcerpt, formatOutline, formatTargets } from "./dockerfile/report-text.ts";
+export type { BuildInputs } from "./dockerfile/scope.ts";
 export type {
   Add,
   Arg,

@@ -34,6 +34,7 @@ import { parseRemap, readAccountFiles } from "./userns/mod.ts";
 export type { Entitlement } from "../build/mod.ts";
 export {
   canonicalName,
+  DockerfileError,
   decodeGraph,
   encodeGraph,
   foreignFrontEnd,

@@ -14,7 +14,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { gzipSync } from "node:zlib";
 import { messageOf } from "../../src/base/errors.ts";
 import { GrpcClient } from "../../src/grpc/client.ts";
@@ -62,7 +62,12 @@ function contextOf(files: Record<string, string>): string {
 }
 
 function spawnBuildx(args: readonly string[], stdin?: Uint8Array) {
-  const env = { ...process.env, DOCKER_HOST: `unix://${daemon.socketPath}`, DOCKER_CONFIG: join(directory, "config") };
+  const env = {
+    ...process.env,
+    BUILDX_EXPERIMENTAL: "1",
+    DOCKER_HOST: `unix://${daemon.socketPath}`,
+    DOCKER_CONFIG: join(directory, "config"),
+  };
   return Bun.spawn(["docker", "buildx", ...args], { env, stdin: stdin ?? "ignore", stdout: "pipe", stderr: "pipe" });
 }
 
@@ -385,6 +390,63 @@ stock("bake: a target is the context of others, with its files, its config and i
   writeFileSync(join(context, "a"), "changed\n");
   expect(await bake()).toMatchObject({ code: 0 });
   expect(await outputOf("baked:1", "cat", "/app")).toBe("changed\nbase\n");
+});
+
+const ASKED = `# a comment
+ARG BASE=tools:1
+# VERSION of what is built
+ARG VERSION=1.0
+# build makes it
+FROM $BASE AS build
+ARG VERSION
+ARG UNUSED
+RUN --mount=type=secret,id=token,required --mount=type=ssh --mount=type=cache,target=/cache echo $VERSION
+FROM scratch AS other
+# release is it
+FROM scratch AS release
+ARG NAME=x$VERSION
+LABEL name=$NAME
+COPY --from=build /etc /etc
+`;
+
+stock("--print=outline|targets answer questions about a Dockerfile, as lighter build --call does", async () => {
+  const context = contextOf({ Dockerfile: ASKED });
+  const lighter = (...args: string[]) => {
+    const env = { ...process.env, LIGHTER_HOST: `unix://${daemon.socketPath}` };
+    return spawnSync(resolve("dist/lighter"), ["build", ...args, context], { env, encoding: "utf8" });
+  };
+  const outline = await build(context, "--print=outline", "--build-arg", "VERSION=2.0");
+  expect(outline).toMatchObject({ code: 0 });
+  expect(outline.stdout.split("\n").map((line) => line.replace(/ +/g, " ").trim())).toEqual([
+    "TARGET: release",
+    "DESCRIPTION: is it",
+    "",
+    "BUILD ARG VALUE DESCRIPTION",
+    "BASE tools:1",
+    "VERSION 2.0 of what is built",
+    "NAME x",
+    "",
+    "SECRET REQUIRED",
+    "token true",
+    "",
+    "SSH REQUIRED",
+    "default",
+    "",
+    "",
+  ]);
+  expect(lighter("--call=outline", "--build-arg", "VERSION=2.0").stdout).toBe(outline.stdout);
+  expect((await build(context, "--print=outline", "--target", "other")).stdout).toStartWith("TARGET: other\n");
+  const targets = await build(context, "--print=targets");
+  expect(targets.stdout).toBe(lighter("--call=targets").stdout);
+  expect(targets.stdout).toMatch(/^TARGET +DESCRIPTION\nbuild +makes it\nother *\nrelease \(default\) is it\n$/);
+  const listed = await build(context, "--print=subrequests.describe");
+  expect(listed.stdout).toMatch(/^outline +1\.0\.0 +List all parameters/m);
+  expect((await build(context, "--print=lint")).stdout).toBe(lighter("--check").stdout);
+  expect((await build(context, "--print=nothing")).stderr).toContain("unsupported request frontend.nothing");
+  const broken = await build(contextOf({ Dockerfile: "FROM scratch\nRUNN x\n" }), "--print=outline");
+  expect(broken.stderr).toContain(
+    "ERROR: failed to solve: dockerfile parse error on line 2: unknown instruction: RUNN",
+  );
 });
 
 stock("front ends of other images are refused, and Docker's are the built-in one", async () => {

@@ -32,7 +32,7 @@ import type { Definition } from "../../spec/llb.ts";
 import { formatPlatform } from "../../spec/platform.ts";
 import type { Daemon } from "../daemon/daemon-state.ts";
 import { FRONTEND_CAPABILITIES, LLB_CAPABILITIES } from "./capabilities.ts";
-import { buildDockerfile, fetcherFor } from "./frontend.ts";
+import { askDockerfile, buildDockerfile, fetcherFor } from "./frontend.ts";
 import type { Job, JobResult } from "./jobs.ts";
 import { solveDefinition } from "./solve-definition.ts";
 import { workers } from "./workers.ts";
@@ -117,6 +117,8 @@ export async function solve(
   const { frontend, definition, frontendOptions: options, frontendInputs: inputs } = request;
   if (frontend !== "" && definition !== undefined)
     throw new LighterError("invalid", "cannot solve with both Definition and Frontend specified");
+  if (frontend === "dockerfile.v0" && options.has("requestid"))
+    return { metadata: await askDockerfile(daemon, { job, options, signal }) };
   if (frontend === "dockerfile.v0") {
     const results = await buildDockerfile(daemon, { job, options, inputs, isExported, signal });
     return resultOf(job, results, options.get("multi-platform") === "true");

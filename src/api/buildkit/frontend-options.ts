@@ -64,7 +64,7 @@ export function parseFrontendOptions(options: Options): FrontendOptions {
 }
 
 const KNOWN =
-  /^(filename|target|platform|multi-platform|build-arg:.+|label:.+|context:.+|input-metadata:.+|vcs:.+|attest:provenance|force-network-mode|no-cache|image-resolve-mode|add-hosts|shm-size|ulimit|cgroup-parent)$/;
+  /^(requestid|filename|target|platform|multi-platform|build-arg:.+|label:.+|context:.+|input-metadata:.+|vcs:.+|attest:provenance|force-network-mode|no-cache|image-resolve-mode|add-hosts|shm-size|ulimit|cgroup-parent)$/;
 
 function refuseUnknown(key: string, value: string): void {
   if (KNOWN.test(key) || IGNORED.test(key)) return;

@@ -4,6 +4,7 @@ import { BUILD_DOCKERFILE_MAX_CHARS } from "../../base/limits.ts";
 import {
   type BuildOutput,
   type BuildRequest,
+  DockerfileError,
   decodeGraph,
   type Entitlement,
   encodeGraph,
@@ -27,6 +28,7 @@ import { inputsOf } from "./session-inputs.ts";
 import { targetsOf } from "./session-outputs.ts";
 import type { Session } from "./sessions.ts";
 import { statusMessage } from "./status-message.ts";
+import { answerSubrequest } from "./subrequests.ts";
 
 /** The context of a build whose files come otherwise. */
 const NOTHING: AsyncIterable<Uint8Array> = (async function* () {})();
@@ -96,6 +98,27 @@ export async function buildDockerfile(daemon: Daemon, build: DockerfileBuild): P
   }
 }
 
+/** Answers a question about the Dockerfile: a result's metadata. @throws GrpcError, with the lines of the Dockerfile that it is about */
+export async function askDockerfile(
+  daemon: Daemon,
+  { job, options, signal }: Pick<DockerfileBuild, "job" | "options" | "signal">,
+): Promise<Map<string, Uint8Array>> {
+  const { sessionId } = await job.request.promise;
+  const session = await daemon.buildkit.sessions.find(sessionId, signal);
+  const { filename, buildArgs, target } = parseFrontendOptions(options);
+  const syntax = buildArgs.get("BUILDKIT_SYNTAX");
+  const [platform = ""] = (options.get("platform") ?? "").split(",");
+  const files = new BuildFiles({ daemon, session, sessionId, filename, syntax, signal });
+  const id = options.get("requestid") ?? "";
+  const read = () => files.readTexts(options.get("context") ?? "");
+  try {
+    return await answerSubrequest(daemon, { id, filename, buildArgs, platform, target, read });
+  } catch (error) {
+    const failure = error instanceof DockerfileError ? { ranges: error.ranges } : {};
+    throw buildError(error, failure, { filename, text: files.dockerfile });
+  }
+}
+
 /** Pulls with the client's credentials. */
 export function fetcherFor(
   daemon: Daemon,
@@ -155,6 +178,19 @@ class BuildFiles {
     return { context: NOTHING, remote: undefined, served, namedContext: this.#namedContext.bind(this) };
   }
 
+  /** The texts of the Dockerfile and .dockerignore, for what is no build. */
+  async readTexts(context: string): Promise<{ dockerfile: string; dockerignore?: string }> {
+    if (context !== "")
+      throw new LighterError("not-supported", `a question about a Dockerfile in ${context} is not supported yet`);
+    const dockerfile = `${await this.#readDockerfile()}`;
+    const ignoreFile = await this.#readIgnoreFile();
+    return { dockerfile, ...(ignoreFile === undefined ? {} : { dockerignore: `${ignoreFile}` }) };
+  }
+
+  async #readIgnoreFile(): Promise<Buffer | undefined> {
+    return this.#ignoreFile ?? (await this.#read("context", [IGNORE_FILE])).get(IGNORE_FILE);
+  }
+
   async #readDockerfile(): Promise<Buffer> {
     const { filename, syntax } = this.#options;
     const ignoreName = `${filename}.dockerignore`;
@@ -171,7 +207,7 @@ class BuildFiles {
   }
 
   async *#context(paths: readonly string[] | undefined): AsyncGenerator<Uint8Array> {
-    const file = this.#ignoreFile ?? (await this.#read("context", [IGNORE_FILE])).get(IGNORE_FILE);
+    const file = await this.#readIgnoreFile();
     yield* this.#tree({ kind: "local", name: "context", exclude: patternsOf(file), followPaths: paths ?? [] });
   }
 

@@ -6,7 +6,7 @@ import { sendJson } from "../http/protocol.ts";
 import type { AnswerCall } from "../http/router.ts";
 
 /**
- * POST /lighter/dockerfile?call=check|targets: answers with warnings about a Dockerfile or with its targets, without building it.
+ * POST /lighter/dockerfile?call=check|outline|targets: answers a question about a Dockerfile, without building it.
  */
 export async function answerDockerfile({ daemon, query, request, response }: AnswerCall): Promise<void> {
   const body = (await readJsonBody(request)) as Record<string, unknown> | null | undefined;
@@ -26,6 +26,7 @@ export async function answerDockerfile({ daemon, query, request, response }: Ans
     ...(dockerignore === undefined ? {} : { dockerignore }),
     buildArgs: new Map(buildArgs),
     platform: query.text("platform") ?? "",
+    targetStage: query.text("target") ?? "",
   });
   sendJson(response, 200, { Text: text, Failed: failed });
 }

@@ -1,5 +1,6 @@
 /** Warnings and targets as people read them, laid out as BuildKit does. Source: moby/buildkit frontend/subrequests. */
 import type { CheckResult } from "./check.ts";
+import type { Outline } from "./outline.ts";
 import type { Dockerfile, SourceRange } from "./types.ts";
 
 /** Lines above and below that are shown with one line, and with several. */
@@ -47,7 +48,40 @@ export function formatTargets({ stages }: Dockerfile): string {
     const isDefault = index === stages.length - 1;
     return [[from.name, ...(isDefault ? ["(default)"] : [])].filter(Boolean).join(" "), from.description] as const;
   });
-  const table = [["TARGET", "DESCRIPTION"] as const, ...rows];
-  const width = Math.max(...table.map(([name]) => name.length)) + 1;
-  return table.map(([name, description]) => `${name.padEnd(width)}${description}\n`).join("");
+  return formatTable([["TARGET", "DESCRIPTION"], ...rows], 1);
+}
+
+/** What `--call=outline` prints: what a target may be given, in a table for each kind. */
+export function formatOutline({ name, description, args, secrets, ssh }: Outline): string {
+  const described = description === "" ? [] : [["DESCRIPTION:", description]];
+  const head = `${formatTable([["TARGET:", name || "(default)"], ...described], 1)}\n`;
+  const yes = (required: boolean) => (required ? "true" : "");
+  const tables = [
+    withHead(
+      ["BUILD ARG", "VALUE", "DESCRIPTION"],
+      args.map((arg) => [arg.name, arg.value, arg.description]),
+    ),
+    withHead(
+      ["SECRET", "REQUIRED"],
+      secrets.map((each) => [each.name, yes(each.required)]),
+    ),
+    withHead(
+      ["SSH", "REQUIRED"],
+      ssh.map((each) => [each.name, yes(each.required)]),
+    ),
+  ];
+  const shown = tables.map((rows) => (rows.length === 0 ? "" : `${formatTable(rows, 3)}\n`));
+  return (name === "" && description === "" ? "" : head) + shown.join("");
+}
+
+function withHead(head: readonly string[], rows: readonly (readonly string[])[]): readonly (readonly string[])[] {
+  return rows.length === 0 ? [] : [head, ...rows];
+}
+
+/** Columns as wide as what is in them, `gap` apart; the last ends with its text. */
+function formatTable(rows: readonly (readonly string[])[], gap: number): string {
+  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)) + gap);
+  const line = (row: readonly string[]) =>
+    row.map((cell, column) => (column === row.length - 1 ? cell : cell.padEnd(widths[column]!))).join("");
+  return rows.map((row) => `${line(row)}\n`).join("");
 }

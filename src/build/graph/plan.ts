@@ -11,6 +11,7 @@ import { located } from "../dockerfile/error.ts";
 import { expandInstruction } from "../dockerfile/expand.ts";
 import { parse } from "../dockerfile/parse.ts";
 import { globalVariables } from "../dockerfile/scope.ts";
+import { stagesUpTo } from "../dockerfile/stages.ts";
 import type { Add, Arg, Copy, Dockerfile, From, Instruction, Run, SourceRange, Stage } from "../dockerfile/types.ts";
 import { expandWord } from "../dockerfile/words.ts";
 import { pairsOf } from "./environment.ts";
@@ -97,14 +98,6 @@ export async function planBuild(text: string, options: PlanOptions): Promise<Bui
   const planner = new Planner(dockerfile, options);
   for (const stage of stagesUpTo(dockerfile.stages, options.target)) await planner.addStage(stage);
   return { globalArgs: dockerfile.globalArgs.map(({ original }) => original), stages: planner.finish() };
-}
-
-function stagesUpTo(stages: readonly Stage[], target: string): readonly Stage[] {
-  if (target === "") return stages;
-  const isTarget = ({ from, index }: Stage) => from.name === target.toLowerCase() || String(index) === target;
-  const at = stages.findIndex(isTarget);
-  if (at < 0) throw invalid(`failed to reach build target ${target} in Dockerfile`);
-  return stages.slice(0, at + 1);
 }
 
 class Planner {

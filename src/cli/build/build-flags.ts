@@ -46,7 +46,7 @@ export const buildFlags = {
     item: parseCacheOption,
   }),
   call: stringFlag(
-    'What to do with the Dockerfile: "build", "check" it, "explain" which steps are cached, or list its "targets"',
+    'What to do: "build", "check" the Dockerfile, "explain" which steps are cached, list "targets", or "outline" one',
     { initial: "build" },
   ),
   "cgroup-parent": stringFlag("Parent cgroup of the steps' containers"),

@@ -95,13 +95,13 @@ async function openSession(
   });
 }
 
-/** Checks a Dockerfile, or lists its targets. */
+/** Checks a Dockerfile, outlines a target, or lists them. */
 async function look(client: Client, call: string, context: string, values: BuildFlags): Promise<number> {
   const path = values.file === "" ? join(context, "Dockerfile") : values.file;
   const Dockerfile = readDockerfile(path);
   const Dockerignore = readIgnoreFile(context, path);
   const BuildArgs = Object.fromEntries(values["build-arg"].flatMap(parseBuildArg));
-  const query = { call, platform: values.platform || undefined };
+  const query = { call, platform: values.platform || undefined, target: values.target || undefined };
   const body = { Dockerfile, Dockerignore, BuildArgs, Filename: path };
   const response = await client.post("/lighter/dockerfile", query, body);
   const { Text, Failed } = JSON.parse(await response.text()) as { Text: string; Failed: boolean };

@@ -3,10 +3,16 @@
 import { LighterError } from "../../base/errors.ts";
 import {
   type BaseImage,
+  type BuildInputs,
   type CheckResult,
   checkDockerfile,
+  describeCheck,
+  describeOutline,
+  describeTargets,
   formatCheck,
+  formatOutline,
   formatTargets,
+  outlineDockerfile,
   parse,
 } from "../../build/mod.ts";
 import type { ImageStore } from "../../image/mod.ts";
@@ -25,30 +31,54 @@ interface CheckRequest {
 }
 
 interface DockerfileRequest extends CheckRequest {
-  /** The question: "check" or "targets". */
+  /** The question: "check", "outline" or "targets". */
   call: string;
   /** The name that is shown. */
   filename: string;
 }
 
-/** Returns a text for people, and whether something is wrong. @throws LighterError ("invalid"). */
-export function lookAtDockerfile(images: ImageStore, request: DockerfileRequest): { text: string; failed: boolean } {
-  const { call, dockerfile } = request;
-  if (call === "targets") return { text: formatTargets(parse(dockerfile)), failed: false };
-  if (call !== "check") throw new LighterError("invalid", `unknown call "${call}": use check or targets`);
-  const result = checkInStore(images, request);
-  const failed = result.warnings.length > 0 || result.error !== undefined;
-  return { text: formatCheck(request.filename, dockerfile, result), failed };
+interface DockerfileAnswer {
+  /** For people. */
+  text: string;
+  /** As BuildKit's clients read it. */
+  description: object;
+  /** Whether something is wrong. */
+  failed: boolean;
+}
+
+/** Answers a question about a Dockerfile. @throws LighterError ("invalid"). */
+export function lookAtDockerfile(images: ImageStore, request: DockerfileRequest): DockerfileAnswer {
+  const { call, filename, dockerfile: text } = request;
+  const source = { filename, text };
+  switch (call) {
+    case "targets": {
+      const parsed = parse(text);
+      return { text: formatTargets(parsed), description: describeTargets(parsed, source), failed: false };
+    }
+    case "outline": {
+      const outline = outlineDockerfile(parse(text), inputsOf(request));
+      return { text: formatOutline(outline), description: describeOutline(outline, source), failed: false };
+    }
+    case "check": {
+      const result = checkInStore(images, request);
+      const failed = result.warnings.length > 0 || result.error !== undefined;
+      return { text: formatCheck(filename, text, result), description: describeCheck(result, source), failed };
+    }
+    default:
+      throw new LighterError("invalid", `unknown call "${call}": use check, outline or targets`);
+  }
+}
+
+function inputsOf({ buildArgs, platform, targetStage = "" }: CheckRequest): BuildInputs {
+  const targetPlatform = platform === "" ? HOST_PLATFORM : parsePlatform(platform);
+  return { buildArgs, buildPlatform: HOST_PLATFORM, targetPlatform, targetStage };
 }
 
 /** Checks a Dockerfile with what the store knows of its base images. */
 export function checkInStore(images: ImageStore, request: CheckRequest): CheckResult {
-  const { dockerfile, dockerignore, buildArgs, platform, targetStage = "" } = request;
+  const { dockerfile, dockerignore } = request;
   return checkDockerfile(dockerfile, {
-    buildArgs,
-    buildPlatform: HOST_PLATFORM,
-    targetPlatform: platform === "" ? HOST_PLATFORM : parsePlatform(platform),
-    targetStage,
+    ...inputsOf(request),
     baseOf: (image) => baseOf(images, image),
     ...(dockerignore === undefined ? {} : { ignore: parseIgnoreFile(dockerignore) }),
   });

@@ -32,6 +32,9 @@ export interface StreamRequest {
   id: string;
 }
 
+/** Begins the DIRECTORY of an output; its index follows. */
+export const OUTPUT_DIRECTORY = "output:";
+
 export const NO_PAYLOAD = new Uint8Array(0);
 
 const HEADER_BYTES = 12;

@@ -1,6 +1,7 @@
 /** Caches of builds that are kept elsewhere, by the stock `docker buildx` and by `lighter build`, between two daemons. */
 import { afterAll, beforeAll, expect } from "bun:test";
 import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -184,6 +185,7 @@ stock("a cache that is missing or broken is told of, and the build goes on witho
     const damaged = await build(first, context, "--cache-from", `type=local,src=${dest}`);
     expect(damaged.code, damaged.stderr).toBe(0);
     expect(cachedCount(damaged), damaged.stderr).toBe(1); // that which has no layer
+    expect(damaged.stderr.match(/ERROR: [^\n]*is damaged/g), damaged.stderr).toHaveLength(1);
     await forget(first);
     const absent = await build(first, context, "--cache-from", `${registry.host}/no/such:cache`);
     expect(absent.code, absent.stderr).toBe(0);
@@ -269,6 +271,25 @@ stock("archives of buildx have the options, too; those that nobody knows are lef
   const manifest = json(`blobs/${json("index.json").manifests[0].digest.replace(":", "/")}`);
   expect(manifest.annotations).toEqual({ a: "b" });
   for (const { mediaType } of manifest.layers) expect(mediaType).toEndWith("tar+zstd");
+});
+
+stock("an OCI layout may be a directory of the client, to which another build adds what is new", async () => {
+  for (const build of [buildx, lighter]) {
+    const dest = mkdtempSync(join(directory, "layout-"));
+    const digestOf = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
+    const seen = new Set<string>();
+    for (const name of ["layout1", "layout2"]) {
+      const built = await build(first, contextOf(name), "-o", `type=oci,tar=false,dest=${dest}`, "--provenance=false");
+      expect(built.code, built.stderr).toBe(0);
+      const { manifests } = JSON.parse(readFileSync(join(dest, "index.json"), "utf8"));
+      expect(manifests).toHaveLength(1);
+      seen.add(manifests[0].digest);
+      const names = readdirSync(join(dest, "blobs/sha256"));
+      for (const blob of names) expect(digestOf(readFileSync(join(dest, "blobs/sha256", blob)))).toBe(blob);
+      expect(names).toContain(manifests[0].digest.slice(7));
+    }
+    expect(seen.size).toBe(2);
+  }
 });
 
 stock("buildx has it told how an image was made, where there is room for it", async () => {

@@ -88,7 +88,7 @@ const forms = {
 
 test("each form of a cache gives the steps that have layers, with all below them", async () => {
   for (const [name, { manifest, mediaType, document }] of Object.entries(forms)) {
-    const steps = await readCache(placeOf(manifest, mediaType, JSON.stringify(document)), HOST_PLATFORM);
+    const steps = await readCache(placeOf(manifest, mediaType, JSON.stringify(document)), [HOST_PLATFORM]);
     const lengths = Object.fromEntries([...steps].map(([key, step]) => [key, step.layers.length]));
     const chained = name === "inline" ? { [digestOf("chained")]: 2 } : {};
     expect(lengths).toEqual({ [digestOf("base")]: 1, [digestOf("step")]: 3, ...chained });
@@ -97,7 +97,7 @@ test("each form of a cache gives the steps that have layers, with all below them
 
 test("layers that are below themselves, or more than an image may have, are refused", async () => {
   const refusal = (broken: object) =>
-    readCache(placeOf(forms.index.manifest, INDEX, JSON.stringify(broken)), HOST_PLATFORM).then(
+    readCache(placeOf(forms.index.manifest, INDEX, JSON.stringify(broken)), [HOST_PLATFORM]).then(
       () => "",
       (error: Error) => error.message,
     );
@@ -117,7 +117,7 @@ test("caches are read or refused, whatever they hold", async () => {
     let text = JSON.stringify(inside) ?? "";
     if (random.below(4) === 0) text = text.slice(0, random.below(text.length + 1));
     try {
-      const steps = await readCache(placeOf(outside as object, mediaType, text), HOST_PLATFORM);
+      const steps = await readCache(placeOf(outside as object, mediaType, text), [HOST_PLATFORM]);
       for (const step of steps.values()) expect(step.layers.length).toBeLessThanOrEqual(IMAGE_MAX_LAYERS);
       read++;
     } catch (error) {

@@ -3,6 +3,7 @@ import { LighterError } from "../../base/errors.ts";
 import type { Digest } from "../../base/ids.ts";
 import { IMAGE_JSON_MAX_BYTES } from "../../base/limits.ts";
 import {
+  type BlobTarget,
   type CacheExport,
   type CacheImport,
   type CachePlace,
@@ -13,18 +14,14 @@ import {
 } from "../../engine/mod.ts";
 import { INLINE_CACHE_FIELD } from "../../spec/build-cache.ts";
 import { parseReference, type Reference, withDefaultTag } from "../../spec/image-reference.ts";
-import { type Descriptor, MEDIA_TYPE, parseDigest, parseDocument } from "../../spec/oci-image.ts";
+import { MEDIA_TYPE, parseDigest, parseDocument } from "../../spec/oci-image.ts";
 import type { AuthConfig } from "../../spec/registry-auth.ts";
 import type { Daemon } from "../daemon/daemon-state.ts";
 
-type Blob = Pick<Descriptor, "mediaType" | "digest" | "size">;
-
 /** A directory of the client, which has the form of an OCI image layout. */
-export interface ClientDirectory {
-  has(digest: Digest): Promise<boolean>;
+export interface ClientDirectory extends BlobTarget {
   /** @throws LighterError "not-found" */
   read(digest: Digest): AsyncIterable<Uint8Array>;
-  write(blob: Blob, read: () => AsyncIterable<Uint8Array>): Promise<void>;
 }
 
 interface CacheClient {

@@ -12,6 +12,7 @@ import {
   pushImage,
   pushIndex,
 } from "../../engine/mod.ts";
+import { OUTPUT_DIRECTORY } from "../../spec/build-session.ts";
 import { parseGoJson } from "../../spec/go-json.ts";
 import { parseReference, type Reference, withDefaultTag } from "../../spec/image-reference.ts";
 import { list, map, object, string } from "../../spec/reader.ts";
@@ -96,6 +97,10 @@ export function targetsOf(
       if (stream === undefined) throw new LighterError("invalid", `the client takes no output ${index}`);
       await writeAll(tar, stream);
       for await (const _ of stream); // it ends when the client has written the last byte
+    },
+    layout: async (index) => {
+      if (sessionId === undefined) throw new LighterError("invalid", "an output for the client needs a session");
+      return findSession(daemon.clientSessions, sessionId).directory(`${OUTPUT_DIRECTORY}${index}`);
     },
     push: (name, ids) =>
       pushed(name, async (reference, options) => {

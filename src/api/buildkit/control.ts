@@ -60,11 +60,11 @@ export function controlMethods(daemon: Daemon): Methods {
 /** Builds what the request says or, as most clients want, waits until they have had it built by the gateway. */
 async function solve(daemon: Daemon, request: SolveRequest, { signal }: Call) {
   const { jobs } = daemon.buildkit;
-  signal.throwIfAborted();
   const job = jobs.get(request.ref);
   const cancel = () => jobs.end(request.ref);
   signal.addEventListener("abort", cancel);
   try {
+    signal.throwIfAborted(); // Status may wait for this job: it ends with it
     const asked = request.exporters.map(outputOf);
     const outputs = asked.length === 0 ? NO_OUTPUT : asked;
     const { session: sessionId, frontendInputs: inputs } = request;

@@ -63,7 +63,11 @@ export async function buildDockerfile(daemon: Daemon, build: DockerfileBuild): P
   const syntax = rest.buildArgs.get("BUILDKIT_SYNTAX");
   const files = new BuildFiles({ daemon, session, sessionId, filename, syntax, signal });
   const credentials = (domain: string) => credentialsFor(session, domain, signal);
-  const client = { directory: (path: string) => contentOf(session, path, signal), credentialsFor: credentials, signal };
+  const client = {
+    directory: (path: string) => contentOf(session, `local:${path}`, signal),
+    credentialsFor: credentials,
+    signal,
+  };
   let failure: BuildFailure = {};
   const made: Omit<JobResult, "image">[] = [];
   try {

@@ -12,13 +12,15 @@ import {
   contentWriteType,
 } from "../../spec/buildkit.ts";
 import type { ClientDirectory } from "../build/cache-places.ts";
-import { PIECE_MAX_BYTES } from "./session-outputs.ts";
 import type { Session } from "./sessions.ts";
 
+/** Bytes of an archive, or of a blob, in one message. */
+export const PIECE_MAX_BYTES = 1024 * 1024;
+
 const SERVICE = "/containerd.services.content.v1.Content";
-/** The directory at a path of the client. */
-export function contentOf(session: Session, path: string, signal: AbortSignal): ClientDirectory {
-  const options = { metadata: { "buildkit-attachable-store-id": `local:${path}` }, signal };
+/** The store of that id. Clients call the directory of a cache "local:PATH", and that of an output "export". */
+export function contentOf(session: Session, id: string, signal: AbortSignal): ClientDirectory {
+  const options = { metadata: { "buildkit-attachable-store-id": id }, signal };
   return {
     async has(digest) {
       try {

@@ -3,11 +3,10 @@ import { LighterError } from "../../base/errors.ts";
 import { type BuildOutput, type OutputTargets, sendTree } from "../../engine/mod.ts";
 import { Outbox } from "../../grpc/outbox.ts";
 import { pieceType } from "../../spec/buildkit.ts";
+import { contentOf, PIECE_MAX_BYTES } from "./session-content.ts";
 import type { Session } from "./sessions.ts";
 
 const FILE_SEND = "/moby.filesync.v1.FileSend/DiffCopy";
-/** Bytes of an archive, or of a blob, in one message. */
-export const PIECE_MAX_BYTES = 1024 * 1024;
 
 export function targetsOf(session: Session, outputs: readonly BuildOutput[], signal: AbortSignal): OutputTargets {
   return {
@@ -22,6 +21,7 @@ export function targetsOf(session: Session, outputs: readonly BuildOutput[], sig
         received.close();
       }
     },
+    layout: async () => contentOf(session, "export", signal),
     push: refuse,
     pushComposed: refuse,
   };

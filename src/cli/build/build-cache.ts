@@ -14,10 +14,12 @@ import {
 import { join } from "node:path";
 import { errnoOf } from "../../base/errors.ts";
 import { parseCsvLine } from "../../base/value-syntax.ts";
+import { OUTPUT_DIRECTORY } from "../../spec/build-session.ts";
 import { type Descriptor, MEDIA_TYPE, parseIndex, REF_NAME_ANNOTATION } from "../../spec/oci-image.ts";
 import { CliError } from "../exit.ts";
 import { stderr } from "../output.ts";
 import { errnoText } from "../values/env-file.ts";
+import { type BuildOutput, isLayout } from "./build-outputs.ts";
 import type { StreamProvider } from "./build-session.ts";
 
 /** A cache, in the spelling of BuildKit's API. */
@@ -72,13 +74,22 @@ function readIndex(directory: string): Descriptor[] {
   }
 }
 
-/** Notes in the directories that have received a cache which one is the newest. */
-export function nameExports(exports: readonly CacheOption[], manifest: unknown): void {
-  if (typeof manifest !== "string") return;
-  for (const { Type, Attrs } of exports) {
-    if (Type !== "local") continue;
-    const { dest = "", tag = "latest" } = Attrs;
-    const named = { ...JSON.parse(manifest), annotations: { [REF_NAME_ANNOTATION]: tag } };
+/** A directory that receives an OCI layout, and what its index calls the newest of what is in there. */
+interface Layout {
+  dest: string;
+  tag: string;
+}
+
+/** The directories that receive caches. */
+export function cacheLayouts(exports: readonly CacheOption[]): Layout[] {
+  const own = exports.filter(({ Type }) => Type === "local");
+  return own.map(({ Attrs: { dest = "", tag = "latest" } }) => ({ dest, tag }));
+}
+
+/** Notes in directories which manifest is the newest. */
+export function nameNewest(layouts: readonly Layout[], manifest: Descriptor): void {
+  for (const { dest, tag } of layouts) {
+    const named = { ...manifest, annotations: { ...manifest.annotations, [REF_NAME_ANNOTATION]: tag } };
     const manifests = [...readIndex(dest).filter((each) => tagOf(each) !== tag), named];
     const index = { schemaVersion: 2, mediaType: MEDIA_TYPE.ociIndex, manifests };
     explained(dest, () => {
@@ -99,15 +110,21 @@ function explained<T>(path: string, work: () => T): T {
 }
 
 /** The path of a blob in one of the directories, by "DIGEST DIRECTORY"; undefined for others. */
-function pathOf(id: string, directories: readonly (string | undefined)[]): string | undefined {
-  const [, hex, directory] = /^sha256:([0-9a-f]{64}) (.+)$/s.exec(id) ?? [];
-  if (hex === undefined || directory === undefined || !directories.includes(directory)) return undefined;
-  return join(directory, "blobs", "sha256", hex);
+function pathOf(id: string, directories: ReadonlyMap<string, string>): string | undefined {
+  const [, hex, name] = /^sha256:([0-9a-f]{64}) (.+)$/s.exec(id) ?? [];
+  const directory = directories.get(name ?? "");
+  return directory === undefined ? undefined : join(directory, "blobs", "sha256", hex!);
+}
+
+/** By the names that the daemon knows. */
+function directoriesOf(options: readonly CacheOption[], key: "src" | "dest"): Map<string, string> {
+  const paths = options.filter(({ Type }) => Type === "local").map(({ Attrs }) => Attrs[key] ?? "");
+  return new Map(paths.map((path) => [path, path]));
 }
 
 /** Gives the daemon the blobs of caches. */
 export function blobReader(imports: readonly CacheOption[]): StreamProvider {
-  const directories = imports.filter(({ Type }) => Type === "local").map(({ Attrs }) => Attrs.src);
+  const directories = directoriesOf(imports, "src");
   return async (id, { send, end, fail }) => {
     const path = pathOf(id, directories);
     const fd = path === undefined ? undefined : openBlob(path);
@@ -136,9 +153,11 @@ function openBlob(path: string): number | undefined {
   }
 }
 
-/** Takes blobs of caches, but for those that are there. */
-export function blobWriter(exports: readonly CacheOption[]): StreamProvider {
-  const directories = exports.filter(({ Type }) => Type === "local").map(({ Attrs }) => Attrs.dest);
+/** Takes blobs of caches, and of outputs that are directories, but for those that are there. */
+export function blobWriter(exports: readonly CacheOption[], outputs: readonly BuildOutput[]): StreamProvider {
+  const directories = directoriesOf(exports, "dest");
+  for (const [index, output] of outputs.entries())
+    if (isLayout(output)) directories.set(`${OUTPUT_DIRECTORY}${index}`, output.dest);
   return async (id, { end }) => {
     const path = pathOf(id, directories);
     if (path === undefined || existsSync(path)) return undefined;

@@ -40,6 +40,8 @@ function checked(type: string, attrs: Record<string, string>, dest: string | und
   if (type === "image" || type === "cacheonly") return { Type: type, Attrs: attrs };
   if (type === "docker" && dest === undefined) return { Type: "image", Attrs: attrs }; // into the daemon's store
   if (type === "local" && (dest === undefined || dest === "-")) throw new Error("dest is required for local exporter");
+  if (attrs.tar === "false" && (dest === undefined || dest === "-"))
+    throw new Error(`dest is required for ${type} exporter with tar=false`);
   return { Type: type, Attrs: attrs, dest: dest ?? "-" };
 }
 
@@ -72,9 +74,16 @@ export function annotated(outputs: readonly BuildOutput[], options: readonly [st
   );
 }
 
+/** Tells whether the output is a directory with an OCI layout. */
+export function isLayout(output: BuildOutput): output is BuildOutput & { dest: string } {
+  return output.Attrs.tar === "false" && output.dest !== undefined;
+}
+
 /** @throws CliError if an output cannot take what is built */
 export function checkOutputs(outputs: readonly BuildOutput[]): void {
-  for (const { Type, dest } of outputs) {
+  for (const output of outputs) {
+    const { Type, dest } = output;
+    if (isLayout(output)) continue;
     if (dest === "-" && isTerminal(1))
       throw new CliError(`dest file is required for ${Type} exporter. refusing to write to console`);
     if (dest !== undefined && dest !== "-" && Type !== "local" && isDirectory(dest))

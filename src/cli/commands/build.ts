@@ -1,7 +1,15 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type { Descriptor } from "../../spec/oci-image.ts";
 import { SOLVE_STATUS_TYPE } from "../../spec/solve-status.ts";
-import { blobReader, blobWriter, type CacheOption, namedImports, nameExports } from "../build/build-cache.ts";
+import {
+  blobReader,
+  blobWriter,
+  type CacheOption,
+  cacheLayouts,
+  namedImports,
+  nameNewest,
+} from "../build/build-cache.ts";
 import { contextProvider, openContext, readDockerfile, readIgnoreFile } from "../build/build-context.ts";
 import {
   type BuildFlags,
@@ -12,7 +20,7 @@ import {
   queryOf,
 } from "../build/build-flags.ts";
 import { agentProvider, secretProvider } from "../build/build-inputs.ts";
-import { checkOutputs, outputProvider } from "../build/build-outputs.ts";
+import { checkOutputs, isLayout, outputProvider } from "../build/build-outputs.ts";
 import { BuildSession } from "../build/build-session.ts";
 import { showBuild } from "../build/show-build.ts";
 import { type Context, defineCommand } from "../command.ts";
@@ -58,7 +66,7 @@ async function run({ client }: Context, { values, args }: ParsedFlags<typeof bui
   });
   const { id, result } = await showBuild(response, progress);
   session?.close();
-  nameExports(values["cache-to"].flat(), result["cache.manifest"]);
+  nameLayouts(values, result);
   if (isExplained) {
     await stdout.text(String(result.text));
     return 0;
@@ -91,7 +99,7 @@ async function openSession(
     context: contextProvider(contexts),
     output: outputProvider(outputs),
     "read-blob": blobReader(imports),
-    "write-blob": blobWriter(exports),
+    "write-blob": blobWriter(exports, outputs),
   });
 }
 
@@ -113,6 +121,20 @@ async function look(client: Client, call: string, context: string, values: Build
 async function registryHeader(): Promise<Record<string, string>> {
   const all = await (await CredentialStore.open()).all();
   return Object.keys(all).length === 0 ? {} : { "X-Registry-Config": encodeAuthHeader(all) };
+}
+
+/** Writes the indexes of the directories that have received caches or images. */
+function nameLayouts(values: BuildFlags, result: Readonly<Record<string, unknown>>): void {
+  const cache = result["cache.manifest"];
+  if (typeof cache === "string") nameNewest(cacheLayouts(values["cache-to"].flat()), JSON.parse(cache));
+  const image = readable(result) as Record<string, Descriptor | undefined>;
+  const descriptor = image["containerimage.descriptor"];
+  const images = outputsOf(values).filter(isLayout);
+  if (descriptor !== undefined)
+    nameNewest(
+      images.map(({ dest }) => ({ dest, tag: "latest" })),
+      descriptor,
+    );
 }
 
 /** The result with its objects, which come in base64, as they are. */

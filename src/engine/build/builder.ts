@@ -212,13 +212,13 @@ export class Builder implements Disposable {
   }
 
   #importCaches(
-    { cacheImports = [], targetPlatforms = [] }: BuildRequest,
+    { cacheImports = [], targetPlatforms }: BuildRequest,
     { progress, held, signal }: BuildSite,
   ): ImportedCaches | undefined {
     if (cacheImports.length === 0) return undefined;
     const { images } = this.#roots;
-    const platform = targetPlatforms[0] ?? images.platform;
-    return new ImportedCaches(cacheImports, { progress, held, signal, images, platform });
+    const platforms = targetPlatforms ?? [images.platform];
+    return new ImportedCaches(cacheImports, { progress, held, signal, images, platforms });
   }
 
   #site(request: SiteRequest): BuildSite {

@@ -17,6 +17,7 @@ import {
 import { parseReference, withDefaultTag } from "../../spec/image-reference.ts";
 import type { Descriptor, Platform } from "../../spec/oci-image.ts";
 import { formatPlatform } from "../../spec/platform.ts";
+import type { BlobTarget } from "../cache/cache-request.ts";
 import type { Engine } from "../engine.ts";
 import { treeTarJob } from "../files/file-jobs.ts";
 import { type BuildOutput, formOf, isFormed } from "../outputs/output-options.ts";
@@ -27,6 +28,8 @@ import type { BuildProgress, BuildTask } from "./build-progress.ts";
 export interface OutputTargets {
   /** Sends the output with that index, a tar. Resolves when the client has it all. @throws what the client says */
   send(index: number, tar: AsyncIterable<Uint8Array>): Promise<void>;
+  /** Opens the directory of the output with that index: an OCI layout, whose index the client writes. */
+  layout(index: number): Promise<BlobTarget>;
   /** Pushes the image, or its forms for several platforms, under that name. Resolves with the digest that the registry has. */
   push(name: string, ids: readonly Digest[]): Promise<string>;
   /** Pushes an image that was composed for it, under its digest alone if `isUntagged`. Resolves with the digest. */
@@ -251,10 +254,16 @@ async function exportArchive(
   const names = namesOf(options, output.attrs).map((name) => withDefaultTag(parseReference(name)));
   return await options.progress.task(`sending ${type} image`, ({ part }) =>
     withComposed(options, output, ids, async (image) => {
+      if (output.attrs.tar === "false") return await writeLayout(await required(options.targets).layout(index), image);
       const archive = writeComposedArchive(image, names, type);
       await required(options.targets).send(index, counted(archive, part, "sending tarball"));
     }),
   );
+}
+
+async function writeLayout(target: BlobTarget, { blobs }: ComposedImage): Promise<void> {
+  for (const { descriptor, read } of blobs.values())
+    if (!(await target.has(descriptor.digest))) await target.write(descriptor, read);
 }
 
 async function* counted(

@@ -19,10 +19,14 @@ export interface CacheImport {
   open(): Promise<CachePlace>;
 }
 
-/** A place that takes a cache. */
-export interface CacheTarget {
+/** A place that takes blobs. */
+export interface BlobTarget {
   has(digest: Digest): Promise<boolean>;
   write(blob: FormedLayer["blob"], read: FormedLayer["read"]): Promise<void>;
+}
+
+/** A place that takes a cache. */
+export interface CacheTarget extends BlobTarget {
   /** Stores the manifest under the name that the place is asked for. */
   finish(manifest: FormedLayer["blob"], bytes: Uint8Array<ArrayBuffer>): Promise<void>;
 }

@@ -20,11 +20,11 @@ import type { CacheImport, CachePlace } from "./cache-request.ts";
 type ImportedSteps = ReadonlyMap<string, CachedStep<FetchedLayer>>;
 
 /** Reads what a place has. @throws LighterError for what is no cache */
-export async function readCache(place: CachePlace, platform: Platform): Promise<ImportedSteps> {
+export async function readCache(place: CachePlace, platforms: readonly Platform[]): Promise<ImportedSteps> {
   const { mediaType, bytes } = await place.manifest();
   const text = Buffer.from(bytes).toString();
   const manifest = parseCacheManifest(text, mediaType, "cache manifest");
-  if (manifest === undefined) return await readInline(place, text, mediaType, platform);
+  if (manifest === undefined) return await readInline(place, text, mediaType, platforms);
   const config = Buffer.from(await place.document(manifest.config)).toString();
   const blobs = new Map(manifest.layers.map((blob) => [blob.digest, blob]));
   const steps = new Map<string, CachedStep<FetchedLayer>>();
@@ -39,22 +39,25 @@ export async function readCache(place: CachePlace, platform: Platform): Promise<
   return steps;
 }
 
-/** Reads the cache that is part of an image. */
+/** Reads the caches that are part of an image, or of its forms for these platforms. */
 async function readInline(
   place: CachePlace,
   text: string,
   mediaType: string,
-  platform: Platform,
+  platforms: readonly Platform[],
 ): Promise<ImportedSteps> {
-  let manifest = text;
-  if (mediaType === MEDIA_TYPE.ociIndex || mediaType === MEDIA_TYPE.dockerIndex) {
-    const { manifests } = parseIndex(text, "cache manifest");
-    const own = manifests.find(
-      (each) => each.platform?.os === platform.os && each.platform.architecture === platform.architecture,
-    );
-    if (own === undefined) throw new LighterError("not-found", "the index has no image for this platform");
-    manifest = Buffer.from(await place.document(own)).toString();
-  }
+  if (mediaType !== MEDIA_TYPE.ociIndex && mediaType !== MEDIA_TYPE.dockerIndex) return await readImage(place, text);
+  const { manifests } = parseIndex(text, "cache manifest");
+  const own = platforms.flatMap(
+    ({ os, architecture }) =>
+      manifests.find(({ platform }) => platform?.os === os && platform.architecture === architecture) ?? [],
+  );
+  if (own.length === 0) throw new LighterError("not-found", "the index has no image for this platform");
+  const images = own.map(async (each) => readImage(place, Buffer.from(await place.document(each)).toString()));
+  return new Map((await Promise.all(images)).flatMap((steps) => [...steps]));
+}
+
+async function readImage(place: CachePlace, manifest: string): Promise<ImportedSteps> {
   const { config, layers } = parseManifest(manifest, "cache manifest");
   const document = Buffer.from(await place.document(config)).toString();
   const { rootfs } = parseImageDocument(document, "config");
@@ -72,17 +75,26 @@ async function readInline(
 
 interface ImportOptions {
   images: ImageStore;
-  platform: Platform;
+  /** What is built for. */
+  platforms: readonly Platform[];
   progress: BuildProgress;
   /** The root file systems that the build needs, until it has ended. */
   held: DisposableStack;
   signal: AbortSignal;
 }
 
+/** A cache that was read. */
+interface ImportedCache {
+  name: string;
+  steps: ImportedSteps;
+}
+
 /** The caches that one build looks into. */
 export class ImportedCaches {
   readonly #options: ImportOptions;
-  readonly #reading: Promise<ImportedSteps[]>;
+  readonly #reading: Promise<ImportedCache[]>;
+  /** Those of which a layer could not be had: nothing more is asked of them. */
+  readonly #broken = new Set<ImportedCache>();
   /** The snapshots that were made, by key. */
   readonly #made = new Map<string, Promise<string | undefined>>();
 
@@ -92,37 +104,47 @@ export class ImportedCaches {
     this.#reading = Promise.all(imports.map((each) => this.#read(each)));
   }
 
-  async #read({ name, open }: CacheImport): Promise<ImportedSteps> {
-    const { progress, platform, signal } = this.#options;
+  async #read({ name, open }: CacheImport): Promise<ImportedCache> {
+    const { platforms } = this.#options;
+    const steps = await this.#told(`importing cache manifest from ${name}`, async () =>
+      readCache(await open(), platforms),
+    );
+    return { name, steps: steps ?? new Map() };
+  }
+
+  /** Does what a build can do without: a failure is told. */
+  async #told<T>(what: string, work: () => Promise<T>): Promise<T | undefined> {
+    const { progress, signal } = this.#options;
     try {
-      return await progress.task(`importing cache manifest from ${name}`, async () =>
-        readCache(await open(), platform),
-      );
+      return await progress.task(what, work);
     } catch (error) {
-      if (!signal.aborted) log.error(`import the cache of builds from ${name}: ${messageOf(error)}`);
-      return new Map(); // progress has told it
+      if (!signal.aborted) log.error(`${what}: ${messageOf(error)}`);
+      return undefined;
     }
   }
 
   /** Finds what a step has made, and makes a snapshot of it. Resolves with its id. */
   async find(key: string): Promise<string | undefined> {
-    const found = (await this.#reading).flatMap((steps) => steps.get(key) ?? []);
+    const found = (await this.#reading).filter(({ steps }) => steps.has(key));
     if (found.length === 0) return undefined;
-    const made = this.#made.get(key) ?? this.#fetch(found);
+    const made = this.#made.get(key) ?? this.#fetch(key, found);
     this.#made.set(key, made);
     return await made;
   }
 
-  async #fetch(found: readonly CachedStep<FetchedLayer>[]): Promise<string | undefined> {
+  async #fetch(key: string, found: readonly ImportedCache[]): Promise<string | undefined> {
     const { images, held, signal } = this.#options;
-    for (const { layers } of found) {
+    for (const cache of found) {
+      if (this.#broken.has(cache)) continue;
       const id = randomId();
       try {
-        held.use(await images.fetchSnapshot(id, layers, signal));
+        held.use(await images.fetchSnapshot(id, cache.steps.get(key)!.layers, signal));
         return id;
       } catch (error) {
         signal.throwIfAborted();
-        log.error(`take a step from a cache that is kept elsewhere: ${messageOf(error)}`);
+        if (this.#broken.has(cache)) continue; // another step has told it
+        this.#broken.add(cache);
+        await this.#told(`fetching layers of the cache ${cache.name}`, () => Promise.reject(error));
       }
     }
     return undefined;

@@ -48,7 +48,7 @@ export function checkOutput(type: string, given: BuildOutput["attrs"], isLenient
   const attrs = Object.fromEntries(Object.entries(given).filter(([name]) => isKnown(known, name)));
   parseLayerForm(attrs);
   for (const name of ["oci-mediatypes", "push-by-digest", "rewrite-timestamp"]) parseFlag(attrs, name, false);
-  if (!parseFlag(attrs, "tar", true))
+  if (!parseFlag(attrs, "tar", true) && known !== "oci")
     throw new LighterError("not-supported", `exporter "${type}": only a tar can be made`);
   return { type: known, attrs };
 }

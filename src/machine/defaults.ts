@@ -2,6 +2,7 @@
 import { LighterError } from "../base/errors.ts";
 import type { DockerContainerConfig, DockerHostConfig } from "../spec/docker-api.ts";
 import { parseBootPlace } from "./boot.ts";
+import { ENGINE_DIRECTORIES, parseNesting } from "./nesting.ts";
 
 /** The path of an init, whichever it is: the kernel's first choice, too. */
 const INIT = "/sbin/init";
@@ -22,10 +23,16 @@ export function machineDefaults(
       `HostConfig.PidMode: a machine has processes of its own, not "${hostConfig.PidMode}"`,
     );
   parseBootPlace(config.Labels ?? {});
+  const engines = parseNesting(config.Labels ?? {}) ? ENGINE_DIRECTORIES.map((path) => [path, {}]) : [];
+  const Volumes = { ...Object.fromEntries(engines), ...config.Volumes };
   const hasCommand = (config.Entrypoint ?? []).length + (config.Cmd ?? []).length > 0;
   const UsernsMode = hostConfig.UsernsMode || (hostConfig.Privileged || !mayMap ? "host" : "auto");
   return {
-    config: hasCommand ? config : { ...config, Cmd: [INIT] },
+    config: {
+      ...config,
+      ...(hasCommand ? {} : { Cmd: [INIT] }),
+      ...(engines.length > 0 ? { Volumes } : {}),
+    },
     // Its own init is process 1, and divides a cgroup that it takes for the top.
     hostConfig: { ...hostConfig, UsernsMode, Init: false, CgroupnsMode: "private" },
     warnings:

@@ -12,6 +12,7 @@ export { CREDENTIALS_DIRECTORY, etcFiles, hostFiles, type MachineFile, machineUu
 export { type Ending, endingOf, type InitFacts, shutdownCommand, shutdownSignal } from "./init.ts";
 export { machineMounts } from "./mounts.ts";
 export { MACHINE_RUNTIME } from "./name.ts";
+export { parseNesting } from "./nesting.ts";
 export { endOfMachine, type MachineEnd, type MachineState, parseMachineState } from "./notify.ts";
 export { machineMaskedPaths, machineReadonlyPaths } from "./paths.ts";
 export { machineSeccomp } from "./seccomp.ts";

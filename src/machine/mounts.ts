@@ -1,5 +1,7 @@
 /** The mounts of machines. */
+
 import type { OciMount, VolumeMount } from "../spec/oci-runtime.ts";
+import { WHOLE_KERNEL_MOUNTS } from "./nesting.ts";
 
 const NETWORK_IN_SYS = "/sys/devices/virtual/net";
 const BOOT_ID = "/proc/sys/kernel/random/boot_id";
@@ -11,12 +13,13 @@ const CGROUPS: OciMount = { destination: "/sys/fs/cgroup", type: "cgroup2", sour
  * its own, apart from the interfaces of the network namespace. Its cgroups are its own to divide: wherever there is v2, it sees that
  * alone (docs/adr/0018-machines.md).
  * @param files paths on the host: the directory that tells of the host, and the file with the id of this boot
+ * @param nesting whether user namespaces in it are to mount their own /proc
  * Source: systemd.io/CONTAINER_INTERFACE.
  */
 export function machineMounts(
   ofContainers: readonly OciMount[],
   files: { host: string; bootId: string },
-  cgroups: "unified" | "hybrid" | "legacy",
+  { cgroups, nesting }: { cgroups: "unified" | "hybrid" | "legacy"; nesting: boolean },
 ): VolumeMount[] {
   const mounts = ofContainers.flatMap((mount): VolumeMount[] => {
     if (mount.destination === "/sys") return sysfs(mount);
@@ -29,6 +32,7 @@ export function machineMounts(
     { destination: "/tmp", type: "tmpfs", source: "tmpfs", options: ["nosuid", "nodev", "mode=1777"] },
     { ...readOnly(files.host, "/run/host"), kind: "directory" },
     { ...readOnly(files.bootId, BOOT_ID), kind: "file" },
+    ...(nesting ? WHOLE_KERNEL_MOUNTS : []),
   ];
 }
 

@@ -32,3 +32,6 @@ export const BOOT_LABELS = {
   delay: `${PREFIX}boot.delay`,
   after: `${PREFIX}boot.after`,
 } as const;
+
+/** The label of a machine, "true" or "false", that is made for engines and user namespaces in it. */
+export const NESTING_LABEL = `${PREFIX}nesting`;

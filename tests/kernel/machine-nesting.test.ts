@@ -4,6 +4,7 @@ import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { detectCgroupHost } from "../../src/linux/cgroup/mod.ts";
+import { NESTING_LABEL } from "../../src/spec/machine-labels.ts";
 import { TestDaemon } from "../support/daemon.ts";
 import { eventually, until } from "../support/eventually.ts";
 import { dockerArchive } from "../support/image-archive.ts";
@@ -19,6 +20,8 @@ const isUnified = isRoot && detectCgroupHost().mode === "unified";
 /** Daemons start slowly on a busy machine, in a VM above all. */
 const START_MS = 90_000;
 const ENGINE_MS = 170_000;
+const DOCKER = ["dockerd", "docker", "containerd", "runc", "xtables-nft-multi"];
+const PODMAN = ["podman", "crun", "conmon", "nft", ...(existsSync("/usr/lib/podman/netavark") ? [] : ["netavark"])];
 const BINDS = ["/usr:/usr:ro", `${resolve("dist")}:/opt:ro`];
 
 let daemon: TestDaemon;
@@ -58,9 +61,9 @@ function innerImage(): Buffer {
   return dockerArchive({ layers: [lower, upper], tags: ["inner:1"], config: { Env: ["PATH=/bin"] } });
 }
 
-async function startMachine(...volumes: string[]): Promise<string> {
+async function startMachine(nesting = "true"): Promise<string> {
   const HostConfig = { Runtime: "machine", Binds: [...BINDS, `${folder}:/share:ro`] };
-  return daemon.run({ Image: "machine:1", HostConfig, Volumes: Object.fromEntries(volumes.map((path) => [path, {}])) });
+  return daemon.run({ Image: "machine:1", HostConfig, Labels: { [NESTING_LABEL]: nesting } });
 }
 
 async function removeMachine(): Promise<void> {
@@ -117,7 +120,7 @@ async function loadInner(command: string): Promise<void> {
 describe("Lighter in a machine", () => {
   beforeAll(async () => {
     if (!isRoot) return;
-    id = await startMachine("/var/lib/lighter");
+    id = await startMachine();
     await startEngine("lighter daemon -H unix:///run/l.sock");
     await loadInner("lighter");
   });
@@ -207,16 +210,22 @@ describe("other engines in a machine", () => {
     id = "";
   });
 
-  rootedWith(
-    "dockerd",
-    "docker",
-    "containerd",
-    "runc",
-    "xtables-nft-multi",
-  )(
+  rootedWith("unshare")("user namespaces mount /proc and /sys, where the machine was made for it", async () => {
+    const mounts = "busybox mount -t proc proc /proc && busybox mount -t sysfs sys /sys";
+    const script = `unshare -Urpfmn sh -c '${mounts}'; echo $?`;
+    id = await startMachine();
+    expect(await inMachine(script)).toBe("0\n");
+    const attack = "cd /dev/.lxc; echo 5 >proc/sys/kernel/printk; echo 1 >sys/kernel/profiling";
+    expect((await inMachine(attack)).match(/denied/g)).toHaveLength(2);
+    await removeMachine();
+    id = await startMachine("false");
+    expect(await inMachine(script)).not.toEndWith("0\n");
+  });
+
+  rootedWith(...DOCKER)(
     "Docker runs containers, publishes their ports and builds",
     async () => {
-      id = await startMachine("/var/lib/docker");
+      id = await startMachine();
       await inMachine(`mkdir -p /etc/programs
         for name in iptables ip6tables; do ln -s /usr/sbin/xtables-nft-multi /etc/programs/$name; done`);
       await startEngine("dockerd");
@@ -226,17 +235,11 @@ describe("other engines in a machine", () => {
     ENGINE_MS,
   );
 
-  rootedWith(
-    "podman",
-    "crun",
-    "conmon",
-    ...(existsSync("/usr/lib/podman/netavark") ? [] : ["netavark"]),
-    "nft",
-  )(
+  rootedWith(...PODMAN)(
     "Podman runs containers, publishes their ports and builds",
     async () => {
-      id = await startMachine("/var/lib/containers", "/var/tmp");
-      await inMachine(`mkdir -p /etc/containers
+      id = await startMachine();
+      await inMachine(`mkdir -p /etc/containers /var/tmp
         echo '{"default":[{"type":"insecureAcceptAnything"}]}' >/etc/containers/policy.json
         echo 'unqualified-search-registries = []' >/etc/containers/registries.conf`);
       await loadInner("podman");

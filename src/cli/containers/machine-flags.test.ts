@@ -4,7 +4,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { machineLabels } from "./machine-flags.ts";
 
-const NONE = { "boot-after": [], "boot-delay": 0, "boot-order": 0, credential: [], "cloud-init": [], view: "" };
+const NONE = {
+  "boot-after": [],
+  "boot-delay": 0,
+  "boot-order": 0,
+  credential: [],
+  "cloud-init": [],
+  nesting: false,
+  view: "",
+};
 
 const labels = (flags: Partial<Parameters<typeof machineLabels>[0]>, isMachine = true) =>
   machineLabels({ ...NONE, ...flags }, isMachine).map((text) => text.replace("io.lighter.machine.", ""));
@@ -54,7 +62,12 @@ test("cloud-init's data is a file, a file of a part, or a directory of parts", (
   });
 });
 
+test("a machine for engines is one by a label", () => {
+  expect(labels({ nesting: true })).toEqual(["nesting=true"]);
+});
+
 test("flags for machines are refused for others", () => {
+  expect(() => labels({ nesting: true }, false)).toThrow("--nesting is for machines (--runtime machine)");
   expect(labels({}, false)).toEqual([]);
   expect(() => labels({ credential: ["a=b"] }, false)).toThrow("--credential is for machines (--runtime machine)");
   expect(() => labels({ "cloud-init": ["x"] }, false)).toThrow("--cloud-init is for machines");

@@ -4,10 +4,11 @@ import {
   BOOT_LABELS,
   CLOUD_INIT_PARTS,
   isCloudInitPart,
+  NESTING_LABEL,
   SECRET_LABELS,
   VIEW_LABEL,
 } from "../../spec/machine-labels.ts";
-import { type FlagValues, intFlag, listFlag, stringFlag, uintFlag } from "../flags.ts";
+import { boolFlag, type FlagValues, intFlag, listFlag, stringFlag, uintFlag } from "../flags.ts";
 import { errnoText } from "../values/env-file.ts";
 
 export const machineFlags = {
@@ -18,6 +19,7 @@ export const machineFlags = {
     type: "file",
   }),
   credential: listFlag("Credential for a machine's init (name=value, name=@file)"),
+  nesting: boolFlag("Make a machine for engines and user namespaces in it"),
   view: stringFlag('Limits that /proc shows: "own", a machine\'s default, or "host"'),
 };
 
@@ -37,8 +39,10 @@ export function machineLabels(flags: FlagValues<typeof machineFlags>, isMachine:
   }).flatMap(([label, value]) => (value === "" ? [] : [`${label}=${value}`]));
   if (boot.length > 0 && !isMachine)
     throw new Error("--boot-after, --boot-delay and --boot-order are for machines (--runtime machine)");
+  if (flags.nesting && !isMachine) throw new Error("--nesting is for machines (--runtime machine)");
+  const nesting = flags.nesting ? [`${NESTING_LABEL}=true`] : [];
   const secrets = [...flags.credential.map(credentialLabel), ...flags["cloud-init"].flatMap(cloudInitLabels)];
-  return [...boot, ...view, ...secrets];
+  return [...boot, ...nesting, ...view, ...secrets];
 }
 
 function credentialLabel(text: string): string {

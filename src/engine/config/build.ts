@@ -1,7 +1,7 @@
 /** Builds the OCI config for one start of a container. */
 import { posix } from "node:path";
 import { LighterError } from "../../base/errors.ts";
-import { machineEnvironment, machineMounts } from "../../machine/mod.ts";
+import { machineEnvironment, machineMounts, parseNesting } from "../../machine/mod.ts";
 import type { DockerHostConfig } from "../../spec/docker-api.ts";
 import type { OciConfig, OciLinux, OciMount, VolumeMount } from "../../spec/oci-runtime.ts";
 import { filesystemOf } from "../../volume/mod.ts";
@@ -156,7 +156,12 @@ function planMounts(input: BuildInput): OciMount[] {
   const shm = planSharedMemory(ipcMode, hostConfig, { filesystems, isHosts: input.peers.ipc?.isHost ?? false });
   const queuesOfHost = isMapped && ipcMode.kind === "host";
   const ofContainers = kernelMounts(hostConfig.Privileged ?? false, queuesOfHost);
-  const defaults: OciMount[] = machine ? machineMounts(ofContainers, files, input.host.cgroup.mode) : ofContainers;
+  const defaults: OciMount[] = machine
+    ? machineMounts(ofContainers, files, {
+        cgroups: input.host.cgroup.mode,
+        nesting: parseNesting(container.config.Labels ?? {}),
+      })
+    : ofContainers;
   if (shm !== undefined) defaults.push(shm);
   const kept = defaults.filter(
     ({ destination, source = "" }) =>

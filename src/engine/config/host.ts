@@ -80,7 +80,10 @@ export interface HostProbe {
   fileTypeBeneath(directory: string, path: string): "directory" | "file" | undefined;
   /** Returns the device node at a path, links followed (`path` is then the target's); undefined if it is none. */
   device(path: string): HostDevice | undefined;
-  /** Lists device nodes below a directory, links not followed, in order of their names; a missing directory has none. */
+  /**
+   * Lists device nodes below a directory, on its file system, links not followed, in order of their names; a missing directory has
+   * none.
+   */
   devicesBelow(directory: string): HostDevice[];
   /** Tells how mounts propagate at the mount that holds this path (proc_pid_mountinfo(5): "shared:", "master:"). */
   propagation(path: string): { mountPoint: string; shared: boolean; slave: boolean };

@@ -113,7 +113,7 @@ export const hostProbe: HostProbe = {
     const stat = statOrUndefined(path);
     return stat === undefined ? undefined : toDevice(realpathSync(path), stat);
   },
-  devicesBelow,
+  devicesBelow: (directory) => devicesBelow(directory),
   propagation,
 };
 
@@ -154,14 +154,16 @@ function lstatBig(path: string) {
   return lstatSync(path, { bigint: true, throwIfNoEntry: false });
 }
 
-function devicesBelow(directory: string): HostDevice[] {
+/** Looks on one file system: what is mounted below, for instance a procfs, is no place for devices. */
+function devicesBelow(directory: string, fileSystem = statOrUndefined(directory)?.dev): HostDevice[] {
   const devices: HostDevice[] = [];
   for (const name of list(directory).sort()) {
     const path = directory.endsWith("/") ? `${directory}${name}` : `${directory}/${name}`;
     const stat = lstatBig(path);
     if (stat === undefined) continue; // unplugged meanwhile
-    if (stat.isDirectory()) devices.push(...devicesBelow(path));
-    else {
+    if (stat.isDirectory()) {
+      if (stat.dev === fileSystem) devices.push(...devicesBelow(path, fileSystem));
+    } else {
       const device = toDevice(path, stat);
       if (device !== undefined) devices.push(device);
     }

@@ -17,8 +17,18 @@ import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { gzipSync } from "node:zlib";
 import { messageOf } from "../../src/base/errors.ts";
+import { sendTree } from "../../src/engine/build/send-tree.ts";
 import { GrpcClient } from "../../src/grpc/client.ts";
-import { emptyType, listWorkersAnswerType, solveType, statusRequestType } from "../../src/spec/buildkit.ts";
+import { type Methods, serveGrpc, unary } from "../../src/grpc/server.ts";
+import {
+  buildStatusType,
+  emptyType,
+  listWorkersAnswerType,
+  secretRequestType,
+  secretType,
+  solveType,
+  statusRequestType,
+} from "../../src/spec/buildkit.ts";
 import { upgrade as upgradeAt } from "../support/buildkit-client.ts";
 import { TestDaemon } from "../support/daemon.ts";
 import { DockerRegistry, hasDockerRegistry } from "../support/docker-registry.ts";
@@ -532,6 +542,77 @@ stock("a client that is killed ends its build, and what it started", async () =>
 
 /** Opens a connection of a client that leaves HTTP/1.1. */
 const upgrade = (path: string, headers?: Record<string, string>) => upgradeAt(daemon.socketPath, path, headers);
+
+/** A client's session that serves files under every name, and secrets. */
+async function serveSession(
+  id: string,
+  { files = {}, secrets = {} }: Record<"files" | "secrets", Record<string, string>>,
+) {
+  const methods: Methods = new Map([
+    ["/moby.filesync.v1.FileSync/DiffCopy", (requests) => sendTree(chunksOf(files), requests[Symbol.asyncIterator]())],
+    [
+      "/moby.buildkit.secrets.v1.Secrets/GetSecret",
+      unary({ request: secretRequestType, answer: secretType }, ({ id: name }) => ({
+        data: Buffer.from(secrets[name] ?? ""),
+      })),
+    ],
+  ]);
+  const { socket } = await upgrade("/session", {
+    "X-Docker-Expose-Session-Uuid": id,
+    "X-Docker-Expose-Session-Grpc-Method": [...methods.keys()].join(","),
+  });
+  void serveGrpc(socket, methods);
+  return { [Symbol.dispose]: () => void socket.destroy() };
+}
+
+async function* chunksOf(files: Record<string, string>) {
+  yield rawTar(...Object.entries(files).map(([name, content]) => ({ name, content })));
+}
+
+/** Builds as SDKs and older clients do. */
+async function buildVersion2(query: string, body?: Uint8Array) {
+  const headers = { "Content-Type": "application/x-tar" };
+  const { text } = await daemon.request("POST", `/build?version=2&${query}`, body ?? new Uint8Array(), headers);
+  const messages = text
+    .trim()
+    .split("\r\n")
+    .map((line) => JSON.parse(line));
+  const traces = messages.filter(({ id }) => id === "moby.buildkit.trace");
+  const statuses = traces.map(({ aux }) => buildStatusType.decode(Buffer.from(aux, "base64")));
+  const image: string | undefined = messages.find(({ id }) => id === "moby.image.id")?.aux.ID;
+  const error: string | undefined = messages.map(({ error, message }) => error ?? message).find(Boolean);
+  return {
+    ...{ image, error },
+    names: statuses.flatMap(({ vertexes }) => vertexes.map(({ name }) => name)),
+    said: statuses.flatMap(({ logs }) => logs.map((log) => `${Buffer.from(log.message)}`)).join(""),
+  };
+}
+
+stock("POST /build with version=2: a tar, or a session's files; progress is BuildKit's", async () => {
+  const dockerfile = "FROM tools:1\nCOPY a /a\nRUN --mount=type=tmpfs,target=/t cat /a\n";
+  const body = rawTar({ name: "Dockerfile", content: dockerfile }, { name: "a", content: "from a tar\n" });
+  const built = await buildVersion2("t=version:2", body);
+  expect(built.error).toBeUndefined();
+  expect(built.names).toContain("[3/3] RUN --mount=type=tmpfs,target=/t cat /a");
+  expect(built.said).toContain("from a tar\n");
+  expect((await daemon.request("GET", "/images/version:2/json")).json.Id).toBe(built.image);
+  const failing = rawTar({ name: "Dockerfile", content: "FROM tools:1\nRUN exit 3\n" });
+  expect((await buildVersion2("", failing)).error).toBe(
+    'process "/bin/sh -c exit 3" did not complete successfully: exit code: 3',
+  );
+  expect((await buildVersion2("remote=client-session&session=none")).error ?? "").toContain(
+    "no active session for none",
+  );
+
+  const files = {
+    Dockerfile: "FROM tools:1\nCOPY b /b\nRUN --mount=type=secret,id=s cat /b /run/secrets/s\n",
+    b: "B\n",
+  };
+  using _session = await serveSession("of-files", { files, secrets: { s: "a secret\n" } });
+  const served = await buildVersion2("remote=client-session&session=of-files");
+  expect(served.error).toBeUndefined();
+  expect(served.said).toContain("B\na secret\n");
+});
 
 test("connections that want something else than HTTP/2 are refused", async () => {
   for (const path of ["/grpc", "/v1.45/session"]) {

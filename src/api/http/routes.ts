@@ -1,9 +1,9 @@
 /** The table of all routes of the API. */
 
-import { build } from "../build/build.ts";
 import { listBuildCache, pruneBuildCache } from "../build/cache.ts";
 import { openClientSession } from "../build/client-session.ts";
 import { cancelBuild, listBuilds, showBuild } from "../build/past-builds.ts";
+import { buildOfVersion } from "../buildkit/build-route.ts";
 import { grpc, refuseWithoutUpgrade, session } from "../buildkit/grpc.ts";
 import { pathStat, readArchive, uploadArchive, writeArchive } from "../containers/archive.ts";
 import { attach } from "../containers/attach.ts";
@@ -151,7 +151,7 @@ export const routes: readonly Route[] = [
   { method: "POST", path: "/plugins/{name...}/push", answer: inspectPlugin },
   { method: "DELETE", path: "/plugins/{name...}", answer: inspectPlugin },
 
-  { method: "POST", path: "/build", answer: build },
+  { method: "POST", path: "/build", answer: buildOfVersion },
   { method: "POST", path: "/build/cancel", answer: cancelBuild },
   { method: "POST", path: "/build/prune", answer: pruneBuildCache },
   { method: "POST", path: "/session", answer: refuseWithoutUpgrade, upgrade: session },

@@ -1,0 +1,117 @@
+/** The files that a client's session serves to a build. */
+import { LighterError } from "../../base/errors.ts";
+import { BUILD_DOCKERFILE_MAX_CHARS } from "../../base/limits.ts";
+import { type BuildRequest, foreignFrontEnd, type LocalSource } from "../../engine/mod.ts";
+import { IGNORE_FILE, parseIgnoreFile } from "../../spec/docker-ignore.ts";
+import type { Daemon } from "../daemon/daemon-state.ts";
+import { readFiles, treeOf, uploadOf } from "./session-files.ts";
+import type { Session } from "./sessions.ts";
+
+/** The context of a build whose files come otherwise. */
+const NOTHING: AsyncIterable<Uint8Array> = (async function* () {})();
+
+interface FilesOptions {
+  daemon: Daemon;
+  session: Session;
+  sessionId: string;
+  filename: string;
+  /** The front end that goes before the one that the Dockerfile names. */
+  syntax: string | undefined;
+  signal: AbortSignal;
+}
+
+function patternsOf(ignoreFile: Buffer | undefined): readonly string[] {
+  return ignoreFile === undefined ? [] : parseIgnoreFile(ignoreFile.toString()).patterns;
+}
+
+/** The files of a build, which come one after another as they are needed. */
+export class BuildFiles {
+  readonly #options: FilesOptions;
+  readonly #session: Session;
+  readonly #signal: AbortSignal;
+  #ignoreFile: Buffer | undefined;
+  /** What was asked for of each directory. */
+  readonly #asked = new Map<string, LocalSource>();
+  dockerfile: Buffer = Buffer.alloc(0);
+
+  constructor(options: FilesOptions) {
+    this.#options = options;
+    this.#session = options.session;
+    this.#signal = options.signal;
+  }
+
+  /** What the graph was made of: where another build finds the directories of this one. */
+  get origin() {
+    const { filename, sessionId: session } = this.#options;
+    return {
+      dockerfile: { filename, text: this.dockerfile },
+      local: (op: LocalSource): LocalSource => this.#asked.get(op.name) ?? { session, ...op },
+    };
+  }
+
+  /** The context, and how to read the Dockerfile if it is not in there. */
+  sources(context: string): Pick<BuildRequest, "context" | "remote" | "served" | "namedContext"> {
+    const [, path] = /^http:\/\/buildkit-session(\/.+)$/.exec(context) ?? [];
+    if (path !== undefined) return { context: uploadOf(this.#session, path, this.#signal), remote: undefined };
+    if (context !== "") return { context: NOTHING, remote: context };
+    const served = { readDockerfile: () => this.#readDockerfile(), context: this.#context.bind(this) };
+    return { context: NOTHING, remote: undefined, served, namedContext: this.#namedContext.bind(this) };
+  }
+
+  /** The texts of the Dockerfile and .dockerignore, for what is no build. */
+  async readTexts(context: string): Promise<{ dockerfile: string; dockerignore?: string }> {
+    if (context !== "")
+      throw new LighterError("not-supported", `a question about a Dockerfile in ${context} is not supported yet`);
+    const dockerfile = `${await this.#readDockerfile()}`;
+    const ignoreFile = await this.#readIgnoreFile();
+    return { dockerfile, ...(ignoreFile === undefined ? {} : { dockerignore: `${ignoreFile}` }) };
+  }
+
+  async #readIgnoreFile(): Promise<Buffer | undefined> {
+    return this.#ignoreFile ?? (await this.#read("context", [IGNORE_FILE])).get(IGNORE_FILE);
+  }
+
+  async #readDockerfile(): Promise<Buffer> {
+    const { filename, syntax } = this.#options;
+    const ignoreName = `${filename}.dockerignore`;
+    const files = await this.#read("dockerfile", [filename, ignoreName]);
+    const dockerfile = files.get(filename);
+    if (dockerfile === undefined)
+      throw new LighterError("not-found", `failed to read dockerfile: open ${filename}: no such file or directory`);
+    this.#ignoreFile = files.get(ignoreName);
+    this.dockerfile = dockerfile;
+    const foreign = foreignFrontEnd(dockerfile.toString(), syntax);
+    if (foreign !== undefined)
+      throw new LighterError("not-supported", `the front end ${foreign} (# syntax=) is not supported yet`);
+    return dockerfile;
+  }
+
+  async *#context(paths: readonly string[] | undefined): AsyncGenerator<Uint8Array> {
+    const file = await this.#readIgnoreFile();
+    yield* this.#tree({ kind: "local", name: "context", exclude: patternsOf(file), followPaths: paths ?? [] });
+  }
+
+  async *#namedContext(source: LocalSource): AsyncGenerator<Uint8Array> {
+    const { name, session } = source;
+    const { daemon } = this.#options;
+    if (session !== undefined) {
+      yield* treeOf(await daemon.buildkit.sessions.find(session, this.#signal), name, {
+        ...source,
+        signal: this.#signal,
+      });
+      return;
+    }
+    const file = (await this.#read(name, [IGNORE_FILE])).get(IGNORE_FILE);
+    yield* this.#tree({ ...source, exclude: patternsOf(file) });
+  }
+
+  async *#tree(source: LocalSource): AsyncGenerator<Uint8Array> {
+    this.#asked.set(source.name, { ...source, session: this.#options.sessionId });
+    yield* treeOf(this.#session, source.name, { ...source, signal: this.#signal });
+  }
+
+  #read(directory: string, followPaths: readonly string[]): Promise<Map<string, Buffer>> {
+    const limits = { maxBytes: BUILD_DOCKERFILE_MAX_CHARS, signal: this.#signal };
+    return readFiles(this.#session, directory, { ...limits, followPaths });
+  }
+}

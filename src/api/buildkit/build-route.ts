@@ -1,0 +1,75 @@
+/** POST /build with version=2: builds as BuildKit does, for clients that do not speak its API. Source: moby builder-next/builder.go. */
+
+import { type BuildRequest, StepFailed } from "../../engine/mod.ts";
+import { buildStatusType } from "../../spec/buildkit.ts";
+import { build } from "../build/build.ts";
+import { buildOptions, credentialsFor as headersCredentials } from "../build/build-options.ts";
+import { imageFetcher } from "../build/fetch-image.ts";
+import { targetsOf as ownTargets } from "../build/outputs.ts";
+import type { AnswerCall } from "../http/router.ts";
+import { ProgressStream } from "../streams/progress-stream.ts";
+import { BuildFiles } from "./build-files.ts";
+import { credentialsFor } from "./session-files.ts";
+import { inputsOf } from "./session-inputs.ts";
+import { targetsOf } from "./session-outputs.ts";
+import { statusMessage } from "./status-message.ts";
+
+const TRACE_ID = "moby.buildkit.trace";
+const IMAGE_ID = "moby.image.id";
+/** The `remote` of a client whose session has the files. */
+const SESSION_REMOTE = "client-session";
+
+/** POST /build */
+export async function buildOfVersion(call: AnswerCall): Promise<void> {
+  await (call.query.text("version") === "2" ? buildByBuildKit(call) : build(call));
+}
+
+async function buildByBuildKit({ daemon, query, request, response }: AnswerCall): Promise<void> {
+  const options = buildOptions(query, true);
+  const stream = new ProgressStream(response);
+  const { signal } = stream;
+  await stream.carry(async () => {
+    const sessionId = query.text("session") || undefined;
+    const session = sessionId && (await daemon.buildkit.sessions.find(sessionId, signal));
+    const client: Partial<BuildRequest> = {};
+    const { dockerfile: filename, buildArgs, outputs = [] } = options;
+    const transfer = {
+      isPull: query.boolean("pull"),
+      credentialsFor: async (domain: string) =>
+        session ? await credentialsFor(session, domain, signal) : headersCredentials(request, domain),
+      signal,
+    };
+    const none = { sessionId: undefined, signal, onPushed: () => {} };
+    client.targets = ownTargets(daemon, { ...none, credentialsFor: (domain) => headersCredentials(request, domain) });
+    let context: Pick<BuildRequest, "context" | "remote"> = { context: request, remote: options.remote };
+    if (session) {
+      const syntax = buildArgs.get("BUILDKIT_SYNTAX");
+      const files = new BuildFiles({ daemon, session, sessionId: sessionId!, filename, syntax, signal });
+      const { context: nothing, remote, ...served } = files.sources("");
+      if (options.remote === SESSION_REMOTE) context = { context: nothing, remote };
+      Object.assign(client, options.remote === SESSION_REMOTE ? served : { namedContext: served.namedContext });
+      client.inputs = inputsOf(session, signal);
+      client.targets = { ...client.targets, send: targetsOf(session, outputs, signal).send };
+    }
+    const asked: BuildRequest = {
+      ...{ ...options, ...client, ...context, signal },
+      noCache: query.boolean("nocache"),
+      say: () => {},
+      hasStepImages: false,
+      wantsWarnings: true,
+      fetchImage: imageFetcher(daemon, transfer),
+      onStatus: (status) => {
+        const aux = Buffer.from(buildStatusType.encode(statusMessage(status))).toString("base64");
+        stream.send({ id: TRACE_ID, aux });
+      },
+      onFailure: () => {},
+    };
+    try {
+      const { id } = await daemon.builder.build(asked);
+      if (id !== "") stream.send({ id: IMAGE_ID, aux: { ID: id } });
+    } catch (error) {
+      if (!(error instanceof StepFailed)) throw error;
+      stream.send({ errorDetail: { message: error.processText }, error: error.processText });
+    }
+  });
+}

@@ -6,30 +6,14 @@ import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { BunPlugin } from "bun";
 import { buildFacts } from "./build-facts.ts";
-import { findEntries } from "./entries.ts";
+import { reachedOnDemand } from "./entries.ts";
+import { SHIMS } from "./shim-modules.ts";
 
 const root = join(import.meta.dirname, "..");
 const shim = (name: string) => join(root, "src/shims", `${name}.ts`);
 
-/** The modules that stand for Node's and Bun's. */
-const SHIMS: Readonly<Record<string, string>> = {
-  "node:fs": "fs",
-  "node:path": "path",
-  "node:os": "os",
-  "node:net": "socket",
-  "node:events": "events",
-  "node:crypto": "crypto",
-  "node:child_process": "child-process",
-  "bun:ffi": "ffi",
-  "bun:test": "../../tests/small/bun-test",
-  "node:tls": "unsupported",
-  "node:zlib": "unsupported",
-  "node:stream": "unsupported",
-  "node:fs/promises": "unsupported",
-};
-
-/** The folders whose modules the short commands load on demand. */
-const ON_DEMAND = /^(cli|oci|runtime|linux|spec|base)\//;
+/** What the short commands consist of, with all that these import. */
+const SHORT_COMMANDS = ["cli/mod.ts", "oci/main.ts"];
 
 const plugin: BunPlugin = {
   name: "small engine",
@@ -50,8 +34,7 @@ const plugin: BunPlugin = {
     build.onLoad({ filter: /\/src\/small\.ts$/ }, ({ path }) => ({
       contents:
         readFileSync(path, "utf8") +
-        [...findEntries()]
-          .filter((name) => ON_DEMAND.test(name))
+        reachedOnDemand(SHORT_COMMANDS)
           .map((name) => `\nimport ${JSON.stringify(`./${name}`)};`)
           .join(""),
       loader: "ts",

@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { globSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { SHIMS } from "../scripts/shim-modules.ts";
 
 /**
  * The map: who may import whom. Arrows go right only; siblings meet in `engine`.
@@ -137,6 +138,31 @@ test("no file imports itself by way of others", () => {
   expect(findCircle(new Map([...sources].map(([file, source]) => [file, targets(file, source)])))).toBeUndefined();
   const circle = { a: ["b"], b: ["d", "c"], c: ["a"], d: [] };
   expect(findCircle(new Map(Object.entries(circle)))).toEqual(["a", "b", "c", "a"]);
+});
+
+/** The files that the short commands consist of. */
+function filesOfShortCommands(): string[] {
+  const seen = new Set(["src/cli/mod.ts", "src/oci/main.ts"]);
+  for (const file of seen)
+    for (const { specifier, typeOnly } of importsOf(file, sources.get(file) ?? ""))
+      if (specifier.startsWith(".") && !typeOnly) seen.add(join(dirname(file), specifier));
+  return [...seen].filter((file) => sources.has(file));
+}
+
+test("short commands use no more of Node and Bun than src/shims has", () => {
+  const broken: string[] = [];
+  for (const file of filesOfShortCommands())
+    for (const [, names = "", specifier = ""] of sources
+      .get(file)!
+      .matchAll(/^import (?!type\b)([^;]*?) from "((?:node|bun):[^"]+)"/gm)) {
+      const shim = sources.get(`src/shims/${SHIMS[specifier]}.ts`) ?? "";
+      const values = names.startsWith("{") ? names.slice(1, -1).split(",") : [];
+      for (const name of values
+        .map((each) => each.trim().split(" ")[0] ?? "")
+        .filter((each) => each && each !== "type"))
+        if (!new RegExp(`^export .*\\b${name}\\b`, "m").test(shim)) broken.push(`${file}: ${name} of ${specifier}`);
+    }
+  expect(broken).toEqual([]);
 });
 
 test("Bun.spawn is used in src/linux/process/ only", () => {

@@ -219,6 +219,15 @@ export function lstatSync(path: Path, options?: StatOptions): Stats | undefined 
   return statOf(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, "lstat", options);
 }
 
+const STATFS_BYTES = 120;
+
+/** Source: statfs(2). */
+export function statfsSync(path: Path): { type: number; bsize: number } {
+  const statfs = new BigInt64Array(STATFS_BYTES / 8);
+  must(tryCall("statfs", cString(path), statfs), "statfs", path);
+  return { type: Number(statfs[0]), bsize: Number(statfs[1]) };
+}
+
 export function existsSync(path: Path): boolean {
   return tryCall("faccessat", AT_FDCWD, cString(path), 0) === 0;
 }

@@ -71,6 +71,7 @@ export const CALLS = {
   signalfd4: [289, 74],
   socket: [41, 198],
   socketpair: [53, 199],
+  statfs: [137, 43],
   statx: [332, 291],
   symlinkat: [266, 36],
   umask: [95, 166],

@@ -7,8 +7,6 @@ import { missing } from "../support/missing.ts";
 import { runtimeProgram } from "../support/program.ts";
 import type { Outcome } from "./cli-support.ts";
 
-const root = join(import.meta.dirname, "../..");
-
 /** Why tests that need these programs cannot run here, or undefined. */
 export function whyNot(...programs: readonly string[]): string | undefined {
   return process.getuid?.() === 0 ? missing(...programs) : "needs root";

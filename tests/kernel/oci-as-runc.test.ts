@@ -11,7 +11,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import type { OciConfig, OciHook } from "../../src/spec/oci-runtime.ts";
 import { until } from "../support/eventually.ts";
 import { OciBox, type Ran } from "../support/oci-box.ts";

@@ -12,7 +12,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import type { OciConfig } from "../../src/spec/oci-runtime.ts";
 import { runtimeProgram } from "./program.ts";
 import { baseConfig, type Stage } from "./stage.ts";

@@ -8,6 +8,7 @@ import type { Daemon } from "../daemon/daemon-state.ts";
 import { type ClientStream, HijackedClient, PlainClient } from "../streams/client-stream.ts";
 import { takeUpload } from "../streams/upload.ts";
 import { isWebSocket, WebSocketClient } from "../streams/websocket.ts";
+import { holdBack } from "./back-pressure.ts";
 import { refusalOf } from "./doorkeeper.ts";
 import { formatRawAnswer, formatRawError, sendError, sendJson } from "./protocol.ts";
 import type { Match, Router } from "./router.ts";
@@ -120,6 +121,7 @@ function createHttp(daemon: Daemon, router: Router): Server {
   http.keepAliveTimeout = 0; // a client that reuses its connection must not find it closed
   http.on("request", (request, response) => {
     headHasCome(request.socket);
+    holdBack(request);
     lastRequests.set(request.socket, { request, response });
     void answer(daemon, router, request, response);
   });

@@ -55,6 +55,10 @@ export const BUILD_JOB_KEEP_MS = 10_000;
 export const BUILD_JOB_WAIT_MS = 30_000;
 /** How long a build waits for the session of its client. BuildKit's number. */
 export const SESSION_WAIT_MS = 5000;
+/** Front ends in containers that run for one build: each may have another one run. */
+export const FRONTENDS_MAX = 16;
+/** How long a front end may run on that has returned its result. */
+export const FRONTEND_END_MS = 10_000;
 /** How often a session's client is asked whether it is there, and how long it may take to answer. BuildKit's numbers. */
 export const SESSION_HEALTH_MS = { intervalMs: 5000, timeoutMs: 30_000 };
 /** Headers of one call: a build context's ignored paths are sent as such. Go's number. */

@@ -3,7 +3,7 @@ export { changeConfig } from "./change-config.ts";
 export { type BaseImage, type CheckResult, checkDockerfile } from "./dockerfile/check.ts";
 export { DockerfileError } from "./dockerfile/error.ts";
 export { expandInstruction } from "./dockerfile/expand.ts";
-export { foreignFrontEnd } from "./dockerfile/front-end.ts";
+export { type ForeignFrontEnd, foreignFrontEnd, isBuiltIn } from "./dockerfile/front-end.ts";
 export { outlineDockerfile } from "./dockerfile/outline.ts";
 export { parse } from "./dockerfile/parse.ts";
 export { describeCheck, describeOutline, describeTargets } from "./dockerfile/report-json.ts";

@@ -37,8 +37,10 @@ export {
   DockerfileError,
   decodeGraph,
   encodeGraph,
+  type ForeignFrontEnd,
   foreignFrontEnd,
   type InputContext,
+  isBuiltIn,
   type LocalSource,
 } from "../build/mod.ts";
 export { type BodyForm, type JobOutput, measureTrees, type RawBody } from "../files/mod.ts";

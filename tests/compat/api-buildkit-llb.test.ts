@@ -2,8 +2,9 @@
 import { afterAll, beforeAll, expect } from "bun:test";
 import { messageOf } from "../../src/base/errors.ts";
 import { directoryType, fileStatType, readDirectoryType, statFileType } from "../../src/spec/buildkit.ts";
-import { BuildkitClient, Graph } from "../support/buildkit-client.ts";
+import { BuildkitClient } from "../support/buildkit-client.ts";
 import { TestDaemon } from "../support/daemon.ts";
+import { Graph } from "../support/llb-graph.ts";
 import { buildTest, canBuild, loadTools } from "../support/tools-image.ts";
 
 let daemon: TestDaemon;

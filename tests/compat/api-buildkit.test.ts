@@ -33,6 +33,7 @@ import { upgrade as upgradeAt } from "../support/buildkit-client.ts";
 import { TestDaemon } from "../support/daemon.ts";
 import { DockerRegistry, hasDockerRegistry } from "../support/docker-registry.ts";
 import { until } from "../support/eventually.ts";
+import { loadFrontend } from "../support/frontend-image.ts";
 import { rawTar } from "../support/image-tar.ts";
 import { missing } from "../support/missing.ts";
 import { readTar } from "../support/read-tar.ts";
@@ -459,13 +460,57 @@ stock("--print=outline|targets answer questions about a Dockerfile, as lighter b
   expect(broken.stderr).toContain("failed to solve: dockerfile parse error on line 2: unknown instruction: RUNN");
 });
 
-stock("front ends of other images are refused, and Docker's are the built-in one", async () => {
+stock("Docker's front ends are the built-in one, and those that are not there are told", async () => {
   const withSyntax = (image: string) => build(contextOf({ Dockerfile: `# syntax=${image}\nFROM tools:1\n` }));
   expect(await withSyntax("docker/dockerfile:1.9")).toMatchObject({ code: 0 });
-  expect((await withSyntax("example.com/f:1")).stderr).toContain(
-    "ERROR: failed to solve: the front end example.com/f:1 (# syntax=) is not supported yet",
-  );
+  const absent = await withSyntax("localhost:9/f:1");
+  expect(absent.code).toBe(1);
+  expect(absent.stderr).toContain("resolve image config for localhost:9/f:1");
 });
+
+const noFrontend = whyNot ?? missing("ldd");
+testIf(noFrontend === undefined, noFrontend ?? "")(
+  "a front end of another image has the client's files, options and inputs, and what it returns is exported",
+  async () => {
+    await loadFrontend(daemon);
+    const syntax = "# syntax=frontend:1 and more\n";
+    const shown = contextOf({ Dockerfile: `${syntax}show what it sees\n` });
+    expect(await build(shown, "-t", "shown:1", "--build-arg", "A=b")).toMatchObject({ code: 0 });
+    const seen = JSON.parse(await outputOf("shown:1", "cat", "/seen"));
+    expect(seen).toMatchObject({
+      text: "what it sees",
+      cmdline: "frontend:1 and more",
+      argument: "b",
+      platform: "linux",
+    });
+    expect(seen.links).toContain("eth0");
+
+    const nested = contextOf({
+      Dockerfile: `${syntax}# dockerfile\nFROM tools:1\nCOPY a /a\nLABEL made=nested\n`,
+      a: "A\n",
+    });
+    expect(await build(nested, "-t", "nested:1")).toMatchObject({ code: 0 });
+    expect(await outputOf("nested:1", "cat", "/a")).toBe("A\n");
+    const { json } = await daemon.request("GET", "/images/nested:1/json");
+    expect(json.Config.Labels).toEqual({ made: "nested" });
+
+    const refused = await build(contextOf({ Dockerfile: `${syntax}refuse not like this\n` }));
+    expect(refused.stderr).toContain("ERROR: failed to solve: not like this");
+    const failed = await build(contextOf({ Dockerfile: `${syntax}fail because of this\n` }));
+    expect(failed.stderr).toContain("because of this");
+    expect(failed.stderr).toMatch(
+      /ERROR: failed to solve: process "\/bun .*" did not complete successfully: exit code: 7/,
+    );
+    const silent = await build(contextOf({ Dockerfile: `${syntax}nothing\n` }));
+    expect(silent.stderr).toContain("ERROR: failed to solve: the front end frontend:1 has returned nothing");
+
+    const child = spawnBuildx(["build", contextOf({ Dockerfile: `${syntax}hang\n` })]);
+    const isRunning = () => spawnSync("pgrep", ["-f", "^/bun /frontend.js"]).status === 0;
+    await until(isRunning, "the front end runs");
+    child.kill("SIGKILL");
+    await until(() => !isRunning(), "the front end has ended");
+  },
+);
 
 const noRegistry = whyNot ?? (hasDockerRegistry ? undefined : "needs docker-registry");
 testIf(noRegistry === undefined, noRegistry ?? "")("a base image is pulled with the client's credentials", async () => {

@@ -1,7 +1,6 @@
 /** A client of BuildKit's API: it asks for builds of LLB, and serves directories and files to them by its session. */
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
-import { sha256 } from "../../src/build/graph/llb.ts";
 import { sendTree } from "../../src/engine/build/send-tree.ts";
 import { GrpcClient } from "../../src/grpc/client.ts";
 import { type Method, serveGrpc } from "../../src/grpc/server.ts";
@@ -17,7 +16,7 @@ import {
   solveAnswerType,
   solveType,
 } from "../../src/spec/buildkit.ts";
-import { type Definition, definitionType, opType } from "../../src/spec/llb.ts";
+import type { Definition } from "../../src/spec/llb.ts";
 import type { DraftOf } from "../../src/spec/protobuf.ts";
 import { rawTar } from "./image-tar.ts";
 
@@ -36,34 +35,6 @@ export async function upgrade(
     head += chunk.toString("latin1");
   }
   return { head, socket };
-}
-
-type Op = DraftOf<typeof opType>;
-
-/** Operations in the order in which they are added; each is named by its digest. */
-export class Graph {
-  readonly #operations: Uint8Array[] = [];
-
-  add(op: Op, ...inputs: string[]): string {
-    const bytes = opType.encode({ ...op, inputs: inputs.map((input) => inputOf(input)) });
-    this.#operations.push(bytes);
-    return sha256(bytes);
-  }
-
-  source(identifier: string, attributes: Record<string, string> = {}): string {
-    return this.add({ source: { identifier, attributes: new Map(Object.entries(attributes)) } });
-  }
-
-  /** The definition of a result: "DIGEST", or "DIGEST#NUMBER" of one beside the first. */
-  of(result: string): Definition {
-    const last = opType.encode({ inputs: [inputOf(result)] });
-    return definitionType.decode(definitionType.encode({ operations: [...this.#operations, last] }));
-  }
-}
-
-function inputOf(result: string): { digest: string; index: number } {
-  const [digest = "", index = "0"] = result.split("#");
-  return { digest, index: Number(index) };
 }
 
 interface Served {

@@ -1,6 +1,6 @@
 /** BuildKit's service "LLBBridge": what a client, or a front end in a container, asks of a build. */
 import { LighterError } from "../../base/errors.ts";
-import { RootReader } from "../../engine/mod.ts";
+import { isBuiltIn, RootReader } from "../../engine/mod.ts";
 import { type Call, type Methods, unary } from "../../grpc/server.ts";
 import { GrpcError, OK } from "../../grpc/status.ts";
 import {
@@ -33,6 +33,7 @@ import { formatPlatform } from "../../spec/platform.ts";
 import type { Daemon } from "../daemon/daemon-state.ts";
 import { FRONTEND_CAPABILITIES, LLB_CAPABILITIES } from "./capabilities.ts";
 import { askDockerfile, buildDockerfile, fetcherFor } from "./frontend.ts";
+import { runGateway } from "./gateway-frontend.ts";
 import type { Job, JobResult } from "./jobs.ts";
 import { solveDefinition } from "./solve-definition.ts";
 import { workers } from "./workers.ts";
@@ -117,16 +118,41 @@ export async function solve(
   const { frontend, definition, frontendOptions: options, frontendInputs: inputs } = request;
   if (frontend !== "" && definition !== undefined)
     throw new LighterError("invalid", "cannot solve with both Definition and Frontend specified");
-  if (frontend === "dockerfile.v0" && options.has("requestid"))
-    return { metadata: await askDockerfile(daemon, { job, options, signal }) };
-  if (frontend === "dockerfile.v0") {
-    const results = await buildDockerfile(daemon, { job, options, inputs, isExported, signal });
-    return resultOf(job, results, options.get("multi-platform") === "true");
+  const source = options.get("source") ?? "";
+  if (frontend === "gateway.v0" && !isBuiltIn(source))
+    return await runForeign(daemon, job, { request, source, signal });
+  if (frontend === "dockerfile.v0" || frontend === "gateway.v0") {
+    const build = { job, options, inputs, isExported, signal };
+    const made = await (options.has("requestid") ? askDockerfile(daemon, build) : buildDockerfile(daemon, build));
+    if (made instanceof Map) return { metadata: made };
+    if (Array.isArray(made)) return resultOf(job, made, options.get("multi-platform") === "true");
+    const { image, line } = made;
+    const frontendOptions = new Map([...options, ["source", image], ["cmdline", line]]);
+    return await runForeign(daemon, job, { request: { ...request, frontendOptions }, source: image, signal });
   }
   if (frontend !== "") throw new LighterError("not-supported", `the frontend "${frontend}" is not supported yet`);
   if (definition === undefined) return {}; // of an empty root file system there is no ref
   return { ref: { id: job.keep(await solveDefinition(daemon, { job, definition, signal })), definition } };
 }
+
+/** Has another image's front end make the result. */
+async function runForeign(
+  daemon: Daemon,
+  job: Job,
+  { request, source, signal }: { request: BridgeSolveRequest; source: string; signal: AbortSignal },
+): Promise<ResultDraft> {
+  if (source === "") throw new LighterError("invalid", "no source specified for gateway");
+  const { frontendOptions: options, frontendInputs } = request;
+  const caller = { job, isExported: false, inputs: async () => frontendInputs };
+  const methods = (returned: BridgeCaller["returned"]) => bridgeMethods(daemon, () => ({ ...caller, returned }));
+  const result = await runGateway(daemon, { job, source, options, methods, signal });
+  if (result === undefined) return {};
+  const known = (ref: Ref): Ref => (ref.id === "" ? ref : { id: ref.id, definition: job.result(ref.id).definition });
+  const refs = new Map([...(result.refs?.refs ?? [])].map(([key, ref]) => [key, known(ref)]));
+  return { ...result, ref: result.ref && known(result.ref), refs: refs.size === 0 ? undefined : { refs } };
+}
+
+type Ref = NonNullable<ResultDraft["ref"]> & { id: string };
 
 /** The result as the client gets it: one reference or, if it was built for several platforms, one for each. */
 function resultOf(job: Job, results: readonly JobResult[], isMap: boolean): ResultDraft {

@@ -1,7 +1,7 @@
 /** The files that a client's session serves to a build. */
 import { LighterError } from "../../base/errors.ts";
 import { BUILD_DOCKERFILE_MAX_CHARS } from "../../base/limits.ts";
-import { type BuildRequest, foreignFrontEnd, type LocalSource } from "../../engine/mod.ts";
+import { type BuildRequest, type ForeignFrontEnd, foreignFrontEnd, type LocalSource } from "../../engine/mod.ts";
 import { IGNORE_FILE, parseIgnoreFile } from "../../spec/docker-ignore.ts";
 import type { Daemon } from "../daemon/daemon-state.ts";
 import { readFiles, treeOf, uploadOf } from "./session-files.ts";
@@ -30,6 +30,7 @@ export class BuildFiles {
   readonly #session: Session;
   readonly #signal: AbortSignal;
   #ignoreFile: Buffer | undefined;
+  #reading: Promise<Buffer> | undefined;
   /** What was asked for of each directory. */
   readonly #asked = new Map<string, LocalSource>();
   dockerfile: Buffer = Buffer.alloc(0);
@@ -71,8 +72,19 @@ export class BuildFiles {
     return this.#ignoreFile ?? (await this.#read("context", [IGNORE_FILE])).get(IGNORE_FILE);
   }
 
-  async #readDockerfile(): Promise<Buffer> {
-    const { filename, syntax } = this.#options;
+  /** The front end that the Dockerfile wants, if it is not in the context and the front end is not this one. */
+  async foreignFrontEnd(context: string): Promise<ForeignFrontEnd | undefined> {
+    if (context !== "") return undefined;
+    return foreignFrontEnd((await this.#readDockerfile()).toString(), this.#options.syntax);
+  }
+
+  #readDockerfile(): Promise<Buffer> {
+    this.#reading ??= this.#receiveDockerfile();
+    return this.#reading;
+  }
+
+  async #receiveDockerfile(): Promise<Buffer> {
+    const { filename } = this.#options;
     const ignoreName = `${filename}.dockerignore`;
     const files = await this.#read("dockerfile", [filename, ignoreName]);
     const dockerfile = files.get(filename);
@@ -80,9 +92,6 @@ export class BuildFiles {
       throw new LighterError("not-found", `failed to read dockerfile: open ${filename}: no such file or directory`);
     this.#ignoreFile = files.get(ignoreName);
     this.dockerfile = dockerfile;
-    const foreign = foreignFrontEnd(dockerfile.toString(), syntax);
-    if (foreign !== undefined)
-      throw new LighterError("not-supported", `the front end ${foreign} (# syntax=) is not supported yet`);
     return dockerfile;
   }
 

@@ -7,6 +7,7 @@ import {
   decodeGraph,
   type Entitlement,
   encodeGraph,
+  type ForeignFrontEnd,
   type InputContext,
   StepFailed,
 } from "../../engine/mod.ts";
@@ -37,8 +38,11 @@ interface DockerfileBuild {
   signal: AbortSignal;
 }
 
-/** Builds the image. Resolves with a result for each platform. @throws GrpcError, with the lines of the Dockerfile that it is about */
-export async function buildDockerfile(daemon: Daemon, build: DockerfileBuild): Promise<JobResult[]> {
+/**
+ * Builds the image. Resolves with a result for each platform or, if the Dockerfile wants another front end, with that.
+ * @throws GrpcError, with the lines of the Dockerfile that it is about
+ */
+export async function buildDockerfile(daemon: Daemon, build: DockerfileBuild): Promise<JobResult[] | ForeignFrontEnd> {
   const { job, options, signal } = build;
   const { sessionId, outputs: wanted, entitlements, ...caches } = await job.request.promise;
   const outputs: readonly BuildOutput[] = build.isExported ? wanted : [{ type: "cacheonly", attrs: {} }];
@@ -55,6 +59,8 @@ export async function buildDockerfile(daemon: Daemon, build: DockerfileBuild): P
   let failure: BuildFailure = {};
   const made: Omit<JobResult, "image">[] = [];
   try {
+    const foreign = options.has("cmdline") ? undefined : await files.foreignFrontEnd(options.get("context") ?? "");
+    if (foreign !== undefined) return foreign;
     const image = await daemon.builder.build({
       ...rest,
       cacheImports: cacheImports(daemon, caches.cacheImports, client),
@@ -86,11 +92,14 @@ export async function buildDockerfile(daemon: Daemon, build: DockerfileBuild): P
   }
 }
 
-/** Answers a question about the Dockerfile: a result's metadata. @throws GrpcError, with the lines of the Dockerfile that it is about */
+/**
+ * Answers a question about the Dockerfile: a result's metadata or, if it wants another front end, that.
+ * @throws GrpcError, with the lines of the Dockerfile that it is about
+ */
 export async function askDockerfile(
   daemon: Daemon,
   { job, options, signal }: Pick<DockerfileBuild, "job" | "options" | "signal">,
-): Promise<Map<string, Uint8Array>> {
+): Promise<Map<string, Uint8Array> | ForeignFrontEnd> {
   const { sessionId } = await job.request.promise;
   const session = await daemon.buildkit.sessions.find(sessionId, signal);
   const { filename, buildArgs, target } = parseFrontendOptions(options);
@@ -100,6 +109,8 @@ export async function askDockerfile(
   const id = options.get("requestid") ?? "";
   const read = () => files.readTexts(options.get("context") ?? "");
   try {
+    const foreign = options.has("cmdline") ? undefined : await files.foreignFrontEnd(options.get("context") ?? "");
+    if (foreign !== undefined) return foreign;
     return await answerSubrequest(daemon, { id, filename, buildArgs, platform, target, read });
   } catch (error) {
     const failure = error instanceof DockerfileError ? { ranges: error.ranges } : {};

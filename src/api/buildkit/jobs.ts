@@ -38,6 +38,8 @@ export class Job {
   readonly request = Promise.withResolvers<JobRequest>();
   /** What the client hands back at the end of its part: the result to export. */
   readonly returned = Promise.withResolvers<Result | undefined>();
+  /** The front ends in containers that run for it. */
+  frontendCount = 0;
   readonly #results = new Map<string, JobResult>();
   /** What the answer to Solve says of the build, beside the image. */
   readonly answers = new Map<string, string>();

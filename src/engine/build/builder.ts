@@ -1,5 +1,6 @@
 /** Builds images: receives a context, plans its Dockerfile, and has the plan solved. */
 import { join } from "node:path";
+import type { Duplex } from "node:stream";
 import { LighterError, messageOf } from "../../base/errors.ts";
 import { log } from "../../base/log.ts";
 import { formatNow } from "../../base/time.ts";
@@ -21,6 +22,7 @@ import { exportCaches, inlineCacheOf } from "../cache/export-cache.ts";
 import { ImportedCaches } from "../cache/import-cache.ts";
 import type { Engine } from "../engine.ts";
 import { type ExportRequest, exportRoots } from "../llb/export-root.ts";
+import { type FrontendRequest, runFrontend } from "../llb/run-frontend.ts";
 import { type GraphRequest, type HeldRoot, solveGraph } from "../llb/solve-graph.ts";
 import { describeProvenance, type ProvenanceSource } from "../outputs/provenance.ts";
 import { BuildCache } from "./build-cache.ts";
@@ -142,6 +144,11 @@ export class Builder implements Disposable {
   /** Puts root file systems where they are asked for, as an image for several platforms if there are several. */
   async export(request: ExportRequest): Promise<BuiltImage> {
     return await exportRoots(this.#roots, request);
+  }
+
+  /** Runs a front end that is an image. `serve` gets its streams, and resolves when they are closed. @throws LighterError; `StepFailed` */
+  async runFrontend(request: FrontendRequest, serve: (stdio: Duplex) => Promise<void>): Promise<void> {
+    await runFrontend(this.#roots, request, serve);
   }
 
   /** Builds or, if somebody hears an explanation, explains. */

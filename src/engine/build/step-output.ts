@@ -2,7 +2,7 @@
 import type { Vertex } from "../../build/mod.ts";
 import type { BuildProgress } from "./build-progress.ts";
 
-const STDERR_STREAM = 2;
+export const STDERR_STREAM = 2;
 /** Docker's classic builder shows errors so. */
 const [RED, PLAIN] = ["\x1b[91m", "\x1b[0m"];
 

@@ -26,6 +26,8 @@ interface GuestRequest {
   record: ContainerRecord;
   paths: ContainerPaths;
   attach: readonly AttachPlan[];
+  /** Whether a client writes to its standard input. */
+  hasStdin?: boolean;
   /** Changes the start that the record is planned to. */
   change?: (request: StartRequest) => StartRequest;
   signal: AbortSignal;
@@ -76,7 +78,7 @@ export class Guests {
 
   async #run(
     guest: Container,
-    { record, paths, attach, change = (plain) => plain, signal }: GuestRequest,
+    { record, paths, attach, hasStdin = false, change = (plain) => plain, signal }: GuestRequest,
     use: (process: Supervised) => Promise<void>,
   ): Promise<number> {
     const { planner, endpoints, runtime } = this.#engine;
@@ -88,7 +90,7 @@ export class Guests {
       writeGuestFile(record, paths);
       const request = change({
         ...{ id: record.id, ...plan, ...network, runDirectory: paths.runDirectory, attach },
-        stdio: { terminal: false, stdin: false },
+        stdio: { terminal: false, stdin: hasStdin },
       });
       writePoint("start guest");
       const supervised = await startWithHooks(runtime, request, rootMountpointIn(this.#engine.paths.execRoot));

@@ -1,6 +1,7 @@
 /**
  * Compares images and containers' files with Docker's, CLI to CLI, in turns: the engine that went first goes last the next time.
- * Both get the same archives, with this host's files in four layers. In each round of a group both begin with a new ext4.
+ * Both get the same archives, with this host's files in four layers. In each round of a group both begin with new ext4s, for their
+ * data and for what they copy out.
  *
  *   load     an archive of `docker save`, new; with all of it there; `rmi`; `rmi` and `load`, where much was deleted just before
  *   gzip     the same archive in gzip, new; with all of it there
@@ -10,10 +11,10 @@
  *   pull     from the registry, new; with all of it there; `save` to a file
  *   big      memory of Lighter's daemon and its workers while an image of 2 GB is pulled
  *
- *   bun bench/cases/images.ts [--only load,cp] [--runs 3] [--size 300] [--files 20000] [--busy 4] [--save bench/baselines/NAME.json]
+ *   bun bench/cases/images.ts [--only load,cp] [--runs 3] [--size 300] [--files 20000] [--busy 4] [--warm 4000] [--save bench/baselines/NAME.json]
  *
- * `--size`: MB of the archive and of the large file. `--busy`: the number of endless loops that run at the same time. Needs root
- * and ext4 tools. Without Docker only Lighter is measured; without docker-registry and skopeo the parts that need them are left
+ * `--size`: MB of the archive and of the large file. `--busy`: the number of endless loops that run at the same time. `--warm`: the
+ * MiB of memory that the host of a virtual machine leaves to it (support/warm-memory.py); 0 for none. Needs root, ext4 tools and python3. Without Docker only Lighter is measured; without docker-registry and skopeo the parts that need them are left
  * out. What dominates is in images.md.
  */
 import { spawn, spawnSync } from "node:child_process";
@@ -28,6 +29,7 @@ import { mountNewFilesystem, removeFilesystem } from "../support/filesystem.ts";
 import { type ArchiveImage, makeArchiveImage, makeBigImage, startRegistry } from "../support/images.ts";
 import { saveBaseline } from "../support/save.ts";
 import { formatSummary, summarize } from "../support/stats.ts";
+import { keepMemoryWarm } from "../support/warm-memory.ts";
 
 /** The goal for the daemon's memory, in MiB. */
 const BIG_GOAL_MIB = 150;
@@ -57,7 +59,8 @@ interface Step {
 
 const load = (archive: string) => ["load", "-q", "-i", archive];
 const loaded = (engine: Engine, { image }: Inputs) => ours(engine, load(image.archive));
-const outOf = (engine: Engine, { folder }: Inputs) => join(folder, `out-${engine.name}`);
+const outFolderOf = (name: string, folder: string) => join(folder, `${name}-out`);
+const outOf = ({ name }: Engine, { folder }: Inputs) => join(outFolderOf(name, folder), "copy");
 const pushedName = (engine: Engine, { host }: Inputs) => `${host}/bench/${engine.name}:1`;
 
 /** The steps of each group, one after another, beginning without the image. */
@@ -161,6 +164,7 @@ async function main(): Promise<void> {
       size: { type: "string", default: "300" },
       files: { type: "string", default: "20000" },
       busy: { type: "string", default: "0" },
+      warm: { type: "string", default: "4000" },
       save: { type: "string" },
     },
   });
@@ -174,6 +178,7 @@ async function main(): Promise<void> {
   for (const name of wanted)
     if (!names.includes(name)) console.log(`${name}: [skipped: docker-registry and skopeo are not installed]`);
 
+  using _ = await keepMemoryWarm(Number(values.warm));
   const folder = makeWorkFolder();
   const busy = Array.from({ length: Number(values.busy) }, () => spawn("sh", ["-c", "while :; do :; done"]));
   const results: Record<string, unknown> = {};
@@ -233,9 +238,11 @@ async function withEngines(
   await using undo = new AsyncDisposableStack();
   const engines: Engine[] = [];
   for (const start of starts) {
-    const dataPath = dataPathOf(start === startDocker ? "docker" : "lighter", folder);
-    mountNewFilesystem(dataPath, 4096 + DISK_PER_IMAGE_MB * sizeMb);
-    undo.defer(() => removeFilesystem(dataPath));
+    const name = start === startDocker ? "docker" : "lighter";
+    for (const path of [dataPathOf(name, folder), outFolderOf(name, folder)]) {
+      mountNewFilesystem(path, 4096 + DISK_PER_IMAGE_MB * sizeMb);
+      undo.defer(() => removeFilesystem(path));
+    }
     const engine = await start(folder);
     undo.defer(() => engine.stop());
     engines.push(engine);

@@ -63,9 +63,9 @@ const TAR_CODEC = new Set([
   "src/linux/sys/fs.ts",
 ]);
 
-/** The calls by which `cp` hands files to the daemon. */
+/** The calls by which `cp` and the daemon hand files to each other. */
 const FILES_HANDED_OVER = new Set(
-  ["passed-fds", "send-file", "stream-bytes"].map((name) => `src/linux/sys/${name}.ts`),
+  ["passed-fds", "send-file", "stream-bytes", "unix-socket"].map((name) => `src/linux/sys/${name}.ts`),
 );
 
 /** Why the import breaks the map, or undefined. */

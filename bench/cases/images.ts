@@ -11,11 +11,13 @@
  *   pull     from the registry, new; with all of it there; `save` to a file
  *   big      memory of Lighter's daemon and its workers while an image of 2 GB is pulled
  *
- *   bun bench/cases/images.ts [--only load,cp] [--runs 3] [--size 300] [--files 20000] [--busy 4] [--warm 4000] [--save bench/baselines/NAME.json]
+ *   bun bench/cases/images.ts [--only load,cp] [--runs 3] [--size 300] [--files 20000] [--busy 4] [--warm 4000]
+ *     [--save bench/baselines/NAME.json]
  *
- * `--size`: MB of the archive and of the large file. `--busy`: the number of endless loops that run at the same time. `--warm`: the
- * MiB of memory that the host of a virtual machine leaves to it (support/warm-memory.py); 0 for none. Needs root, ext4 tools and python3. Without Docker only Lighter is measured; without docker-registry and skopeo the parts that need them are left
- * out. What dominates is in images.md.
+ * `--size`: MB of the archive and of the large file. `--busy`: the number of endless loops that run at the same time. `--warm`: the MiB
+ * of memory that the host of a virtual machine leaves to it (support/warm-memory.py); 0 for none. Needs root, ext4 tools and python3.
+ * Without Docker only Lighter is measured; without docker-registry and skopeo the parts that need them are left out. What dominates is
+ * in images.md.
  */
 import { spawn, spawnSync } from "node:child_process";
 import { closeSync, existsSync, mkdirSync, openSync, readdirSync, rmSync, writeSync } from "node:fs";

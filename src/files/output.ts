@@ -2,18 +2,19 @@
  * Takes bytes from a job. The job first sends a head, then waits until the daemon says where the bytes go: to the daemon itself,
  * or past it into the socket of the client that asked for them.
  */
-import { closeSync } from "node:fs";
+import { closeSync, readSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { LighterError } from "../base/errors.ts";
 import { FILE_OUTPUT_BYTES, FILE_SOCKET_BUFFER_BYTES } from "../base/limits.ts";
 import { socketPair } from "../linux/sys/passed-fds.ts";
 import { setSendBuffer } from "../linux/sys/socket-buffers.ts";
-import { sendBytes } from "../linux/sys/stream-bytes.ts";
+import { sendBytes, sendWithFdsPatiently } from "../linux/sys/stream-bytes.ts";
+import { type FileRange, formatFileChunk } from "../spec/file-range.ts";
 import type { FileJob, JobContext } from "./protocol.ts";
 import type { FileWorkers, RunOptions } from "./workers.ts";
 
-/** "chunks" is HTTP/1.1's chunked coding, without its end. */
-type Form = "plain" | "chunks";
+/** "chunks" is HTTP/1.1's chunked coding, without its end; in "files", ranges are descriptors, see spec/file-range.ts. */
+type Form = "plain" | "chunks" | "files";
 
 const CHUNK_END = Buffer.from("\r\n");
 
@@ -43,15 +44,31 @@ export class JobWriter {
     this.#length += bytes.length;
   }
 
+  /** Sends the descriptor, or the bytes; those that are missing are zeros. */
+  writeRange(range: FileRange): void {
+    this.end();
+    if (this.#form === "files") {
+      sendWithFdsPatiently(this.#fd, Buffer.from(formatFileChunk(range)), [range.fd], this.#beat);
+      return;
+    }
+    for (let done = 0; done < range.length; done += this.#length, this.end()) {
+      const length = Math.min(range.length - done, this.#gathered.length);
+      this.#length = readSync(range.fd, this.#gathered, 0, length, range.offset + done);
+      if (this.#length === 0) this.#gathered.fill(0, 0, length);
+      this.#length ||= length;
+      this.#beat();
+    }
+  }
+
   end(): void {
     if (this.#length > 0) this.#sendPiece(this.#gathered.subarray(0, this.#length));
     this.#length = 0;
   }
 
   #sendPiece(bytes: Uint8Array): void {
-    if (this.#form === "chunks") this.#send(Buffer.from(`${bytes.length.toString(16)}\r\n`));
+    if (this.#form !== "plain") this.#send(Buffer.from(`${bytes.length.toString(16)}\r\n`));
     this.#send(bytes);
-    if (this.#form === "chunks") this.#send(CHUNK_END);
+    if (this.#form !== "plain") this.#send(CHUNK_END);
   }
 
   #send(bytes: Uint8Array): void {
@@ -60,14 +77,16 @@ export class JobWriter {
 }
 
 /** In the worker: sends the head, then all of the bytes. If anything fails before the first byte, the head is not sent. */
-export function writeOutput(context: JobContext, head: unknown, bytes: Iterable<Uint8Array>): null {
+export function writeOutput(context: JobContext, head: unknown, bytes: Iterable<Uint8Array | FileRange>): null {
   const chunks = bytes[Symbol.iterator]();
   try {
     let next = chunks.next();
     context.note(head);
     const { value, fds } = context.receive();
     const writer = new JobWriter(fds[0]!, value as Form, context.beat);
-    for (; !next.done; next = chunks.next()) writer.write(next.value);
+    for (; !next.done; next = chunks.next())
+      if ("fd" in next.value) writer.writeRange(next.value);
+      else writer.write(next.value);
     writer.end();
     return null;
   } finally {
@@ -103,9 +122,12 @@ export class JobOutput {
     }
   }
 
-  /** Sends the bytes into a socket, as chunks of an HTTP/1.1 answer that has begun. Resolves when the kernel has all of them. */
-  async sendTo(socketFd: number): Promise<void> {
-    this.#take("chunks", socketFd);
+  /**
+   * Sends the bytes into a socket, as chunks of an HTTP/1.1 answer that has begun, or descriptors if the client `takesFiles`. Resolves
+   * when the kernel has all of them.
+   */
+  async sendTo(socketFd: number, takesFiles = false): Promise<void> {
+    this.#take(takesFiles ? "files" : "chunks", socketFd);
     await this.#running;
   }
 

@@ -5,7 +5,8 @@
  *   | size, hexadecimal, ";file=" offset, hexadecimal CRLF |   and, with the line's first byte, a descriptor
  *
  * An offer may be refused, or the descriptor be lost on the way. So the receiver says that it is ready by TAKES_FILES, the sender
- * tries it with a range of 0 bytes, and each range is confirmed by TAKES_FILES. PLAIN_ONLY asks for the bytes of all files.
+ * tries it with a range of 0 bytes, and each range is confirmed by TAKES_FILES. PLAIN_ONLY asks for the bytes of all files. Ranges of
+ * an answer are not confirmed: who misses a descriptor asks for the answer once more, without the offer.
  */
 
 /** Bytes of an open file. Whoever has it may read it at any position. */
@@ -23,8 +24,16 @@ export const TAKES_FILES = 102;
 /** Status of the interim answer that others give to such a request, too: "100-continue". */
 export const PLAIN_ONLY = 100;
 
+/** Smaller files are cheaper as bytes: a range is a message of its own. */
+export const FILE_RANGE_MIN_BYTES = 256 * 1024;
 /** The largest range: what is confirmed at a time. */
-export const FILE_RANGE_MAX_BYTES = 16 * 1024 * 1024;
+const FILE_RANGE_MAX_BYTES = 16 * 1024 * 1024;
+
+/** Divides a file into ranges. */
+export function* rangesOf(fd: number, sizeBytes: number): Generator<FileRange> {
+  for (let offset = 0; offset < sizeBytes; offset += FILE_RANGE_MAX_BYTES)
+    yield { fd, offset, length: Math.min(sizeBytes - offset, FILE_RANGE_MAX_BYTES) };
+}
 
 export function formatFileChunk({ offset, length }: Omit<FileRange, "fd">): string {
   return `${length.toString(16)};file=${offset.toString(16)}\r\n`;

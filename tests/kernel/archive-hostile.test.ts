@@ -17,7 +17,7 @@ import {
 } from "node:fs";
 import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { hostUsr, TestDaemon } from "../support/daemon.ts";
 import { FileUpload } from "../support/file-upload.ts";
@@ -256,10 +256,22 @@ function expectLargeFiles(path: string, sums: ReadonlyMap<string, string>): void
     expect([name, statSync(join(path, name)).mode & 0o7777]).toEqual([name, MODES[index % MODES.length]!]);
 }
 
+/** Copies the files into a container and out of it, and compares. */
+async function copyThereAndBack(id: string, socketPath: string, large: ReturnType<typeof makeLargeFiles>) {
+  const back = mkdtempSync(join(tmpdir(), "lighter-back-"));
+  const place = `${id}:/${basename(back)}`;
+  try {
+    expect(await lighter(["cp", "-q", large.folder, place], socketPath)).toBe("0 ");
+    expect(await lighter(["cp", "-q", `${place}/.`, back], socketPath)).toBe("0 ");
+    expectLargeFiles(back, large.sums);
+  } finally {
+    rmSync(back, { recursive: true });
+  }
+}
+
 rooted("large files are copied whole, also by a program between that loses descriptors", async () => {
-  const { folder, sums } = makeLargeFiles();
-  const id = await daemon.create({ HostConfig: { ...hostUsr, NetworkMode: "none" } });
-  const relayPath = join(folder, "..", `${id.slice(0, 12)}.sock`);
+  const large = makeLargeFiles();
+  const relayPath = `${large.folder}.sock`;
   const relay = createServer((client) => {
     const server = connect(daemon.socketPath);
     for (const [from, to] of [
@@ -269,22 +281,12 @@ rooted("large files are copied whole, also by a program between that loses descr
       from.on("error", () => to.destroy()).pipe(to);
   }).listen(relayPath);
   try {
-    for (const [place, socketPath] of [
-      ["direct", daemon.socketPath],
-      ["relayed", relayPath],
-    ] as const) {
-      expect(await lighter(["cp", "-q", folder, `${id}:/${place}`], socketPath)).toBe("0 ");
-      const back = mkdtempSync(join(tmpdir(), "lighter-back-"));
-      try {
-        expect(await lighter(["cp", "-q", `${id}:/${place}/.`, back], socketPath)).toBe("0 ");
-        expectLargeFiles(back, sums);
-      } finally {
-        rmSync(back, { recursive: true });
-      }
-    }
+    const body = { Cmd: ["/bin/sleep", "1000"], HostConfig: { ...hostUsr } };
+    for (const id of [await daemon.create(body), await daemon.run(body)])
+      for (const socketPath of [daemon.socketPath, relayPath]) await copyThereAndBack(id, socketPath, large);
   } finally {
     relay.close();
-    rmSync(folder, { recursive: true });
+    rmSync(large.folder, { recursive: true });
   }
 });
 

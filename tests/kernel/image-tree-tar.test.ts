@@ -298,7 +298,11 @@ test("in a mounted directory overlayfs's marks are files and attributes like oth
   writeFileSync(join(path, "closed/hidden"), "");
   const closed = lstatSync(join(path, "closed")).ino;
   const fd = openat(AT_FDCWD, bytePath(path), O_PATH | O_DIRECTORY);
-  const tar = writeFileTar(fd, "name" as BytePath, (directoryFd) => fstatSync(directoryFd).ino === closed);
+  const tar = writeFileTar(
+    fd,
+    "name" as BytePath,
+    (directoryFd) => fstatSync(directoryFd).ino === closed,
+  ) as Generator<Uint8Array>;
   const entries = readTar(await collect(tar)).map(({ path: name, type }) => `${type} ${name}`);
   expect(entries).toEqual([
     "directory name/",
@@ -307,7 +311,9 @@ test("in a mounted directory overlayfs's marks are files and attributes like oth
     "directory name/sub/",
   ]);
   const file = openat(AT_FDCWD, bytePath(join(path, "closed/hidden")), O_PATH | O_NOFOLLOW);
-  const [one, ...more] = readTar(await collect(writeFileTar(file, "one" as BytePath, () => true)));
+  const [one, ...more] = readTar(
+    await collect(writeFileTar(file, "one" as BytePath, () => true) as Generator<Uint8Array>),
+  );
   expect(one).toMatchObject({ type: "file", path: "one" });
   expect(more).toEqual([]);
 });

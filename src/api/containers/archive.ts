@@ -1,6 +1,7 @@
 /** Copies files into and out of containers: the requests of `docker cp`. */
 import { LighterError } from "../../base/errors.ts";
 import { type Container, type PathStat, type RawBody, readFiles, statFiles, writeFiles } from "../../engine/mod.ts";
+import { FILES_HEADER } from "../../spec/file-range.ts";
 import { COMMON_HEADERS, sendEmpty } from "../http/protocol.ts";
 import type { AnswerCall, Call, Upload } from "../http/router.ts";
 import { sendOutput } from "../streams/send-output.ts";
@@ -31,9 +32,10 @@ export async function pathStat(call: AnswerCall): Promise<void> {
 export async function readArchive(call: AnswerCall): Promise<void> {
   const { container, path, ref } = parseCall(call);
   const { response } = call;
-  await readFiles(call.daemon.engine, container, path, ref, async (stat, tar) => {
+  const takesFiles = call.request.headers[FILES_HEADER.toLowerCase()] === "1";
+  await readFiles(call.daemon.engine, container, path, ref, takesFiles, async (stat, tar) => {
     response.setHeader(STAT_HEADER, encodeStat(stat));
-    await sendOutput(call.request, response, "application/x-tar", tar);
+    await sendOutput(call.request, response, "application/x-tar", tar, takesFiles);
   });
   response.end();
 }

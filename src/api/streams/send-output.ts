@@ -6,18 +6,20 @@ import { COMMON_HEADERS } from "../http/protocol.ts";
 
 /**
  * Sends what a file worker writes as an answer. The caller ends the answer if all went well; cutting it off tells the client of a
- * failure. If the client's connection is a plain one, the worker writes into it directly, and no byte passes this process.
+ * failure. If the client's connection is a plain one, the worker writes into it directly, and no byte passes this process. A client
+ * on this host that `takesFiles` gets descriptors of large ones.
  */
 export async function sendOutput(
   request: IncomingMessage,
   response: ServerResponse,
   contentType: string,
   output: JobOutput,
+  takesFiles = false,
 ): Promise<void> {
   response.writeHead(200, { ...COMMON_HEADERS, "Content-Type": contentType });
   const socketFd = await flushInto(request, response);
   if (socketFd !== undefined) {
-    await output.sendTo(socketFd);
+    await output.sendTo(socketFd, takesFiles && request.socket.remoteAddress === undefined);
     return;
   }
   for await (const chunk of output.bytes()) {

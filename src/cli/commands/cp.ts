@@ -9,6 +9,7 @@ import { type Context, defineCommand } from "../command.ts";
 import {
   baseName,
   type CopyEnd,
+  type CopyPlan,
   cleanPath,
   keepEnding,
   planCopy,
@@ -25,7 +26,7 @@ import { CliError } from "../exit.ts";
 import { boolFlag, type ParsedFlags } from "../flags.ts";
 import { type Client, encodeName, encodeQuery } from "../http/client.ts";
 import type { FileOffer } from "../http/file-offer.ts";
-import type { Response } from "../http/http.ts";
+import { DescriptorLost, type Response } from "../http/http.ts";
 import { copyPlain } from "../streams/stream.ts";
 import { errnoText } from "../values/env-file.ts";
 
@@ -88,30 +89,53 @@ async function copyFromContainer(copy: Copy): Promise<void> {
   checkOutputPath(destination);
   const { path, rebaseName } = copy.followLink ? await followLink(copy) : { path: copy.source, rebaseName: "" };
   const query = encodeQuery({ path });
-  const response = await copy.client.request({ method: "GET", path: archivePath(copy.container, query) });
-  if (destination === "-") return copyPlain(response);
-  const source = { path, exists: true, isDirectory: decodePathStat(response).isDirectory, rebaseName };
-  const progress = new CopyProgress("Copying from container - ", copy.live && !copy.quiet);
-  await unpack(response, source, destination, progress).finally(() => progress.stop());
-  if (!copy.quiet) await progress.finish(destination);
+  const request = archivePath(copy.container, query);
+  if (destination === "-") return copyPlain(await copy.client.request({ method: "GET", path: request }));
+  let plan: CopyPlan | undefined;
+  await readArchive(copy.client, request, async (answer, pieces) => {
+    const source = { path, exists: true, isDirectory: decodePathStat(answer).isDirectory, rebaseName };
+    plan ??= planWithLinkName(source, findDestination(destination));
+    const progress = new CopyProgress("Copying from container - ", copy.live && !copy.quiet);
+    await unpack(pieces, plan, progress).finally(() => progress.stop());
+    if (!copy.quiet) await progress.finish(destination);
+  });
 }
 
-async function unpack(response: Response, source: CopyEnd, destination: string, progress: CopyProgress): Promise<void> {
+type Pieces = AsyncIterable<Uint8Array | FileRange> | Iterable<Uint8Array | FileRange>;
+
+/** Reads an archive: with descriptors of large files if the daemon has some to give and they arrive, otherwise in the usual way. */
+async function readArchive(
+  client: Client,
+  path: string,
+  use: (answer: Pick<Response, "head">, pieces: Pieces) => Promise<void>,
+): Promise<void> {
+  using direct = await client.download(path);
   try {
-    const { Unpacker } = await import("../copy/copy-unpack.ts");
-    const unpacker = new Unpacker(planWithLinkName(source, findDestination(destination)));
-    try {
-      for (let piece = await response.read(); piece !== undefined; piece = await response.read()) {
-        unpacker.push(piece);
-        progress.add(piece.length);
-      }
-      unpacker.end();
-    } finally {
-      unpacker.close();
-    }
+    if (direct !== undefined) return await use(direct, direct.pieces());
+  } catch (error) {
+    if (!(error instanceof DescriptorLost)) throw error;
+  }
+  const response = await client.request({ method: "GET", path });
+  try {
+    await use(response, response.pieces());
   } catch (error) {
     response.connection.close();
     throw error;
+  }
+}
+
+async function unpack(pieces: Pieces, plan: CopyPlan, progress: CopyProgress): Promise<void> {
+  const { Unpacker } = await import("../copy/copy-unpack.ts");
+  const unpacker = new Unpacker(plan);
+  try {
+    for await (const piece of pieces) {
+      if ("fd" in piece) unpacker.pushFile(piece);
+      else unpacker.push(piece);
+      await progress.count(piece.length);
+    }
+    unpacker.end();
+  } finally {
+    unpacker.close();
   }
 }
 
@@ -119,7 +143,7 @@ async function unpack(response: Response, source: CopyEnd, destination: string, 
  * Plans a copy of a link's target. The archive names its entries after the target, while a plan speaks of the link's
  * own name: the returned plan renames from the former to the name that the link's copy would have.
  */
-function planWithLinkName(source: CopyEnd, destination: CopyEnd) {
+function planWithLinkName(source: CopyEnd, destination: CopyEnd): CopyPlan {
   const plan = planCopy(source, destination);
   if (source.rebaseName === "") return plan;
   const { base } = splitPath(source.path);
@@ -153,7 +177,7 @@ async function copyToContainer(copy: Copy): Promise<void> {
     method: "PUT" as const,
     path: archivePath(copy.container, query),
     ...(offer && { headers: offer.headers }),
-    stream: { contentType: "application/x-tar", chunks: progress.count(chunks), ...(offer && { offer }) },
+    stream: { contentType: "application/x-tar", chunks: progress.counted(chunks), ...(offer && { offer }) },
   };
   await (await copy.client.request(request).finally(() => progress.stop())).text();
   if (!copy.quiet) await progress.finish(`${copy.container}:${destination.path}`);

@@ -13,15 +13,13 @@ import {
   splitDevice,
 } from "../../linux/sys/fs.ts";
 import { isPlainFile } from "../../linux/sys/send-file.ts";
-import { FILE_RANGE_MAX_BYTES, type FileRange } from "../../spec/file-range.ts";
+import { FILE_RANGE_MIN_BYTES, type FileRange, rangesOf } from "../../spec/file-range.ts";
 import { CliError } from "../exit.ts";
 import { errnoText } from "../values/env-file.ts";
 import { type CopyEnd, splitPath } from "./container-path.ts";
 
 /** Size of what is sent at a time: many small files, or a piece of a large one. */
 const PIECE_BYTES = 1024 * 1024;
-/** Smaller files are cheaper as bytes: a range is a message of its own. */
-const RANGE_MIN_BYTES = 256 * 1024;
 const CAPABILITY = "security.capability";
 
 /**
@@ -148,7 +146,7 @@ class Packer {
       const capability = getxattrFd(fd, CAPABILITY);
       const xattrs = capability === undefined ? [] : [{ name: CAPABILITY, value: capability }];
       yield* this.#put(this.#header({ ...entryOf(name, "file", opened, ""), size: opened.size, xattrs }));
-      const isRange = opened.size >= RANGE_MIN_BYTES && this.#options.takesFiles?.() && isPlainFile(fd);
+      const isRange = opened.size >= FILE_RANGE_MIN_BYTES && this.#options.takesFiles?.() && isPlainFile(fd);
       if (isRange) yield* this.#ranges(path, fd, opened.size);
       else yield* this.#content(path, fd, opened.size);
       yield* this.#put(new Uint8Array(tarPaddingBytes(opened.size)));
@@ -170,8 +168,8 @@ class Packer {
   *#ranges(path: BytePath, fd: number, sizeBytes: number): Generator<Uint8Array | FileRange> {
     if (this.#length > 0) yield this.#piece.subarray(0, this.#length);
     this.#length = 0;
-    for (let offset = 0; offset < sizeBytes; offset += FILE_RANGE_MAX_BYTES) {
-      yield { fd, offset, length: Math.min(sizeBytes - offset, FILE_RANGE_MAX_BYTES) };
+    for (const range of rangesOf(fd, sizeBytes)) {
+      yield range;
       if (fstatSync(fd).size < sizeBytes) throw shortened(path);
     }
   }

@@ -28,14 +28,17 @@ export class CopyProgress {
     }, UPDATE_MS);
   }
 
-  add(bytes: number): void {
-    this.#bytes += bytes;
+  /** Counts bytes that have been copied. Resolves when the display has had its chance: who copies may never wait for anything. */
+  async count(byteCount: number): Promise<void> {
+    this.#bytes += byteCount;
+    if (this.live) await new Promise((resume) => setImmediate(resume));
   }
 
-  async *count<Chunk extends { readonly length: number }>(chunks: AsyncIterable<Chunk>): AsyncGenerator<Chunk> {
+  /** Counts chunks that go by. */
+  async *counted<Chunk extends { readonly length: number }>(chunks: AsyncIterable<Chunk>): AsyncGenerator<Chunk> {
     for await (const chunk of chunks) {
       yield chunk;
-      this.add(chunk.length);
+      this.#bytes += chunk.length;
     }
   }
 

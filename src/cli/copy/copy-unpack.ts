@@ -3,7 +3,7 @@
  * Every entry is made through an fd of its parent directory, which is reached from `directory` name by name without
  * following symlinks: nothing outside is ever opened. Owners are not kept.
  */
-import { closeSync, fstatSync, openSync, writeSync } from "node:fs";
+import { closeSync, fstatSync, ftruncateSync, openSync, readSync, writeSync } from "node:fs";
 import { goQuote } from "../../base/go-escapes.ts";
 import { LAYER_PATH_MAX_DEPTH } from "../../base/limits.ts";
 import { type TarEntry, TarReader } from "../../image/tar/tar-reader.ts";
@@ -36,12 +36,15 @@ import {
   trySymlinkat,
   tryUnlinkat,
 } from "../../linux/sys/fs.ts";
+import { sendFile } from "../../linux/sys/send-file.ts";
+import type { FileRange } from "../../spec/file-range.ts";
 import { CliError } from "../exit.ts";
 import { errnoText } from "../values/env-file.ts";
 import { type CopyPlan, renameEntry } from "./container-path.ts";
 
 /** Mode of directories that the archive implies without describing them. */
 const IMPLIED_MODE = 0o755;
+const COPY_BYTES = 256 * 1024;
 
 /** Unpacks the archive's bytes as they come; nothing stays open after `close`. */
 export class Unpacker {
@@ -66,6 +69,7 @@ export class Unpacker {
     this.#reader = new TarReader({
       entry: (entry) => this.#begin(entry),
       data: (bytes, offset) => this.#write(bytes, offset),
+      dataIn: (range, offset) => this.#copy(range, offset),
       endEntry: () => this.#endFile(),
     });
   }
@@ -73,6 +77,11 @@ export class Unpacker {
   /** @throws LighterError ("invalid") for a malformed archive, ("kernel"); CliError for what must not be overwritten */
   push(bytes: Uint8Array): void {
     this.#reader.push(bytes);
+  }
+
+  /** @throws as `push` */
+  pushFile(range: FileRange): void {
+    this.#reader.pushFile(range);
   }
 
   /** Finishes after the last byte of the archive. */
@@ -190,6 +199,23 @@ export class Unpacker {
     if (this.#fileFd === undefined) return;
     for (let done = 0; done < bytes.length; )
       done += writeSync(this.#fileFd, bytes, done, bytes.length - done, offset + done);
+  }
+
+  /** Copies from a file of the container's. Bytes that it no longer has are zeros. */
+  #copy(range: FileRange, offset: number): void {
+    if (this.#fileFd === undefined) return;
+    let done = 0;
+    try {
+      done = sendFile(range, this.#fileFd, offset);
+    } catch {
+      // read(2) and write(2) can all that it can, and explain what cannot be.
+      const buffer = new Uint8Array(COPY_BYTES);
+      for (let count = 1; count > 0; done += count) {
+        count = readSync(range.fd, buffer, 0, Math.min(buffer.length, range.length - done), range.offset + done);
+        this.#write(buffer.subarray(0, count), offset + done);
+      }
+    }
+    if (done < range.length) ftruncateSync(this.#fileFd, offset + range.length);
   }
 
   #endFile(): void {

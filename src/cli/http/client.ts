@@ -5,6 +5,7 @@
 import { errnoOf, LighterError, messageOf } from "../../base/errors.ts";
 import { parseExactJson as parseExact } from "../../spec/json.ts";
 import { ApiError, CliError, DaemonUnreachable } from "../exit.ts";
+import type { FileDownload } from "./file-download.ts";
 import type { Host } from "./host.ts";
 import { Connection, ConnectionDropped, type Request, type Response } from "./http.ts";
 
@@ -84,6 +85,25 @@ export class Client {
       );
     this.#version = newest;
     return this.request(request);
+  }
+
+  /**
+   * Sends a request whose answer may have descriptors in place of bytes. Undefined if it has to be asked for in the usual way: there
+   * is no daemon on this host yet, or it says something else than 200.
+   */
+  async download(path: string): Promise<FileDownload | undefined> {
+    const { address } = this.host;
+    if (!("unix" in address)) return undefined;
+    const { FileDownload } = await import("./file-download.ts");
+    let download: FileDownload | undefined;
+    try {
+      download = new FileDownload(address.unix, this.#versioned(path));
+      if (download.head.status === 200) return download;
+    } catch {
+      // The usual way meets and explains it.
+    }
+    download?.[Symbol.dispose]();
+    return undefined;
   }
 
   #versioned(path: string): string {

@@ -2,8 +2,7 @@
 import { closeSync, openSync } from "node:fs";
 import { utf8 } from "../../base/bytes.ts";
 import { errnoOf } from "../../base/errors.ts";
-import { sendWithFds } from "../../linux/sys/passed-fds.ts";
-import { waitForRoom } from "../../linux/sys/stream-bytes.ts";
+import { sendWithFdsPatiently } from "../../linux/sys/stream-bytes.ts";
 import { FILES_HEADER, type FileRange, formatFileChunk, TAKES_FILES } from "../../spec/file-range.ts";
 
 /** How long to wait for what a daemon says to the offer. One that does not know what it means need not say anything. */
@@ -77,15 +76,11 @@ export class FileOffer {
 
 /** Returns false if the other end has closed. */
 function pass(socketFd: number, range: FileRange): boolean {
-  for (;;) {
-    try {
-      sendWithFds(socketFd, utf8(formatFileChunk(range)), [range.fd]);
-      return true;
-    } catch (error) {
-      const errno = errnoOf(error);
-      if (errno === "EPIPE" || errno === "ECONNRESET") return false;
-      if (errno !== "EAGAIN") throw error;
-      waitForRoom(socketFd);
-    }
+  try {
+    sendWithFdsPatiently(socketFd, utf8(formatFileChunk(range)), [range.fd], () => {});
+    return true;
+  } catch (error) {
+    if (["EPIPE", "ECONNRESET"].includes(errnoOf(error))) return false;
+    throw error;
   }
 }

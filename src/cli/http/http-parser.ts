@@ -10,6 +10,7 @@
 import { text } from "../../base/bytes.ts";
 import { LighterError } from "../../base/errors.ts";
 import { HTTP_CHUNK_LINE_MAX_BYTES, HTTP_HEAD_MAX_BYTES } from "../../base/limits.ts";
+import { type FileRange, parseFileChunk } from "../../spec/file-range.ts";
 
 export interface ResponseHead {
   readonly status: number;
@@ -25,6 +26,8 @@ interface ResponseEvents {
   interim?(status: number): void;
   /** Receives a piece of the body: a view into what was pushed. */
   body(bytes: Uint8Array): void;
+  /** Receives what stands in the place of a piece of the body, if it is asked for: see spec/file-range.ts. */
+  range?(range: Omit<FileRange, "fd">): void;
   end(): void;
 }
 
@@ -99,6 +102,11 @@ export class ResponseParser {
       }
       case "chunkSize":
         return this.#readLine(bytes, (line) => {
+          const range = this.#events.range && parseFileChunk(line);
+          if (range !== undefined) {
+            this.#events.range?.(range);
+            return;
+          }
           const size = /^([0-9a-fA-F]{1,8})[ \t]*(?:;.*)?$/.exec(line);
           if (size === null) throw malformed("bad chunk size");
           this.#remaining = Number.parseInt(size[1] ?? "", 16);

@@ -43,6 +43,9 @@ export class ConnectionDropped extends LighterError {
   }
 }
 
+/** A descriptor did not arrive with its place in an answer, which must be asked for in the usual way. */
+export class DescriptorLost extends Error {}
+
 /** One connection, which serves one request at a time. */
 export class Connection {
   #socket: Transport | undefined;
@@ -286,6 +289,10 @@ export class Response {
       });
       this.#wake = undefined;
     }
+  }
+
+  async *pieces(): AsyncGenerator<Uint8Array> {
+    for (let piece = await this.read(); piece !== undefined; piece = await this.read()) yield piece;
   }
 
   /**

@@ -37,8 +37,8 @@ import {
   tryOpenat2,
 } from "../../linux/sys/fs.ts";
 import type { FileRange } from "../../spec/file-range.ts";
-import { type IdMappings, idTranslations } from "../userns/id-mappings.ts";
-import type { PathStat, Target, WriteFilesArgument } from "./file-jobs.ts";
+import { idTranslations } from "../userns/id-mappings.ts";
+import type { PathStat, ReadFilesArgument, Target, WriteFilesArgument } from "./file-jobs.ts";
 
 export function statFilesBelow(rootFd: number, target: Target): PathStat {
   const fd = openTarget(rootFd, target);
@@ -51,8 +51,7 @@ export function statFilesBelow(rootFd: number, target: Target): PathStat {
 
 export function readFilesBelow(
   rootFd: number,
-  target: Target,
-  idMappings: IdMappings | null,
+  { target, idMappings, takesFiles }: ReadFilesArgument,
   context: JobContext,
 ): null {
   const fd = openTarget(rootFd, target);
@@ -67,7 +66,7 @@ export function readFilesBelow(
   return writeOutput(
     context,
     stat,
-    writeFileTar(fd, name, isKernelFilesystem, idTranslations(idMappings), context.beat),
+    writeFileTar(fd, name, isKernelFilesystem, { ids: idTranslations(idMappings), beat: context.beat, takesFiles }),
   );
 }
 

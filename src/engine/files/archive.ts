@@ -32,15 +32,21 @@ export async function statFiles(
   );
 }
 
-/** Reads files. They stay mounted until `receive` is done, if the container does not run. */
+/**
+ * Reads files. They stay mounted until `receive` is done, if the container does not run; so only where it does may a client that
+ * `takesFiles` get descriptors, which it may keep for longer.
+ */
 export async function readFiles(
   engine: Engine,
   container: Container,
   asGiven: string,
   containerRef: string,
+  takesFiles: boolean,
   receive: (stat: PathStat, tar: JobOutput) => Promise<void>,
 ): Promise<void> {
-  const argument = { target: parseTarget(asGiven, containerRef), idMappings: container.record.idMappings };
+  const target = parseTarget(asGiven, containerRef);
+  const { idMappings } = container.record;
+  const argument = { target, idMappings, takesFiles: takesFiles && container.isRunning };
   await withContainerRoot(engine, container, (rootFd) =>
     runWithOutput(engine.workers, readFilesJob, argument, { fds: [rootFd] }, (stat: PathStat, tar) => {
       container.publish("archive-path");

@@ -28,8 +28,15 @@ export interface PathStat {
 /** Stats a file. The container's root is the first fd, as for the next two. */
 export const statFilesJob: FileJob<{ target: Target }, PathStat> = { kind: "stat files" };
 
+export interface ReadFilesArgument {
+  target: Target;
+  idMappings: IdMappings | null;
+  /** Whether large files may be ranges. */
+  takesFiles: boolean;
+}
+
 /** Reads files: gives a PathStat, then a tar. */
-export const readFilesJob: FileJob<{ target: Target; idMappings: IdMappings | null }, null> = {
+export const readFilesJob: FileJob<ReadFilesArgument, null> = {
   kind: "read files",
   hasClient: true,
 };

@@ -37,7 +37,7 @@ import {
 export function fileWorkerMain(): Promise<number> {
   const jobs = addGeneralJobs(new JobTable())
     .on(statFilesJob, ({ target }, { fds }) => statFilesBelow(fds[0]!, target))
-    .on(readFilesJob, ({ target, idMappings }, context) => readFilesBelow(context.fds[0]!, target, idMappings, context))
+    .on(readFilesJob, (argument, context) => readFilesBelow(context.fds[0]!, argument, context))
     .on(writeFilesJob, (argument, { fds, beat }) => writeFilesBelow(fds, argument, beat))
     .on(treeTarJob, ({ trees, ...options }, context) =>
       writeOutput(context, null, writeTreesTar(trees, { ...options, beat: context.beat })),

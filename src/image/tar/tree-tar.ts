@@ -33,6 +33,8 @@ import {
   splitDevice,
   tryOpenat,
 } from "../../linux/sys/fs.ts";
+import { isPlainFile } from "../../linux/sys/send-file.ts";
+import { FILE_RANGE_MIN_BYTES, type FileRange, rangesOf } from "../../spec/file-range.ts";
 import {
   closeAll,
   type Found,
@@ -79,7 +81,7 @@ export function* writeTreeTar(layerPaths: readonly string[], options: TreeTarOpt
   const writer = new TreeTarWriter(options.form, options.beat);
   writer.maxMtimeSeconds = options.maxMtimeSeconds ?? Number.POSITIVE_INFINITY;
   try {
-    yield* writer.write(openRoots(layerPaths), options.includeRoot);
+    yield* writer.write(openRoots(layerPaths), options.includeRoot) as Generator<Uint8Array>; // nobody takes files
   } finally {
     writer.close();
   }
@@ -100,8 +102,8 @@ export function* writeTreesTar(
   const writer = new TreeTarWriter("merged", beat);
   writer.maxMtimeSeconds = maxMtimeSeconds;
   try {
-    for (const { layers, below } of trees) yield* writer.tree(openRoots(layers), below);
-    yield* writer.end();
+    for (const { layers, below } of trees) yield* writer.tree(openRoots(layers), below) as Generator<Uint8Array>;
+    yield* writer.end() as Generator<Uint8Array>;
   } finally {
     writer.close();
   }
@@ -110,23 +112,24 @@ export function* writeTreesTar(
 /**
  * Writes the tar of one file or directory as the mounted file system has it. `fd` is O_PATH; it is closed here. The entry is
  * called `name`, with a slash at its end for "." and "/"; the entries below it begin with that. A directory that `isClosed` is
- * written without its content. `ids` are those of a container in a user namespace.
+ * written without its content. `ids` are those of a container in a user namespace. Where `takesFiles`, large files are ranges.
  * @throws LighterError as `writeTreeTar`
  */
 export function* writeFileTar(
   fd: number,
   name: BytePath,
   isClosed: (directoryFd: number) => boolean,
-  ids?: IdTranslations,
-  beat?: () => void,
-): Generator<Uint8Array> {
-  const writer = new TreeTarWriter("mounted", beat, isClosed, ids);
+  { ids, beat, takesFiles }: { ids?: IdTranslations | undefined; beat?: () => void; takesFiles?: boolean } = {},
+): Pieces {
+  const writer = new TreeTarWriter("mounted", beat, isClosed, ids, takesFiles);
   try {
     yield* writer.writeOne(fd, name);
   } finally {
     writer.close();
   }
 }
+
+type Pieces = Generator<Uint8Array | FileRange>;
 
 /** A directory whose entries are being written. */
 interface Level {
@@ -144,6 +147,7 @@ class TreeTarWriter {
   readonly #form: Form;
   readonly #isClosed: (directoryFd: number) => boolean;
   readonly #ids: IdTranslations | undefined;
+  readonly #takesFiles: boolean;
   readonly #levels: Level[] = [];
   /** For each file with several names, the path of the first. */
   readonly #linked = new Map<string, BytePath>();
@@ -158,7 +162,9 @@ class TreeTarWriter {
     beat: () => void = () => {},
     isClosed: (directoryFd: number) => boolean = () => false,
     ids?: IdTranslations,
+    takesFiles = false,
   ) {
+    this.#takesFiles = takesFiles;
     this.#form = form;
     this.#beat = beat;
     this.#ids = ids;
@@ -170,7 +176,7 @@ class TreeTarWriter {
   }
 
   /** Writes a tree, and the tar's end. It closes the fds. */
-  *write(rootFds: number[], includeRoot: boolean): Generator<Uint8Array> {
+  *write(rootFds: number[], includeRoot: boolean): Pieces {
     this.#enter(rootFds, "");
     if (includeRoot) yield* this.#directory({ fds: rootFds, stat: fstatSync(rootFds[0]!) }, "./");
     yield* this.#allLevels();
@@ -178,19 +184,19 @@ class TreeTarWriter {
   }
 
   /** Writes a tree below a directory. It closes the fds. */
-  *tree(rootFds: number[], below: string): Generator<Uint8Array> {
+  *tree(rootFds: number[], below: string): Pieces {
     this.#enter(rootFds, below);
     if (below !== "") yield* this.#directory({ fds: rootFds, stat: fstatSync(rootFds[0]!) }, below);
     yield* this.#allLevels();
   }
 
-  *end(): Generator<Uint8Array> {
+  *end(): Pieces {
     yield* this.#put(TAR_END);
     if (this.#chunkLength > 0) yield this.#chunk.subarray(0, this.#chunkLength);
   }
 
   /** Writes one entry. It closes the fd. */
-  *writeOne(fd: number, name: BytePath): Generator<Uint8Array> {
+  *writeOne(fd: number, name: BytePath): Pieces {
     let isHeld = false;
     try {
       const found = { fds: [fd], stat: fstatSync(fd) };
@@ -207,7 +213,7 @@ class TreeTarWriter {
     yield* this.end();
   }
 
-  *#allLevels(): Generator<Uint8Array> {
+  *#allLevels(): Pieces {
     for (let level = this.#levels.at(-1); level !== undefined; level = this.#levels.at(-1)) {
       const name = level.names.pop();
       if (name === undefined) closeAll(this.#levels.pop()!.fds);
@@ -237,7 +243,7 @@ class TreeTarWriter {
     if (!this.#isClosed(fds[0]!)) level.names = [...namesIn(fds)].sort().reverse();
   }
 
-  *#child(level: Level, name: string): Generator<Uint8Array> {
+  *#child(level: Level, name: string): Pieces {
     this.#beat();
     const path = (level.path + name) as BytePath;
     if (++this.#entryCount > LAYER_MAX_ENTRIES)
@@ -297,7 +303,7 @@ class TreeTarWriter {
     return this.#put(this.#encode({ ...attributesOf(stat), type: "file", path: path as BytePath, mode }));
   }
 
-  *#leaf(found: Found, path: BytePath): Generator<Uint8Array> {
+  *#leaf(found: Found, path: BytePath): Pieces {
     const { fds, stat } = found;
     const first = stat.nlink > 1 ? this.#firstName(fds[0]!, path) : undefined;
     if (first !== undefined) yield* this.#header({ ...attributesOf(stat), type: "hardlink", path, linkPath: first });
@@ -315,13 +321,14 @@ class TreeTarWriter {
     return first;
   }
 
-  *#file(found: Found, path: BytePath): Generator<Uint8Array> {
+  *#file(found: Found, path: BytePath): Pieces {
     // Through /proc the very file that was looked up is opened. It is a regular one, so opening does not wait.
     const fd = openSync(`/proc/self/fd/${found.fds[0]!}`, O_RDONLY | O_NONBLOCK);
     try {
       const { size } = found.stat;
       yield* this.#header({ ...this.#entryOf(found, "file", path), size });
-      yield* this.#content(fd, size);
+      if (this.#takesFiles && size >= FILE_RANGE_MIN_BYTES && isPlainFile(fd)) yield* this.#ranges(fd, size);
+      else yield* this.#content(fd, size);
       yield* this.#put(new Uint8Array(tarPaddingBytes(size)));
     } finally {
       closeSync(fd);
@@ -338,6 +345,15 @@ class TreeTarWriter {
       const count = readSync(fd, this.#chunk, this.#chunkLength, room, null) || this.#fillZeros(room);
       left -= count;
       yield* this.#advance(count);
+    }
+  }
+
+  *#ranges(fd: number, size: number): Pieces {
+    if (this.#chunkLength > 0) yield this.#chunk.subarray(0, this.#chunkLength);
+    this.#chunkLength = 0;
+    for (const range of rangesOf(fd, size)) {
+      yield range;
+      this.#beat();
     }
   }
 

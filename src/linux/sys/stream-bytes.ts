@@ -1,9 +1,10 @@
 /** Reads and writes sockets, pipes and files in a process of one thread that may block. */
 
 import { readSync } from "node:fs";
-import { LighterError } from "../../base/errors.ts";
+import { errnoOf, LighterError } from "../../base/errors.ts";
 import { MSG_NOSIGNAL_DONTWAIT, POLLIN, POLLOUT } from "./abi.ts";
 import { lastErrno, libc } from "./libc.ts";
+import { sendWithFds } from "./passed-fds.ts";
 
 const WAIT_MS = 1000;
 
@@ -19,9 +20,22 @@ export function waitForBytes(fd: number, onWait: () => void): void {
   waitFor(fd, POLLIN, onWait);
 }
 
-/** Waits until a socket takes bytes, or its other end has gone. */
-export function waitForRoom(fd: number): void {
-  waitFor(fd, POLLOUT, () => {});
+/** Sends a few bytes with copies of fds. @throws LighterError ("kernel") with EPIPE or ECONNRESET if the other end has closed */
+export function sendWithFdsPatiently(
+  socketFd: number,
+  bytes: Uint8Array,
+  fds: readonly number[],
+  onWait: () => void,
+): void {
+  for (;;) {
+    try {
+      sendWithFds(socketFd, bytes, fds);
+      return;
+    } catch (error) {
+      if (errnoOf(error) !== "EAGAIN") throw error;
+      waitFor(socketFd, POLLOUT, onWait);
+    }
+  }
 }
 
 /** Reads into the buffer what there is, and returns how many bytes. 0 means the end. */

@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { TestDaemon } from "../support/daemon.ts";
 import { DockerRegistry, hasDockerRegistry } from "../support/docker-registry.ts";
+import { rawTar } from "../support/image-tar.ts";
 import { missing } from "../support/missing.ts";
 import { readTar } from "../support/read-tar.ts";
 import { isRoot } from "../support/stage.ts";
@@ -164,6 +165,13 @@ stock("an image has the cache of its own steps with it, and is one here or in a 
     await forget(first);
     const here = await importing(first, context, "-t", "z:1", "--cache-from", image);
     expect(cachedCount(here), here.stderr).toBe(2);
+    await forget(second);
+    const context2 = rawTar({ name: "Dockerfile", content: readFileSync(join(context, "Dockerfile")) });
+    const query = `version=2&t=z:2&cachefrom=${encodeURIComponent(JSON.stringify([image]))}`;
+    const { text } = await second.request("POST", `/build?${query}`, context2, { "Content-Type": "application/x-tar" });
+    expect(text).toContain("moby.image.id");
+    expect(await layersOf(second, "z:2")).toEqual(layers);
+    await forget(second, "z:2");
     expect(await layersOf(first, "z:1")).toEqual(layers);
   }
 });

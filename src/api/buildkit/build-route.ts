@@ -1,11 +1,16 @@
 /** POST /build with version=2: builds as BuildKit does, for clients that do not speak its API. Source: moby builder-next/builder.go. */
 
+import { LighterError } from "../../base/errors.ts";
 import { type BuildRequest, StepFailed } from "../../engine/mod.ts";
 import { buildStatusType } from "../../spec/buildkit.ts";
+import { parseGoJson } from "../../spec/go-json.ts";
+import { list, string } from "../../spec/reader.ts";
 import { build } from "../build/build.ts";
 import { buildOptions, credentialsFor as headersCredentials } from "../build/build-options.ts";
+import { type CacheOption, cacheImports } from "../build/cache-places.ts";
 import { imageFetcher } from "../build/fetch-image.ts";
 import { targetsOf as ownTargets } from "../build/outputs.ts";
+import type { Query } from "../http/query.ts";
 import type { AnswerCall } from "../http/router.ts";
 import { ProgressStream } from "../streams/progress-stream.ts";
 import { BuildFiles } from "./build-files.ts";
@@ -54,6 +59,7 @@ async function buildByBuildKit({ daemon, query, request, response }: AnswerCall)
     const asked: BuildRequest = {
       ...{ ...options, ...client, ...context, signal },
       noCache: query.boolean("nocache"),
+      cacheImports: cacheImports(daemon, cacheNames(query), { ...transfer, directory: refuseDirectory }),
       say: () => {},
       hasStepImages: false,
       wantsWarnings: true,
@@ -72,4 +78,18 @@ async function buildByBuildKit({ daemon, query, request, response }: AnswerCall)
       stream.send({ errorDetail: { message: error.processText }, error: error.processText });
     }
   });
+}
+
+/** The parameter "cachefrom": names of images, as JSON. */
+function cacheNames(query: Query): CacheOption[] {
+  const text = query.text("cachefrom");
+  const names = text === undefined ? [] : readNames(parseGoJson(Buffer.from(text)), "cachefrom");
+  return names.map((ref) => ({ type: "registry", attrs: { ref } }));
+}
+
+const CACHES_MAX = 64;
+const readNames = list(string, CACHES_MAX);
+
+function refuseDirectory(): never {
+  throw new LighterError("invalid", "this client keeps no cache");
 }

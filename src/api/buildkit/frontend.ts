@@ -64,7 +64,7 @@ export async function buildDockerfile(daemon: Daemon, build: DockerfileBuild): P
     const image = await daemon.builder.build({
       ...rest,
       cacheImports: cacheImports(daemon, caches.cacheImports, client),
-      ...cacheExports(daemon, caches.cacheExports, client),
+      ...(build.isExported ? cacheExports(daemon, caches.cacheExports, client) : {}),
       onAnswer: (name, value) => void job.answers.set(name, value),
       ...files.sources(options.get("context") ?? ""),
       ...{ dockerfile: filename, tags: [], outputs, targets: targetsOf(session, outputs, signal), signal },

@@ -16,10 +16,12 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { gzipSync } from "node:zlib";
+import { dataOf, piecesOf } from "../../src/api/buildkit/pieces.ts";
 import { messageOf } from "../../src/base/errors.ts";
 import { sendTree } from "../../src/engine/build/send-tree.ts";
 import { GrpcClient } from "../../src/grpc/client.ts";
 import { type Methods, serveGrpc, unary } from "../../src/grpc/server.ts";
+import { openTunnel } from "../../src/grpc/tunnel.ts";
 import {
   buildStatusType,
   emptyType,
@@ -588,12 +590,12 @@ stock("a client that is killed ends its build, and what it started", async () =>
 /** Opens a connection of a client that leaves HTTP/1.1. */
 const upgrade = (path: string, headers?: Record<string, string>) => upgradeAt(daemon.socketPath, path, headers);
 
-/** A client's session that serves files under every name, and secrets. */
-async function serveSession(
-  id: string,
-  { files = {}, secrets = {} }: Record<"files" | "secrets", Record<string, string>>,
-) {
-  const methods: Methods = new Map([
+/** What a client's session serves: files under every name, and secrets. */
+function sessionMethods({
+  files = {},
+  secrets = {},
+}: Partial<Record<"files" | "secrets", Record<string, string>>>): Methods {
+  return new Map([
     ["/moby.filesync.v1.FileSync/DiffCopy", (requests) => sendTree(chunksOf(files), requests[Symbol.asyncIterator]())],
     [
       "/moby.buildkit.secrets.v1.Secrets/GetSecret",
@@ -602,12 +604,35 @@ async function serveSession(
       })),
     ],
   ]);
+}
+
+async function serveSession(id: string, content: Parameters<typeof sessionMethods>[0]) {
+  const methods = sessionMethods(content);
   const { socket } = await upgrade("/session", {
     "X-Docker-Expose-Session-Uuid": id,
     "X-Docker-Expose-Session-Grpc-Method": [...methods.keys()].join(","),
   });
   void serveGrpc(socket, methods);
   return { [Symbol.dispose]: () => void socket.destroy() };
+}
+
+/** The same session inside of a call of BuildKit's API. */
+async function tunnelSession(id: string, content: Parameters<typeof sessionMethods>[0]) {
+  const methods = sessionMethods(content);
+  const { socket } = await upgrade("/grpc");
+  const client = await GrpcClient.connect(socket);
+  const begun = Promise.withResolvers<void>();
+  const metadata = { "x-docker-expose-session-uuid": id, "x-docker-expose-session-grpc-method": [...methods.keys()] };
+  const connection = openTunnel(async function* (outgoing) {
+    const answers = client.call("/moby.buildkit.v1.Control/Session", piecesOf(outgoing), { metadata });
+    for await (const data of dataOf(answers)) {
+      begun.resolve(); // the daemon knows the session
+      yield data;
+    }
+  });
+  void serveGrpc(connection, methods);
+  await begun.promise;
+  return { [Symbol.dispose]: () => client[Symbol.dispose]() };
 }
 
 async function* chunksOf(files: Record<string, string>) {
@@ -657,6 +682,11 @@ stock("POST /build with version=2: a tar, or a session's files; progress is Buil
   const served = await buildVersion2("remote=client-session&session=of-files");
   expect(served.error).toBeUndefined();
   expect(served.said).toContain("B\na secret\n");
+  using _tunnel = await tunnelSession("of-a-call", {
+    files: { ...files, b: "in a call\n" },
+    secrets: { s: "another\n" },
+  });
+  expect((await buildVersion2("remote=client-session&session=of-a-call")).said).toContain("in a call\nanother\n");
 });
 
 test("connections that want something else than HTTP/2 are refused", async () => {

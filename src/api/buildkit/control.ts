@@ -1,6 +1,8 @@
 /** BuildKit's service "Control": builds, their progress, and what builds here. */
 import { type BuildOutput, checkOutput } from "../../engine/mod.ts";
+import { GrpcClient } from "../../grpc/client.ts";
 import { answerStream, type Call, type Methods, unary } from "../../grpc/server.ts";
+import { openTunnel } from "../../grpc/tunnel.ts";
 import {
   buildStatusType,
   diskUsageAnswerType,
@@ -23,6 +25,7 @@ import { solve as solveForCaller } from "./bridge.ts";
 import { diskUsage, prune } from "./cache.ts";
 import { exportResult } from "./export-result.ts";
 import type { Job } from "./jobs.ts";
+import { dataOf, piecesOf } from "./pieces.ts";
 import { BUILDKIT_VERSION, workers } from "./workers.ts";
 
 export function controlMethods(daemon: Daemon): Methods {
@@ -54,7 +57,29 @@ export function controlMethods(daemon: Daemon): Methods {
         jobs.get(ref).events(signal),
       ),
     ],
+    ["/moby.buildkit.v1.Control/Session", (requests, call) => carrySession(daemon, requests, call)],
   ]);
+}
+
+/** Carries a session inside of the call, for clients without POST /session. */
+async function* carrySession(
+  { buildkit: { sessions } }: Daemon,
+  requests: AsyncIterable<Uint8Array>,
+  { metadata }: Call,
+): AsyncGenerator<Uint8Array> {
+  const { id, methods } = sessions.announced((key) => metadata.get(key) ?? []);
+  const outgoing = Promise.withResolvers<AsyncIterable<Uint8Array>>();
+  const connection = openTunnel((written) => {
+    outgoing.resolve(written);
+    return dataOf(requests);
+  });
+  const carried = sessions.carry(id, await GrpcClient.connect(connection), methods);
+  try {
+    yield* piecesOf(await outgoing.promise);
+  } finally {
+    connection.destroy();
+    await carried;
+  }
 }
 
 /** Builds what the request says or, as most clients want, waits until they have had it built by the gateway. */

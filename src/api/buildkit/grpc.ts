@@ -39,12 +39,9 @@ function withoutCodes(method: Method): Method {
 export async function session(call: UpgradeCall): Promise<void> {
   const { daemon, request } = call;
   checkProtocol(call);
-  const header = (name: string) => [request.headers[`x-docker-expose-session-${name}`] ?? []].flat();
-  const [id = ""] = header("uuid");
-  if (id === "") throw new LighterError("invalid", "the session has no id");
-  if (daemon.buildkit.sessions.has(id)) throw new LighterError("invalid", `session ${id} already exists`);
-  const methods = header("grpc-method").flatMap((list) => list.split(/,\s*/));
-  await daemon.buildkit.sessions.carry(id, await GrpcClient.connect(acceptHttp2(call)), methods);
+  const { sessions } = daemon.buildkit;
+  const { id, methods } = sessions.announced((key) => [request.headers[key] ?? []].flat());
+  await sessions.carry(id, await GrpcClient.connect(acceptHttp2(call)), methods);
 }
 
 function checkProtocol({ request: { headers } }: UpgradeCall): void {

@@ -12,10 +12,8 @@ import {
   contentWriteType,
 } from "../../spec/buildkit.ts";
 import type { ClientDirectory } from "../build/cache-places.ts";
+import { PIECE_MAX_BYTES } from "./pieces.ts";
 import type { Session } from "./sessions.ts";
-
-/** Bytes of an archive, or of a blob, in one message. */
-export const PIECE_MAX_BYTES = 1024 * 1024;
 
 const SERVICE = "/containerd.services.content.v1.Content";
 /** The store of that id. Clients call the directory of a cache "local:PATH", and that of an output "export". */

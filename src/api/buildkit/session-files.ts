@@ -2,8 +2,9 @@
 import { LighterError } from "../../base/errors.ts";
 import { receiveTree, TarReader } from "../../engine/mod.ts";
 import { Outbox } from "../../grpc/outbox.ts";
-import { credentialsRequestType, credentialsType, pieceType } from "../../spec/buildkit.ts";
+import { credentialsRequestType, credentialsType } from "../../spec/buildkit.ts";
 import { type AuthConfig, DOCKER_HUB, DOCKER_HUB_HOST } from "../../spec/registry-auth.ts";
+import { dataOf } from "./pieces.ts";
 import type { Session } from "./sessions.ts";
 
 const CREDENTIALS = "/moby.filesync.v1.Auth/Credentials";
@@ -75,8 +76,7 @@ export async function readFiles(
 /** Yields what the client has got from its standard input: a tar. */
 export async function* uploadOf(session: Session, path: string, signal: AbortSignal): AsyncGenerator<Uint8Array> {
   const metadata = { urlhost: "buildkit-session", urlpath: path };
-  for await (const piece of session.call(PULL, [new Uint8Array()], { metadata, signal }))
-    yield pieceType.decode(piece).data;
+  yield* dataOf(session.call(PULL, [new Uint8Array()], { metadata, signal }));
 }
 
 /** Asks the client for its credentials for a registry. A client that has none is nobody. */

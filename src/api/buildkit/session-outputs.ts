@@ -2,8 +2,8 @@
 import { LighterError } from "../../base/errors.ts";
 import { type BuildOutput, type OutputTargets, sendTree } from "../../engine/mod.ts";
 import { Outbox } from "../../grpc/outbox.ts";
-import { pieceType } from "../../spec/buildkit.ts";
-import { contentOf, PIECE_MAX_BYTES } from "./session-content.ts";
+import { piecesOf } from "./pieces.ts";
+import { contentOf } from "./session-content.ts";
 import type { Session } from "./sessions.ts";
 
 const FILE_SEND = "/moby.filesync.v1.FileSend/DiffCopy";
@@ -29,10 +29,4 @@ export function targetsOf(session: Session, outputs: readonly BuildOutput[], sig
 
 function refuse(): Promise<never> {
   return Promise.reject(new LighterError("internal", "clients of BuildKit's API push by themselves"));
-}
-
-async function* piecesOf(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  for await (const chunk of bytes)
-    for (let at = 0; at < chunk.length; at += PIECE_MAX_BYTES)
-      yield pieceType.encode({ data: chunk.subarray(at, at + PIECE_MAX_BYTES) });
 }

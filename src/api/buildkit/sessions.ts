@@ -4,6 +4,7 @@ import { LighterError } from "../../base/errors.ts";
 import { SESSION_HEALTH_MS, SESSION_WAIT_MS } from "../../base/limits.ts";
 import type { GrpcClient } from "../../grpc/client.ts";
 
+const HEADER = "x-docker-expose-session-";
 const HEALTH = "/grpc.health.v1.Health/Check";
 
 export class Session {
@@ -35,8 +36,12 @@ export class Sessions {
   /** Builds that were told of a session before it came. */
   readonly #waiting = new Map<string, Set<(session: Session) => void>>();
 
-  has(id: string): boolean {
-    return this.#sessions.has(id);
+  /** Reads the headers, or metadata, that announce a session. @throws LighterError "invalid", also for an id in use */
+  announced(valuesOf: (key: string) => readonly string[]): { id: string; methods: string[] } {
+    const [id = ""] = valuesOf(`${HEADER}uuid`);
+    if (id === "") throw new LighterError("invalid", "the session has no id");
+    if (this.#sessions.has(id)) throw new LighterError("invalid", `session ${id} already exists`);
+    return { id, methods: valuesOf(`${HEADER}grpc-method`).flatMap((list) => list.split(/,\s*/)) };
   }
 
   /** Serves a session until its client goes away, or does not answer any more. */

@@ -1,6 +1,7 @@
 /** Makes entries of a tar in an open directory, for all who unpack. They decide themselves about what is there already. */
 import { closeSync, ftruncateSync, writeSync } from "node:fs";
 import { errnoOf, LighterError } from "../../base/errors.ts";
+import { ownRights } from "../../linux/rights.ts";
 import {
   fchmod,
   fchown,
@@ -127,8 +128,9 @@ export function setXattr(name: string, set: () => void): void {
   try {
     set();
   } catch (error) {
-    // As with Docker, labels of another host's security module, or user xattrs on tmpfs, do not make an image unusable. A file
-    // capability is different: without it the program would not work, or not be what was signed.
-    if (errnoOf(error) !== "EOPNOTSUPP" || name === "security.capability") throw error;
+    // As with Docker, labels of another host's security module, user xattrs on tmpfs, or what a user namespace may not set do not make
+    // an image unusable. A file capability is different: without it the program would not work, or not be what was signed.
+    const isTolerated = errnoOf(error) === "EOPNOTSUPP" || (errnoOf(error) === "EPERM" && ownRights().inUserNamespace);
+    if (!isTolerated || name === "security.capability") throw error;
   }
 }

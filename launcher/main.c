@@ -6,6 +6,7 @@
 #include "child.h"
 #include "supervise.h"
 #include "sync.h"
+#include "trace.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -126,6 +127,8 @@ int main(void)
 		stand_in(&program);
 	if (rc == 0)
 		rc = settle();
+	if (rc == 0)
+		rc = trace_begin(&program);
 	if (rc < 0) {
 		failure.error = -rc;
 		memset(&program, 0, sizeof(program));

@@ -13,6 +13,7 @@
 
 #include "files.h"
 #include "players.h"
+#include "trace.h"
 
 #ifndef KERNEL /* tests/fuzz.c answers instead */
 #define KERNEL(nr, arg) syscall(nr, (arg)[0], (arg)[1], (arg)[2], (arg)[3], (arg)[4], (arg)[5])
@@ -136,12 +137,14 @@ int play(struct program *p, uint32_t first, uint32_t count, uint32_t *failed)
 	for (uint32_t i = first; i < first + count; i++) {
 		int rc;
 
+		trace_op(i, OP_BEGINS);
 #ifdef LAUNCHER_FAULTS
 		if (i == p->header.fail_index)
 			rc = -(int)p->header.fail_errno;
 		else
 #endif
 			rc = play_op(p, &p->ops[i]);
+		trace_op(i, OP_ENDS);
 		if (rc < 0) {
 			*failed = i;
 			return rc;

@@ -9,6 +9,7 @@ extern struct stage {
 	pid_t child; /* 0 until the clone; set in the child, too */
 	int in_child;
 	const struct op *view; /* tells which view the supervisor serves; NULL for none */
+	uint64_t *times; /* see trace.c; NULL for no trace */
 	int released; /* in the child: the launcher has gone, as it said it would */
 	/* filled when a receive in the launcher finds that the child failed */
 	struct failure child_failure;

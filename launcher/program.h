@@ -18,7 +18,7 @@
 #define EXIT_MAX_CAPTURE_BYTES 0x1000u
 #define EXIT_VERSION 0x1u
 #define FIRST_CARRIED_FD 0x4u
-#define HEADER_BYTES 0x70u
+#define HEADER_BYTES 0x78u
 #define LISTEN_FD 0x3u
 #define MAX_TOLERATED 0x4u
 #define NOTIFIED_MAX_BYTES 0x1000u
@@ -28,7 +28,7 @@
 #define OP_INDEX_UNKNOWN 0xffffffffu
 #define PROGRAM_FD 0x0u
 #define PROGRAM_MAGIC 0x3154474cu
-#define PROGRAM_VERSION 0x4u
+#define PROGRAM_VERSION 0x5u
 #define RELOCATION_BYTES 0x8u
 #define PROGRAM_MAX_BYTES 8388608u
 #define PROGRAM_MAX_OPS 8192u
@@ -78,6 +78,8 @@ struct program_header {
 	uint32_t console_fd;
 	uint32_t notify_slot;
 	uint32_t notified_path;
+	uint32_t trace_path;
+	uint32_t reserved;
 };
 _Static_assert(sizeof(struct program_header) == HEADER_BYTES, "format.ts");
 

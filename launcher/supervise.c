@@ -31,6 +31,7 @@
 #include "fuse.h"
 #include "notify.h"
 #include "sync.h"
+#include "trace.h"
 
 /* three quarters of a pipe; two of these use part of the megabyte that we may take */
 #define CHUNK_BYTES 49152
@@ -1063,6 +1064,11 @@ void fail(struct program *p, pid_t init, struct failure failure)
 	_exit(1);
 }
 
+static uint32_t last_of_init(const struct program *p)
+{
+	return p->header.host_count + p->header.init_count - 1;
+}
+
 /*
  * Reads what the child says until its execve(2). If the socket ends after RECORD_EXECUTING,
  * execve(2) has succeeded.
@@ -1087,6 +1093,7 @@ static void read_sync(void)
 				     (struct failure){ OP_INDEX_UNKNOWN, ECHILD });
 			state = STARTED;
 			started_ns = now_ns();
+			trace_op(last_of_init(program), OP_ENDS); /* it has become the program */
 			tell_all(FRAME_STARTED, &pid, sizeof(pid));
 		} else if (record.type == RECORD_FAILED) {
 			fail(program, unreaped_init(),

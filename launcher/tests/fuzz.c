@@ -323,6 +323,7 @@ static long fuzz_syscall(long nr, const uint64_t *arg);
 
 #include "../check.c"
 #include "../sync.c"
+#include "../trace.c"
 #include "../play.c"
 #include "../files.c"
 #include "../child.c"

@@ -128,7 +128,8 @@ export {
   tagImage,
 } from "./images/make-images.ts";
 export { type Described, openRegistries, type Registries } from "./images/registries.ts";
-export { createContainer, explainContainer, listExplanation } from "./life/create.ts";
+export { createContainer } from "./life/create.ts";
+export { explainContainer, listExplanation, traceContainer } from "./life/explain.ts";
 export { removeContainer } from "./life/remove.ts";
 export { removeLink, renameContainer } from "./life/rename.ts";
 export { startContainer } from "./life/run.ts";

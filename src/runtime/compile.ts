@@ -50,7 +50,11 @@ export function compileStart(
       host: onHost.ops,
       init: init.ops,
       cleanup: cleanup.ops,
-      supervise: { ...superviseOf(request, hold || pausesOf(plan) > 0, request.log), ...supervisedSocket(request) },
+      supervise: {
+        ...superviseOf(request, hold || pausesOf(plan) > 0, request.log),
+        ...supervisedSocket(request),
+        ...traced(request),
+      },
     },
   };
 }
@@ -113,6 +117,10 @@ export function compileExec(request: ExecRequest, host: HostFacts, hold = false)
     file: request.file,
   });
   return { host: ops.ops, init: init.ops, cleanup: [], supervise: superviseOf(request, hold, undefined) };
+}
+
+function traced({ onTrace, runDirectory }: StartRequest): Pick<Supervise, "tracePath"> {
+  return onTrace === undefined ? {} : { tracePath: runFiles(runDirectory).trace };
 }
 
 function superviseOf(request: StartRequest | ExecRequest, hold: boolean, log: StartRequest["log"]): Supervise {

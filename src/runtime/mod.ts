@@ -88,10 +88,13 @@ class LauncherRuntime implements Runtime {
 
   async start(request: StartRequest): Promise<Supervised> {
     const launched = await this.#launchContainer(request, false);
-    return this.#settled(request, launched, false, async ({ started }) => {
+    const supervised = await this.#settled(request, launched, false, async ({ started }) => {
       await this.#passPauses(request, launched);
       return started;
     });
+    if (request.onTrace)
+      request.onTrace((await import("./trace.ts")).readTrace(request.runDirectory, launched), request);
+    return supervised;
   }
 
   async create(request: StartRequest): Promise<Created> {
@@ -150,8 +153,8 @@ class LauncherRuntime implements Runtime {
   }
 
   async #launchContainer(request: StartRequest, hold: boolean): Promise<Launched> {
-    const { program, cgroup } = await this.#compileStart(request, hold);
-    return { ...(await this.#launch(program, request)), cgroup };
+    const { program, cgroup, phases } = await this.#compileStart(request, hold);
+    return { ...(await this.#launch(program, request)), cgroup, phases };
   }
 
   async #compileExec(request: ExecRequest, hold: boolean): Promise<Program> {
@@ -262,8 +265,8 @@ class LauncherRuntime implements Runtime {
   #prepareLaunch(program: Program, request: StartRequest | ExecRequest) {
     const bytes = encodeProgram(program, this.#fault);
     const madeDirectory = makeDirectory(request.runDirectory);
-    const { socket, exit, notified } = runFiles(request.runDirectory);
-    for (const path of [exit, notified]) rmSync(path, { force: true });
+    const { socket, exit, notified, trace } = runFiles(request.runDirectory);
+    for (const path of [exit, notified, trace]) rmSync(path, { force: true });
     let listenFd: number | undefined = listenUnix(socket);
     const close = () => {
       if (listenFd !== undefined) closeSync(listenFd);
@@ -383,6 +386,7 @@ interface Launched {
   undo: () => void;
   /** The cgroup of a container's start. */
   cgroup?: CgroupPlan | undefined;
+  phases?: CompiledStart["phases"];
 }
 
 class ConnectedProcess implements Supervised {

@@ -7,10 +7,11 @@ export function rootMountpointIn(execRoot: string): string {
 }
 
 /** The files of one process in its run directory. */
-export function runFiles(runDirectory: string): { socket: string; exit: string; notified: string } {
+export function runFiles(runDirectory: string): { socket: string; exit: string; notified: string; trace: string } {
   return {
     socket: join(runDirectory, "supervisor.sock"),
     exit: join(runDirectory, "exit"),
     notified: join(runDirectory, "notified"),
+    trace: join(runDirectory, "trace"),
   };
 }

@@ -160,6 +160,8 @@ export interface StartRequest {
   onWarning?: (warning: string) => void;
   /** Called before anything is done, with a line for each op. */
   onOp?: (line: string) => void;
+  /** Called when the process runs, with the ops of its start and their times. */
+  onTrace?: (listing: Listing, request: StartRequest) => void;
   log?: LogPlan;
   /** The cgroup stays at the end, empty or not, until `removeCgroup`. */
   keepCgroup?: boolean;

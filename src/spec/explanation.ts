@@ -51,4 +51,7 @@ export interface ExplainedOp {
   /** The errors that count as success. */
   tolerated?: string[];
   why: string;
+  /** In a real start: when it began, counted from the first op, and how long it took. */
+  beganNs?: number;
+  tookNs?: number;
 }

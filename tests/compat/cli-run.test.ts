@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import type { Explanation } from "../../src/spec/explanation.ts";
 import { TestDaemon } from "../support/daemon.ts";
 import { describeIf } from "../support/test-if.ts";
 import { lighterCommand, type Outcome, type RunOptions, runProgram } from "./cli-support.ts";
@@ -108,6 +109,26 @@ describeIf(isRoot ? undefined : "needs root")("run at once", () => {
     ]);
     expect(changes.filter((line) => line.includes("process.capabilities"))).toHaveLength(2);
     expect(changes.filter((line) => line.includes("cgroup"))).toEqual([]);
+  });
+
+  test("explain --trace starts a container, says how long each op took, and leaves nothing", async () => {
+    const env = { LIGHTER_HOST: `unix://${daemon.socketPath}` };
+    const trace = (...args: string[]) =>
+      runProgram([...lighterCommand, "explain", "--trace", "-v", "/usr:/usr:ro", "--network", "none", ...args], {
+        env,
+      });
+    const page = await trace("--rm", "--restart", "no", IMAGE, "true");
+    expect(page).toMatchObject({ code: 0, stderr: "" });
+    expect(page.stdout).toMatch(/^execve +\d+ +[\d.]+ [µm]s {2}run "true"/m);
+    expect(page.stdout).toMatch(/^ +The program ran [\d.]+ [µm]s after the first op\.$/m);
+    const { ops } = JSON.parse((await trace("--format", "json", IMAGE, "sleep", "1000")).stdout) as Explanation;
+    for (const section of ["host", "init"] as const) {
+      const begins = ops.filter((op) => op.section === section).map(({ beganNs }) => beganNs ?? Number.NaN);
+      expect(begins).toEqual([...begins].sort((a, b) => a - b));
+    }
+    expect(ops.filter(({ tookNs }) => tookNs === undefined).every(({ section }) => section === "cleanup")).toBe(true);
+    expect(await trace(IMAGE, "/nope")).toMatchObject({ code: 1, stderr: expect.stringContaining("/nope") });
+    expect((await daemon.request("GET", "/containers/json?all=1")).json).toEqual([]);
   });
 
   test("a file for the ID is written, and one that is there refused", async () => {

@@ -248,6 +248,7 @@ class Decoder {
     const log = this.#number("log_path");
     const notify = this.#optionalSlot(this.#number("notify_slot"));
     const notified = this.#number("notified_path");
+    const trace = this.#number("trace_path");
     check(notify === undefined || notified !== NO_OFFSET, "there is no path for notifications");
     return {
       host: ops.slice(0, hostEnd),
@@ -265,6 +266,7 @@ class Decoder {
           ? {}
           : { log: { path: this.#string(log), maxBytes: this.#number("log_max_bytes"), maxFiles } }),
         ...(notify === undefined ? {} : { notify: { socket: notify, path: this.#string(notified) } }),
+        ...(trace === NO_OFFSET ? {} : { tracePath: this.#string(trace) }),
         exitPath: this.#string(this.#number("exit_path")),
         socketPath: this.#string(this.#number("socket_path")),
       },

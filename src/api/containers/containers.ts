@@ -19,6 +19,7 @@ import {
   startContainer,
   stopContainer,
   stopForHost,
+  traceContainer,
   unpauseContainer,
   untilRunning,
   updateContainer,
@@ -81,10 +82,11 @@ function deprecations({ MacAddress }: CreateBody, apiMinor: number): string[] {
   return ["The container-wide MacAddress field is now deprecated. It should be specified in EndpointsConfig instead."];
 }
 
-/** POST /lighter/explain: takes the body of create; answers with the program that would run, as text or as JSON. */
+/** POST /lighter/explain: takes the body of create; answers with the program that would run, as text or as JSON. With `trace` it runs. */
 export async function explain({ daemon, query, request, response }: AnswerCall): Promise<void> {
   const body = required(await readJsonBody(request));
-  const explanation = await explainContainer(daemon.engine, body, query.text("platform"));
+  const ask = query.boolean("trace") ? traceContainer : explainContainer;
+  const explanation = await ask(daemon.engine, body, query.text("platform"));
   if (query.text("format") === "json") sendJson(response, 200, explanation);
   else sendText(response, await listExplanation(explanation));
 }

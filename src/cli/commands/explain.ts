@@ -14,6 +14,7 @@ const flags = {
   build: boolFlag("Say which steps of a build are cached, and why the others are not: --build PATH [OPTIONS of build]"),
   diff: stringFlag('Say what other flags would change: --diff "--memory 64m --read-only"', { type: "FLAGS" }),
   format: stringFlag('Print "json" in place of a page'),
+  trace: boolFlag("Start the container once, remove it, and say how long each step took"),
   verbose: boolFlag("Print every op in full, on a line of its own"),
 };
 
@@ -72,6 +73,9 @@ async function explain(context: Context, parsed: Parsed): Promise<Explanation> {
 
 function ask({ client }: Context, { values, ...parsed }: Parsed, format?: string) {
   const body = bodyFromFlags("explain", values, { values, ...parsed });
-  const query = encodeQuery({ name: values.name || undefined, platform: values.platform || undefined, format });
+  const query = encodeQuery({
+    ...{ name: values.name || undefined, platform: values.platform || undefined, format },
+    trace: values.trace ? "1" : undefined,
+  });
   return client.request({ method: "POST", path: `/lighter/explain${query}`, json: JSON.stringify(body) });
 }

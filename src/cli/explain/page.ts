@@ -12,6 +12,7 @@ const MAX_COLUMNS = 100;
 const MIN_COLUMNS = 60;
 const PHASE_COLUMNS = 11;
 const NUMBER_COLUMNS = 8;
+const TIME_COLUMNS = 10;
 const GAP = 2;
 const TITLES: Readonly<Record<ExplainedSection, string>> = {
   host: "In the launcher, on the host",
@@ -29,6 +30,7 @@ export function explainPage(explanation: Explanation, options: PageOptions): str
   const page = new Page(options);
   for (const { name, value, what } of names) page.row([name, what, value], "dim");
   page.steps(ops);
+  if (ops.some(({ tookNs }) => tookNs !== undefined)) page.row(["", "", totalOf(ops)], undefined);
   page.title("In the supervisor, while the process runs");
   for (const line of supervise) page.row(["", "", line], undefined);
   return page.text;
@@ -62,7 +64,9 @@ class Page {
   }
 
   steps(ops: readonly ExplainedOp[], mark = "", style?: Style): void {
-    const [, whyWidth, whatWidth] = this.#widths;
+    const isTraced = ops.some(({ tookNs }) => tookNs !== undefined);
+    const whyWidth = this.#widths[1];
+    const whatWidth = this.#widths[2] - (isTraced ? TIME_COLUMNS : 0);
     let section: ExplainedSection | undefined;
     let phase = "";
     for (const step of foldOps(ops, Math.floor(this.#columns / 4))) {
@@ -77,6 +81,7 @@ class Page {
       const cells = [
         this.#styled((mark + shownPhase).padEnd(PHASE_COLUMNS), style ?? "phase"),
         this.#styled(numbersOf(step).padStart(NUMBER_COLUMNS), "dim"),
+        isTraced ? formatTook(step).padStart(TIME_COLUMNS) : "",
         " ".repeat(GAP) + cutEnd(step.why, whyWidth).padEnd(whyWidth + GAP),
         this.#styled(cutMiddle(step.what, whatWidth), "dim"),
       ];
@@ -95,6 +100,22 @@ class Page {
   #styled(text: string, style: Style): string {
     return this.#hasColor && text.trim() !== "" ? `${STYLES[style]}${text}${PLAIN}` : text;
   }
+}
+
+/** How long a step took, all of its ops together: "12 µs", "1.25 ms". */
+function formatTook({ ops }: Step): string {
+  const took = ops.flatMap(({ tookNs }) => tookNs ?? []);
+  return took.length === 0 ? "" : formatNs(took.reduce((sum, ns) => sum + ns));
+}
+
+function formatNs(ns: number): string {
+  return ns < 1e6 ? `${(ns / 1e3).toFixed(0)} µs` : `${(ns / 1e6).toFixed(2)} ms`;
+}
+
+/** The time to execve(2). What launcher and init did at the same time is longer together. */
+function totalOf(ops: readonly ExplainedOp[]): string {
+  const ends = ops.flatMap(({ beganNs, tookNs }) => (beganNs === undefined ? [] : beganNs + (tookNs ?? 0)));
+  return `The program ran ${formatNs(Math.max(...ends))} after the first op.`;
 }
 
 function numbersOf({ ops }: Step): string {

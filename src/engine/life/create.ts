@@ -1,9 +1,7 @@
-/** Makes containers, or tells what would be made of one. */
+/** Makes containers. */
 import { randomId } from "../../base/ids.ts";
 import { writePoint } from "../../base/write-point.ts";
 import type { MachineSecrets } from "../../machine/mod.ts";
-import type { StartRequest } from "../../runtime/types.ts";
-import type { Explanation, ShortName } from "../../spec/explanation.ts";
 import { Container } from "../container.ts";
 import type { Engine } from "../engine.ts";
 import { parseName, randomName } from "../names.ts";
@@ -11,10 +9,6 @@ import { writeSecrets } from "../plan/machine-secrets.ts";
 import type { CreateOptions } from "../plan/planner.ts";
 import { newRecord } from "../state/new-record.ts";
 import { removeContainer } from "./remove.ts";
-import { startRequest } from "./run.ts";
-
-/** The id of containers that are only explained: a program can then be compared with another one, line by line. */
-const EXPLAINED_ID = "0123456789abcdef".repeat(4);
 
 /** Creates a container. `body`: the request's JSON. `name`: "" or none for one that is made up. @throws LighterError */
 export async function createContainer(
@@ -51,39 +45,4 @@ async function keepSecrets(engine: Engine, container: Container, secrets: Machin
     await removeContainer(engine, container, { force: false, volumes: true });
     throw error;
   }
-}
-
-/** Returns the program that would run. The same question has the same answer, as far as the host is the same. */
-export async function explainContainer(
-  engine: Engine,
-  body: unknown,
-  platform: string | undefined,
-): Promise<Explanation> {
-  const id = EXPLAINED_ID;
-  const { warnings: _, secrets: __, ...plan } = await engine.planner.planCreate(body, id, { platform });
-  const planned = newRecord(plan, id, "explain");
-  const record = { ...planned, idMappings: engine.userNamespaces.assign(planned) };
-  const request = await startRequest(engine, record, [], true);
-  const networked = { ...request, ...engine.endpoints.preview(record) };
-  const names = [
-    { name: "@data", value: engine.paths.container(id).directory, what: "the container's files" },
-    { name: "@run", value: request.runDirectory, what: "what a reboot may clear of it" },
-    { name: "@cgroup", value: request.config.linux?.cgroupsPath ?? "", what: "its cgroup" },
-    { name: "@id", value: id, what: "its id" },
-    ...hostEndsOf(networked),
-  ];
-  const listing = await engine.runtime.explain(networked);
-  return { names: names.filter(({ value }) => value !== ""), ...listing };
-}
-
-/** The program as text, a line for each op. */
-export async function listExplanation(explanation: Explanation): Promise<string> {
-  const { formatListing } = await import("../../linux/program/list.ts");
-  return formatListing(explanation);
-}
-
-function hostEndsOf({ network }: StartRequest): ShortName[] {
-  return (network?.interfaces ?? []).flatMap(({ name, link }) =>
-    link.type === "veth" ? [{ name: `@${name}`, value: link.hostName, what: `the host's end of ${name}` }] : [],
-  );
 }

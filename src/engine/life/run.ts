@@ -45,14 +45,18 @@ export function startOf({ config, health }: ContainerRecord) {
 /**
  * Starts a container. Resolves when execve(2) has succeeded; false: it runs already. @throws LighterError like `Runtime.start`
  */
-export function startContainer(engine: Engine, container: Container): Promise<boolean> {
+export function startContainer(
+  engine: Engine,
+  container: Container,
+  onTrace?: StartRequest["onTrace"],
+): Promise<boolean> {
   return container.queue.run(async () => {
     if (container.record.status === "removing") throw markedForRemoval(container.id);
     if (container.record.paused)
       throw new LighterError("conflict", "cannot start a paused container, try unpause instead");
     if (container.isActive) return false;
     container.restarts.reset();
-    await startNow(engine, container, { restartCount: 0, manuallyStopped: false });
+    await startNow(engine, container, { restartCount: 0, manuallyStopped: false }, onTrace);
     return true;
   });
 }
@@ -62,11 +66,12 @@ async function startNow(
   engine: Engine,
   container: Container,
   counts: Pick<ContainerRecord, "restartCount" | "manuallyStopped">,
+  onTrace?: StartRequest["onTrace"],
 ): Promise<void> {
   const attaches = [...container.pendingAttaches];
   container.pendingAttaches.clear();
   try {
-    await startProcess(engine, container, attaches, counts);
+    await startProcess(engine, container, attaches, counts, onTrace);
   } catch (error) {
     for (const attach of attaches) attach.deliver(undefined);
     startFailed(engine, container, error);
@@ -79,6 +84,7 @@ async function startProcess(
   container: Container,
   attaches: readonly PendingAttach[],
   counts: Pick<ContainerRecord, "restartCount" | "manuallyStopped">,
+  onTrace: StartRequest["onTrace"],
 ): Promise<void> {
   const { record } = container;
   const startedBefore = record.startedAt !== ZERO_TIME;
@@ -94,7 +100,8 @@ async function startProcess(
   requireLinks(record, (ref) => engine.findIf(ref));
   const networks = await engine.endpoints.begin(container);
   const { filesystems } = volumes;
-  const request = { ...(await startRequest(engine, record, attaches, false)), ...networks, filesystems };
+  const traced = onTrace === undefined ? {} : { onTrace };
+  const request = { ...(await startRequest(engine, record, attaches, false)), ...networks, filesystems, ...traced };
   writePoint("start process");
   const supervised = await startWithHooks(engine.runtime, request, rootMountpointIn(engine.paths.execRoot));
   writePoint("started process");

@@ -61,6 +61,7 @@ export function encodeProgram(program: Program, fault?: Fault): Uint8Array<Array
     stderr_slot: encoder.slot(supervise.stderr),
     notify_slot: encoder.slot(supervise.notify?.socket),
     notified_path: supervise.notify ? encoder.string(supervise.notify.path) : NO_OFFSET,
+    trace_path: supervise.tracePath ? encoder.string(supervise.tracePath) : NO_OFFSET,
     terminal: supervise.terminal ? 1 : 0,
     console_fd: supervise.consoleFd ?? 0,
     log_path: supervise.log ? encoder.string(supervise.log.path) : NO_OFFSET,

@@ -12,8 +12,8 @@
  * A relocation puts the address of blob[target] into the 8 bytes at blob[where] when the program is loaded.
  */
 export const PROGRAM_MAGIC = 0x3154474c; // "LGT1"
-export const PROGRAM_VERSION = 4;
-export const HEADER_BYTES = 112;
+export const PROGRAM_VERSION = 5;
+export const HEADER_BYTES = 120;
 export const OP_BYTES = 72;
 export const RELOCATION_BYTES = 8;
 export const NO_SLOT = 0xffff;
@@ -59,6 +59,8 @@ export const HEADER_FIELDS = [
   ["console_fd", "u32"],
   ["notify_slot", "u32"],
   ["notified_path", "u32"],
+  ["trace_path", "u32"],
+  ["reserved", "u32"], // the struct's size is a multiple of 8
 ] as const satisfies readonly (readonly [string, "u32" | "u64"])[];
 
 export type HeaderField = (typeof HEADER_FIELDS)[number][0];

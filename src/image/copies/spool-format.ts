@@ -17,6 +17,7 @@ export const SMALL_NAME = "small";
 /** The index begins with the number of records, in 8 bytes. */
 export const INDEX_HEAD_BYTES = 8;
 export const RECORD_BYTES = 96;
+export const SHA256_BYTES = 32;
 export const NONE = 0xffff_ffff;
 
 export const AT = {

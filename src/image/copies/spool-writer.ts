@@ -2,7 +2,6 @@
  * Spools a context: takes its tar, hashes the files while they come, and keeps them as few files, with an index. What the tar says of
  * links concerns the index alone; nothing of the host is looked up by a path of the tar.
  */
-import { createHash, type Hash } from "node:crypto";
 import { closeSync, openSync, writeSync } from "node:fs";
 import { join, posix } from "node:path";
 import { LighterError } from "../../base/errors.ts";
@@ -35,7 +34,7 @@ import { writeFailure } from "../store/write-failure.ts";
 import { EntryFile } from "../tar/make-entry.ts";
 import type { TarEntry, TarEntryType, TarSink } from "../tar/tar-reader.ts";
 import { isKeptXattr } from "../tar/tree-tar.ts";
-import { INDEX_NAME, NONE, type Rest, SMALL_NAME } from "./spool-format.ts";
+import { INDEX_NAME, NONE, type Rest, SHA256_BYTES, SMALL_NAME } from "./spool-format.ts";
 import { type SpoolNode, writeIndex } from "./write-index.ts";
 
 /** A file of this size gets a file of its own, which a layer can have as it is. */
@@ -58,7 +57,11 @@ export class SpoolWriter implements TarSink, Disposable {
   #entryCount = 0;
   /** The file whose bytes are coming. */
   #file: SpoolNode | undefined;
-  #hash: Hash | undefined;
+  /** Begins anew with each digest. */
+  readonly #hash = new Bun.CryptoHasher("sha256");
+  /** Bun writes no digest into less room than this. */
+  readonly #digest = new Uint8Array(64);
+  readonly #digests = new Digests();
   #end = 0;
   #parent: { path: string; node: SpoolNode } | undefined;
 
@@ -112,7 +115,6 @@ export class SpoolWriter implements TarSink, Disposable {
     const node = nodeOf(entry, undefined);
     if (entry.type !== "file") return node;
     this.#file = node;
-    this.#hash = createHash("sha256");
     this.#end = 0;
     node.size = entry.size;
     if (entry.size < LARGE_BYTES) {
@@ -133,7 +135,7 @@ export class SpoolWriter implements TarSink, Disposable {
   data(bytes: Uint8Array, offset: number): void {
     const file = this.#file!;
     if (offset > this.#end) this.#hole(offset);
-    this.#hash!.update(bytes);
+    this.#hash.update(bytes);
     this.#end = offset + bytes.length;
     if (file.large !== NONE) {
       this.#large.write(bytes, offset);
@@ -148,14 +150,15 @@ export class SpoolWriter implements TarSink, Disposable {
     const file = this.#file!;
     if (file.large === NONE && file.rest?.stretches === undefined) addStretch(file, 0, file.start, this.#end);
     for (; this.#end < offset; this.#end += ZEROS.length)
-      this.#hash!.update(ZEROS.subarray(0, Math.min(ZEROS.length, offset - this.#end)));
+      this.#hash.update(ZEROS.subarray(0, Math.min(ZEROS.length, offset - this.#end)));
   }
 
   endEntry(): void {
     const file = this.#file;
     if (file === undefined) return;
     if (file.size > this.#end) this.#hole(file.size);
-    file.digest = this.#hash!.digest();
+    this.#hash.digest(this.#digest);
+    file.digest = this.#digests.add(this.#digest);
     if (file.large !== NONE) this.#large.finish();
     this.#file = undefined;
   }
@@ -163,7 +166,7 @@ export class SpoolWriter implements TarSink, Disposable {
   /** Writes the index. Call once, after the reader's end. */
   finish(): void {
     this.#small.flush();
-    writeIndex(this.#indexPath, this.#root);
+    writeIndex(this.#indexPath, this.#root, this.#digests);
   }
 
   /** The directory that an entry is in. Missing ones are made. */
@@ -244,7 +247,7 @@ function directoryNode(mode: number, seconds: number, nanoseconds: number): Spoo
   return { ...EMPTY, mode: S_IFDIR | mode, seconds, nanoseconds, children: new Map() };
 }
 
-const EMPTY = { size: 0, links: 1, large: NONE, start: 0, digest: undefined, rest: undefined, inode: NONE };
+const EMPTY = { size: 0, links: 1, large: NONE, start: 0, digest: NONE, rest: undefined, inode: NONE };
 
 function nodeOf(entry: TarEntry, children: Map<string, SpoolNode> | undefined): SpoolNode {
   const { type, mode, mtimeSeconds: seconds, mtimeNanoseconds: nanoseconds } = entry;
@@ -283,6 +286,27 @@ function pathOf(given: BytePath): string {
   if (path.split("/").length > LAYER_PATH_MAX_DEPTH)
     throw new LighterError("invalid", `"${showPath(given)}" is deeper than ${LAYER_PATH_MAX_DEPTH} directories`);
   return path;
+}
+
+/** Digests one after the other: an object for each would take more than the digest. */
+class Digests {
+  #bytes = new Uint8Array(1024 * SHA256_BYTES);
+  #count = 0;
+
+  /** Adds what the bytes begin with. Returns its number. */
+  add(bytes: Uint8Array): number {
+    if (this.#count * SHA256_BYTES === this.#bytes.length) {
+      const larger = new Uint8Array(2 * this.#bytes.length);
+      larger.set(this.#bytes);
+      this.#bytes = larger;
+    }
+    this.at(this.#count).set(bytes.subarray(0, SHA256_BYTES));
+    return this.#count++;
+  }
+
+  at(number: number): Uint8Array {
+    return this.#bytes.subarray(number * SHA256_BYTES, (number + 1) * SHA256_BYTES);
+  }
 }
 
 /** The bytes of many files in one. */

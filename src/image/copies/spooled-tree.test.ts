@@ -101,6 +101,13 @@ function expectSame(tar: Uint8Array): void {
   expect(hashOf(new LayerTree([copyOf(spooled)]))).toBe(wanted);
 }
 
+/** LIGHTER_TEST_FILES=1000000 tries as many as a context of real life may have, in seconds. */
+const MANY_FILES = Number(process.env.LIGHTER_TEST_FILES ?? 50_000);
+const NO_ENTRY: TarEntry = {
+  ...{ type: "file", path: "" as BytePath, linkPath: "" as BytePath, mode: 0o644, uid: 0, gid: 0, size: 0 },
+  ...{ mtimeSeconds: 0, mtimeNanoseconds: 0, deviceMajor: 0, deviceMinor: 0, xattrs: [] },
+};
+const manyName = (index: number) => bytePath(`many/${Math.floor(index / 100)}/file-${index}`);
 const ROUNDS = Number(process.env.FUZZ_ROUNDS ?? 100);
 const large = Buffer.alloc(3 * 1024 * 1024, "large ");
 const bytes = (text: string) => Buffer.from(text);
@@ -170,10 +177,7 @@ test("holes of files come out as zeros, and are no bytes of the spool", () => {
   const path = directory();
   {
     using writer = new SpoolWriter(path);
-    const entry = (name: string, size: number): TarEntry => ({
-      ...{ type: "file", path: name as BytePath, linkPath: "" as BytePath, mode: 0o644, uid: 0, gid: 0, size },
-      ...{ mtimeSeconds: 0, mtimeNanoseconds: 0, deviceMajor: 0, deviceMinor: 0, xattrs: [] },
-    });
+    const entry = (name: string, size: number): TarEntry => ({ ...NO_ENTRY, path: name as BytePath, size });
     writer.entry(entry("plain", 3));
     writer.data(bytes("abc"), 0);
     writer.endEntry();
@@ -197,6 +201,32 @@ test("holes of files come out as zeros, and are no bytes of the spool", () => {
   expect(readFileSync(join(copy, "holes")).equals(wanted)).toBe(true);
   expect(hashOf(tree, "/holes")).toBe(hashOf(new LayerTree([copy]), "/holes"));
   expect(readFileSync(join(path, "small")).length).toBe(9);
+});
+
+test("a context of very many files takes memory in proportion to them, and its files are found", () => {
+  const before = process.memoryUsage().rss;
+  const path = directory();
+  {
+    using writer = new SpoolWriter(path);
+    const reader = new TarReader(writer);
+    for (let index = 0; index < MANY_FILES; index++) {
+      const content = bytes(`${index}`);
+      const entry = { ...NO_ENTRY, path: manyName(index), size: content.length };
+      reader.push(encodeTarHeader(entry));
+      reader.push(content);
+      reader.push(new Uint8Array(tarPaddingBytes(content.length)));
+    }
+    reader.end();
+    writer.finish();
+  }
+  using tree = new SpooledTree(path);
+  expect(tree.find(bytePath("/many"))!.names()).toHaveLength(Math.ceil(MANY_FILES / 100));
+  for (const index of [0, 7, MANY_FILES - 1]) expect(textOf(tree, `/${manyName(index)}`)).toBe(`${index}`);
+  expect(tree.find(bytePath(`/${manyName(0)}-none`))).toBeUndefined();
+  expect(hashOf(tree, "/many")).toStartWith("sha256:");
+  const grown = process.memoryUsage().rss - before;
+  if (MANY_FILES > 50_000) console.log(`${MANY_FILES} files: ${Math.round(performance.now())} ms, ${grown >> 20} MB`);
+  expect(grown).toBeLessThan(300 * 1024 * 1024 + 2000 * MANY_FILES);
 });
 
 test("what is removed from a spool is gone for who opens it later", () => {

@@ -8,9 +8,17 @@ import { type BytePath, showPath } from "../../linux/sys/fs.ts";
 import type { Attributes } from "../tar/make-entry.ts";
 import { LayerTree } from "./layer-tree.ts";
 import { isDirectory, isFile, isSymlink, type SourceEntry, type SourceTree } from "./source-tree.ts";
-import { AT, INDEX_HEAD_BYTES, INDEX_NAME, NONE, RECORD_BYTES, type Rest, SMALL_NAME } from "./spool-format.ts";
+import {
+  AT,
+  INDEX_HEAD_BYTES,
+  INDEX_NAME,
+  NONE,
+  RECORD_BYTES,
+  type Rest,
+  SHA256_BYTES,
+  SMALL_NAME,
+} from "./spool-format.ts";
 
-const SHA256_BYTES = 32;
 const READ_BYTES = 256 * 1024;
 /** From this length on, the kernel copies. */
 const RANGE_MIN_BYTES = 64 * 1024;

@@ -14,7 +14,8 @@ export interface SpoolNode {
   large: number;
   /** Where a small file begins in `small`. */
   start: number;
-  digest: Uint8Array | undefined;
+  /** The number of a file's digest, or NONE. */
+  digest: number;
   rest: Rest | undefined;
   children: Map<string, SpoolNode> | undefined;
   /** Its number, which the index gives it. */
@@ -23,7 +24,7 @@ export interface SpoolNode {
 
 const INDEX_BUFFER_BYTES = 1024 * 1024;
 
-export function writeIndex(path: string, root: SpoolNode): void {
+export function writeIndex(path: string, root: SpoolNode, digests: { at(number: number): Uint8Array }): void {
   const names = [""];
   const nodes = [root];
   const firsts: number[] = [];
@@ -52,7 +53,9 @@ export function writeIndex(path: string, root: SpoolNode): void {
       text.write(rest, name.length);
       if (node.inode === NONE) node.inode = at;
       const place = { nameLength: name.length, restLength, textPosition, first: firsts[at]! };
-      writeRecord(records.room(RECORD_BYTES), node, place);
+      const record = records.room(RECORD_BYTES);
+      writeRecord(record, node, place);
+      if (node.digest !== NONE) record.set(digests.at(node.digest), AT.digest);
     }
     records.flush();
     texts.flush();
@@ -84,7 +87,6 @@ function writeRecord(record: Buffer, node: SpoolNode, { nameLength, restLength, 
   record.writeDoubleLE(textPosition, AT.text);
   record.writeDoubleLE(node.start, AT.start);
   record.fill(0, AT.digest);
-  if (node.digest !== undefined) record.set(node.digest, AT.digest);
 }
 
 /** A part of a file that grows. */

@@ -75,7 +75,7 @@ export { createMemfd, duplicateFd } from "../linux/sys/memfd.ts";
 export { releaseTextPages, residentBytes } from "../linux/sys/text-pages.ts";
 export { idleSocketFd } from "../linux/sys/unix-socket.ts";
 export { features as runtimeFeatures } from "../runtime/features.ts";
-export type { PastBuild } from "./build/build-history.ts";
+export type { HistoryEvent, PastBuild, RunningBuild } from "./build/build-history.ts";
 export type { BuildInputs, BuildRequest, BuildResult } from "./build/build-request.ts";
 export { compileCacheFilters } from "./build/cache-filters.ts";
 export { type CacheRecord, NO_RULES, type PruneRules } from "./build/cache-prune.ts";

@@ -162,6 +162,25 @@ export const pruneType = new MessageType({
 });
 export type PruneRequest = MessageOf<typeof pruneType>;
 
+export const historyRequestType = new MessageType({ activeOnly: boolean(1), ref: string(2), earlyExit: boolean(3) });
+export type HistoryRequest = MessageOf<typeof historyRequestType>;
+const historyRecordType = new MessageType({
+  ref: string(1),
+  frontend: string(2),
+  error: message(5, statusType),
+  createdAt: message(6, timestampType),
+  completedAt: message(7, timestampType),
+  exporterResponse: stringMap(9),
+  isPinned: boolean(14),
+  cachedSteps: integer(15),
+  steps: integer(16),
+  completedSteps: integer(17),
+});
+export const historyEventType = new MessageType({ type: integer(1), record: message(2, historyRecordType) });
+export type HistoryEventDraft = DraftOf<typeof historyEventType>;
+export const historyUpdateType = new MessageType({ ref: string(1), pinned: boolean(2), isRemoved: boolean(3) });
+export type HistoryUpdate = MessageOf<typeof historyUpdateType>;
+
 // --- LLBBridge ---
 
 const capabilityType = new MessageType({ id: string(1), enabled: boolean(2) });

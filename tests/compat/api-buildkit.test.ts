@@ -25,6 +25,9 @@ import { openTunnel } from "../../src/grpc/tunnel.ts";
 import {
   buildStatusType,
   emptyType,
+  historyEventType,
+  historyRequestType,
+  historyUpdateType,
   listWorkersAnswerType,
   secretRequestType,
   secretType,
@@ -48,6 +51,8 @@ const whyNot = isRoot
   ? (missing("docker", "busybox") ?? (hasBuildx ? undefined : "needs docker-buildx"))
   : "needs root";
 const stock = testIf(whyNot === undefined, whyNot ?? "");
+
+const CONTROL = "/moby.buildkit.v1.Control";
 
 let daemon: TestDaemon;
 let directory: string;
@@ -687,6 +692,43 @@ stock("POST /build with version=2: a tar, or a session's files; progress is Buil
     secrets: { s: "another\n" },
   });
   expect((await buildVersion2("remote=client-session&session=of-a-call")).said).toContain("in a call\nanother\n");
+});
+
+stock("the history: what runs, what has ended, with its log; records are pinned and removed", async () => {
+  const { socket } = await upgrade("/grpc");
+  using client = await GrpcClient.connect(socket);
+  const listen = (request: Parameters<typeof historyRequestType.encode>[0], signal?: AbortSignal) =>
+    client.call(`${CONTROL}/ListenBuildHistory`, [historyRequestType.encode(request)], { ...(signal && { signal }) });
+  const list = async (ref: string) =>
+    (await Array.fromAsync(listen({ ref, earlyExit: true }))).map((event) => historyEventType.decode(event));
+  const aborter = new AbortController();
+  const heard: ReturnType<typeof historyEventType.decode>[] = [];
+  const listening = (async () => {
+    for await (const event of listen({ activeOnly: true }, aborter.signal)) heard.push(historyEventType.decode(event));
+  })();
+  const text = `FROM tools:1\nRUN echo history ${Date.now()}\n`;
+  await until(async () => {
+    // Whether the call is heard already nobody can tell: one of the builds is.
+    expect(await build(contextOf({ Dockerfile: text }), "-t", "history:1")).toMatchObject({ code: 0 });
+    return heard.length >= 2;
+  }, "a build is told of");
+  expect(heard[0]).toMatchObject({ type: 0, record: { frontend: "dockerfile.v0" } });
+  expect(heard[1]).toMatchObject({ type: 1, record: { ref: heard[0]!.record!.ref, steps: 1, isPinned: false } });
+  const { ref } = heard[1]!.record!;
+  const said = await Array.fromAsync(client.call(`${CONTROL}/Status`, [statusRequestType.encode({ ref })]));
+  const names = said.flatMap((each) => buildStatusType.decode(each).vertexes.map(({ name }) => name));
+  expect(names).toContain(`[2/2] ${text.split("\n")[1]}`);
+
+  const update = (change: object) =>
+    client.unary(`${CONTROL}/UpdateBuildHistory`, historyUpdateType.encode({ ref, ...change }));
+  await update({ pinned: true });
+  expect(await list(ref)).toMatchObject([{ type: 1, record: { ref, isPinned: true } }]);
+  await update({ isRemoved: true });
+  expect(await list(ref)).toEqual([]);
+  expect(await failure(update({ isRemoved: true }))).toContain("No such build");
+  await until(() => heard.some((event) => event.type === 2 && event.record?.ref === ref), "the removal is told");
+  aborter.abort(new Error("enough"));
+  expect(await failure(listening)).toBe("enough");
 });
 
 test("connections that want something else than HTTP/2 are refused", async () => {

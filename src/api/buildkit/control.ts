@@ -8,6 +8,9 @@ import {
   diskUsageAnswerType,
   diskUsageType,
   emptyType,
+  historyEventType,
+  historyRequestType,
+  historyUpdateType,
   infoAnswerType,
   listWorkersAnswerType,
   pruneType,
@@ -24,6 +27,7 @@ import type { Daemon } from "../daemon/daemon-state.ts";
 import { solve as solveForCaller } from "./bridge.ts";
 import { diskUsage, prune } from "./cache.ts";
 import { exportResult } from "./export-result.ts";
+import { listenToHistory, pastStatus, updateHistory } from "./history.ts";
 import type { Job } from "./jobs.ts";
 import { dataOf, piecesOf } from "./pieces.ts";
 import { BUILDKIT_VERSION, workers } from "./workers.ts";
@@ -54,8 +58,18 @@ export function controlMethods(daemon: Daemon): Methods {
     [
       "/moby.buildkit.v1.Control/Status",
       answerStream({ request: statusRequestType, answer: buildStatusType }, ({ ref }, { signal }) =>
-        jobs.get(ref).events(signal),
+        daemon.builder.history.has(ref) && !jobs.has(ref) ? pastStatus(daemon, ref) : jobs.get(ref).events(signal),
       ),
+    ],
+    [
+      "/moby.buildkit.v1.Control/ListenBuildHistory",
+      answerStream({ request: historyRequestType, answer: historyEventType }, (request, { signal }) =>
+        listenToHistory(daemon, request, signal),
+      ),
+    ],
+    [
+      "/moby.buildkit.v1.Control/UpdateBuildHistory",
+      unary({ request: historyUpdateType, answer: emptyType }, (request) => updateHistory(daemon, request)),
     ],
     ["/moby.buildkit.v1.Control/Session", (requests, call) => carrySession(daemon, requests, call)],
   ]);

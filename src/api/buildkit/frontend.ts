@@ -62,7 +62,7 @@ export async function buildDockerfile(daemon: Daemon, build: DockerfileBuild): P
     const foreign = options.has("cmdline") ? undefined : await files.foreignFrontEnd(options.get("context") ?? "");
     if (foreign !== undefined) return foreign;
     const image = await daemon.builder.build({
-      ...rest,
+      ...{ ...rest, ref: job.ref },
       cacheImports: cacheImports(daemon, caches.cacheImports, client),
       ...(build.isExported ? cacheExports(daemon, caches.cacheExports, client) : {}),
       onAnswer: (name, value) => void job.answers.set(name, value),

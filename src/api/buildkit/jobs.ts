@@ -48,7 +48,8 @@ export class Job {
   #changed = Promise.withResolvers<void>();
   #isEnded = false;
 
-  constructor() {
+  /** `ref` is what the client calls the build. */
+  constructor(readonly ref: string) {
     this.request.promise.catch(() => {}); // a job that ends may have nobody who waits
     this.returned.promise.catch(() => {}); // the same
   }
@@ -106,6 +107,10 @@ export class Job {
 export class Jobs {
   readonly #jobs = new Map<string, Job>();
 
+  has(ref: string): boolean {
+    return this.#jobs.has(ref);
+  }
+
   /** @throws LighterError "unavailable" if there are too many */
   get(ref: string): Job {
     const known = this.#jobs.get(ref);
@@ -113,7 +118,7 @@ export class Jobs {
     if (ref === "") throw new LighterError("invalid", "the call names no build");
     if (this.#jobs.size >= BUILD_JOBS_MAX)
       throw new LighterError("unavailable", `there are ${BUILD_JOBS_MAX} builds already`);
-    const job = new Job();
+    const job = new Job(ref);
     this.#jobs.set(ref, job);
     const timer = setTimeout(() => this.end(ref), BUILD_JOB_WAIT_MS).unref();
     job.request.promise.then(

@@ -66,6 +66,7 @@ const MIGRATIONS: readonly string[] = [
      last_used_ms INTEGER NOT NULL,
      usage_count INTEGER NOT NULL
    ) STRICT;`,
+  `ALTER TABLE build ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0;`,
 ];
 
 /** How long the time of an outcome is remembered that no build has had. */

@@ -8,19 +8,28 @@ import { writeIfRoom } from "../../base/wal.ts";
 import type { BuildFailure, SolveStatus } from "../../spec/solve-status.ts";
 import { failureText } from "./step-failed.ts";
 
-/** A build that has ended. */
-export interface PastBuild {
+/** A build under way. */
+export interface RunningBuild {
   id: string;
   /** Its first name, or that of its Dockerfile. */
   name: string;
   startedMs: number;
+}
+
+/** A build that has ended. */
+export interface PastBuild extends RunningBuild {
   endedMs: number;
   /** The image's id, or why there is none. */
   image: string;
   error: string;
   steps: number;
   cachedSteps: number;
+  /** Whether it stays when others have to go. */
+  isPinned: boolean;
 }
+
+/** What happens to a record: a build begins, ends, and is forgotten. */
+export type HistoryEvent = { kind: "started"; build: RunningBuild } | { kind: "ended" | "removed"; build: PastBuild };
 
 interface PastBuildLog extends PastBuild {
   statuses: SolveStatus[];
@@ -36,31 +45,77 @@ interface Row {
   error: string;
   steps: number;
   cached_steps: number;
+  pinned: number;
 }
 
 const ID_DIGITS = 12;
-const COLUMNS = "id, name, started_ms, ended_ms, image, error, steps, cached_steps";
+const COLUMNS = "id, name, started_ms, ended_ms, image, error, steps, cached_steps, pinned";
+/** Those that are kept but for the pinned ones. */
+const KEPT = "SELECT id FROM build WHERE pinned = 0 ORDER BY ended_ms DESC LIMIT ?";
 
 export class BuildHistory {
   readonly #db: Database;
+  readonly #running = new Set<RunningBuild>();
+  readonly #listeners = new Set<(event: HistoryEvent) => void>();
 
   constructor(db: Database) {
     this.#db = db;
   }
 
-  begin(name: string): BuildRecord {
-    return new BuildRecord(name, (record, log) => {
-      const { id, startedMs, endedMs, image, error, steps, cachedSteps } = record;
-      const text = deflateSync(JSON.stringify(log));
-      writeIfRoom(this.#db, () => {
-        this.#db
-          .query("INSERT INTO build VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)")
-          .run(id, name, startedMs, endedMs, image, error, steps, cachedSteps, text);
-        this.#db
-          .query("DELETE FROM build WHERE id NOT IN (SELECT id FROM build ORDER BY ended_ms DESC LIMIT ?)")
-          .run(BUILDS_MAX);
-      });
+  /** Begins a record. `id` is what the client calls its build, if it does. */
+  begin(name: string, id = randomId().slice(0, ID_DIGITS)): BuildRecord {
+    const running: RunningBuild = { id, name, startedMs: Date.now() };
+    this.#running.add(running);
+    this.#tell({ kind: "started", build: running });
+    return new BuildRecord(running, (record, log) => {
+      this.#running.delete(running);
+      this.#save(record, log);
+      this.#tell({ kind: "ended", build: record });
     });
+  }
+
+  #save({ id, name, ...record }: PastBuild, log: Pick<PastBuildLog, "statuses" | "failure">): void {
+    const { startedMs, endedMs, image, error, steps, cachedSteps } = record;
+    const text = deflateSync(JSON.stringify(log));
+    writeIfRoom(this.#db, () => {
+      this.#db
+        .query(`INSERT OR REPLACE INTO build (${COLUMNS}, log) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?)`)
+        .run(id, name, startedMs, endedMs, image, error, steps, cachedSteps, text);
+      this.#db.query(`DELETE FROM build WHERE pinned = 0 AND id NOT IN (${KEPT})`).run(BUILDS_MAX);
+    });
+  }
+
+  #tell(event: HistoryEvent): void {
+    for (const listener of this.#listeners) listener(event);
+  }
+
+  /** Hears what happens from now on, until it is disposed. */
+  listen(listener: (event: HistoryEvent) => void): Disposable {
+    this.#listeners.add(listener);
+    return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
+  }
+
+  /** The builds under way, the first one first. */
+  running(): RunningBuild[] {
+    return [...this.#running];
+  }
+
+  /** Forgets a build. @throws LighterError "not-found" */
+  remove(id: string): void {
+    const build = this.#find(id);
+    this.#db.query("DELETE FROM build WHERE id = ?").run(build.id);
+    this.#tell({ kind: "removed", build });
+  }
+
+  /** Keeps a build when others have to go, or not any more. @throws LighterError "not-found" */
+  setPinned(id: string, isPinned: boolean): void {
+    const build = this.#find(id);
+    this.#db.query("UPDATE build SET pinned = ? WHERE id = ?").run(Number(isPinned), build.id);
+    this.#tell({ kind: "ended", build: { ...build, isPinned } });
+  }
+
+  has(id: string): boolean {
+    return this.#db.query("SELECT 1 FROM build WHERE id = ?").get(id) !== null;
   }
 
   /** The builds, the last one first. */
@@ -71,10 +126,15 @@ export class BuildHistory {
 
   /** Finds a build by its id or the beginning of it. @throws LighterError "not-found" */
   get(id: string): PastBuildLog {
-    const build = this.list().find((each) => id !== "" && each.id.startsWith(id));
-    if (build === undefined) throw new LighterError("not-found", `No such build: ${id}`);
+    const build = this.#find(id);
     const { log } = this.#db.query("SELECT log FROM build WHERE id = ?").get(build.id) as { log: Uint8Array };
     return { ...build, ...(JSON.parse(inflateSync(log).toString()) as Pick<PastBuildLog, "statuses" | "failure">) };
+  }
+
+  #find(id: string): PastBuild {
+    const build = this.list().find((each) => id !== "" && each.id.startsWith(id));
+    if (build === undefined) throw new LighterError("not-found", `No such build: ${id}`);
+    return build;
   }
 }
 
@@ -83,6 +143,7 @@ function presentRow(row: Row): PastBuild {
   return {
     ...{ id, name, image, error, steps },
     ...{ startedMs: row.started_ms, endedMs: row.ended_ms, cachedSteps: row.cached_steps },
+    isPinned: row.pinned !== 0,
   };
 }
 
@@ -91,16 +152,15 @@ type Save = (build: PastBuild, log: Pick<PastBuildLog, "statuses" | "failure">) 
 /** Listens to a build under way. What it says beyond a limit is not kept. */
 class BuildRecord {
   readonly #save: Save;
-  readonly #name: string;
-  readonly #startedMs = Date.now();
+  readonly #build: RunningBuild;
   readonly #statuses: SolveStatus[] = [];
   /** Whether each step is cached. */
   readonly #steps = new Map<string, boolean>();
   #failure: BuildFailure = {};
   #bytes = 0;
 
-  constructor(name: string, save: Save) {
-    this.#name = name;
+  constructor(build: RunningBuild, save: Save) {
+    this.#build = build;
     this.#save = save;
   }
 
@@ -123,13 +183,11 @@ class BuildRecord {
     const cached = [...this.#steps.values()].filter(Boolean).length;
     this.#save(
       {
-        id: randomId().slice(0, ID_DIGITS),
-        name: this.#name,
-        startedMs: this.#startedMs,
+        ...this.#build,
         endedMs: Date.now(),
         image: "image" in outcome ? outcome.image : "",
         error: "error" in outcome ? failureText(outcome.error) : "",
-        ...{ steps: this.#steps.size, cachedSteps: cached },
+        ...{ steps: this.#steps.size, cachedSteps: cached, isPinned: false },
       },
       { statuses: this.#statuses, failure: this.#failure },
     );

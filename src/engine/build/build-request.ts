@@ -45,6 +45,8 @@ export interface BuildRequest
   namedContext?: NamedContext;
   /** What the client calls the build, so that it may cancel it. */
   id?: string | undefined;
+  /** The id of its record; undefined: a new one. */
+  ref?: string;
   tags: readonly string[];
   /** What is made; undefined: an image. */
   outputs?: readonly BuildOutput[] | undefined;

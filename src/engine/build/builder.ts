@@ -92,7 +92,8 @@ export class Builder implements Disposable {
   /** Builds an image. @throws LighterError; `StepFailed` */
   async build(request: BuildRequest): Promise<BuiltImage> {
     const { id, dockerfile, tags } = request;
-    const record = this.history.begin(tags[0] ?? dockerfile);
+    const named = request.outputs?.map(({ attrs }) => attrs.name).find(Boolean);
+    const record = this.history.begin(tags[0] ?? named ?? dockerfile, request.ref);
     const canceller = new AbortController();
     if (id !== undefined) this.#running.set(id, canceller);
     try {

@@ -4,6 +4,7 @@
  * memory, and Bun's exit happens while the container starts.
  */
 import type { Socket } from "node:net";
+import { basename } from "node:path";
 import { LighterError } from "../base/errors.ts";
 import { FORWARDED_SIGNALS, SIGNALS } from "../base/signals.ts";
 import { selfCommand } from "../linux/process/self.ts";
@@ -49,7 +50,7 @@ export function standInPlan(
   return {
     ...plan,
     ...(pidFile === undefined ? {} : { pidFile: pidFilePaths(pidFile) }),
-    argv: [process.argv0, ...process.argv.slice(2)],
+    argv: [basename(process.argv0), ...process.argv.slice(2)],
     signals: signalsToForward(false).map(({ number }) => number),
     preserved: Array.from({ length: request.preserveFds ?? 0 }, (_, i) => 3 + i),
     otherwise: {

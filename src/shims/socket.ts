@@ -17,6 +17,8 @@ export interface Target {
   unix?: string;
   hostname?: string;
   port?: number;
+  /** Whether the end of the other side leaves ours open. */
+  allowHalfOpen?: boolean;
 }
 
 /** The struct sockaddr_in of a numeric IPv4 address, or of "localhost". */
@@ -200,14 +202,17 @@ function rewatched(old: Watch): Watch {
   return watch(old.fd, old.events, old.ready);
 }
 
-/** node:net's Socket. */
+/** node:net's Socket. It is closed when both sides have ended. */
 export class Socket extends Writable {
   #input: Readable | undefined;
   #fd = -1;
+  readonly #stays: boolean;
+  #openSides = 2;
   readonly #early: [string, (...args: never[]) => unknown][] = [];
 
   constructor(target: Target) {
     super(-1);
+    this.#stays = target.allowHalfOpen === true;
     open(target).then(
       (fd) => this.#connected(fd),
       (error: unknown) => this.emit("error", error),
@@ -223,7 +228,11 @@ export class Socket extends Writable {
       this.destroy();
       this.emit("error", error);
     });
-    input.on("end", () => this.emit("end"));
+    input.on("end", () => {
+      this.emit("end");
+      this.#sideEnded();
+      if (!this.#stays) this.end();
+    });
     for (const [event, call] of this.#early) input.on(event, call);
     this.emit("connect");
   }
@@ -258,6 +267,11 @@ export class Socket extends Writable {
   /** Half-closes: what the other side still sends is read. */
   protected override finish(): void {
     tryCall("shutdown", this.#fd, SHUT_WR);
+    this.#sideEnded();
+  }
+
+  #sideEnded(): void {
+    if (--this.#openSides === 0) this.destroy();
   }
 
   override destroy(): this {
@@ -273,11 +287,10 @@ export class Socket extends Writable {
   }
 }
 
-export function connect(target: { path?: string; host?: string; port?: number } | string): Socket {
+export function connect(
+  target: { path?: string; host?: string; port?: number; allowHalfOpen?: boolean } | string,
+): Socket {
   if (typeof target === "string") return new Socket({ unix: target });
-  const { path, host: hostname, port } = target;
-  return new Socket({
-    ...(path === undefined ? { hostname: hostname ?? "localhost" } : { unix: path }),
-    ...(port === undefined ? {} : { port }),
-  });
+  const { path, host: hostname = "localhost", port = 0, allowHalfOpen = false } = target;
+  return new Socket(path === undefined ? { hostname, port, allowHalfOpen } : { unix: path, allowHalfOpen });
 }

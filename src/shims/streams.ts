@@ -180,6 +180,7 @@ export class Writable extends EventEmitter {
   }
 
   end(data?: string | Uint8Array): this {
+    if (this.#ending) return this;
     if (data !== undefined && data.length > 0) this.write(data);
     this.#ending = true;
     if (this.#held.length === 0) this.finish();

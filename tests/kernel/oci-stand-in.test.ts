@@ -284,7 +284,11 @@ describe("a start that fails is tried once more, by who can say what is wrong", 
       config.linux!.namespaces.push({ type: "ipc", path: fifo });
     });
     const run = await waiting(["run", "--bundle", bundle.directory, bundle.id]);
-    return { bundle, run, release: () => closeSync(openSync(fifo, constants.O_RDWR)) };
+    const release = () => {
+      const fd = openSync(fifo, constants.O_RDWR); // stays open: the launcher may not be there yet
+      void run.ended.then(() => closeSync(fd));
+    };
+    return { bundle, run, release };
   }
 
   rooted("unless it is ended while it hangs, which it can be", async () => {
@@ -300,7 +304,10 @@ describe("a start that fails is tried once more, by who can say what is wrong", 
 
   rooted("unless it has been deleted meanwhile", async () => {
     const { bundle, run, release } = await hanging();
-    const deleting = spawn(box.program, ["--root", box.root, "delete", "--force", bundle.id], { stdio: "ignore" });
+    // The C program: it waits in the kernel, which can be seen.
+    const deleting = spawn("dist/lighter-runtime", ["--root", box.root, "delete", "--force", bundle.id], {
+      stdio: "ignore",
+    });
     const deleted = endOf(deleting);
     const isWaiting = () => new RegExp(`-> FLOCK .* ${deleting.pid} `).test(readFileSync("/proc/locks", "latin1"));
     await until(isWaiting, "it waits for the lock");

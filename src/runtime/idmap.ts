@@ -1,6 +1,7 @@
 /** Ops for mounts whose files' owners are mapped, and for mounts that only the host's side can make. */
 import { LighterError } from "../base/errors.ts";
 import { parseMountFlags } from "../linux/mount/flags.ts";
+import { ATTR, type MountOptions } from "../linux/mount/options.ts";
 import { O, type OpList, slot, text } from "../linux/program/builder.ts";
 import type { Arg, Slot } from "../linux/program/op.ts";
 import type { OciConfig, OciMount } from "../spec/oci-runtime.ts";
@@ -149,15 +150,18 @@ export function planIdmappedRoot(config: OciConfig, directories: readonly string
   }));
 }
 
+/** In `inMountsOfInit`, the slot that leads to init's mount namespace. */
+const INIT_FD: Slot = "init.fd";
+
 /**
  * Host side: what `act` adds happens in init's mount namespace, with the rights of the host's root. Mounts that are cloned there
  * keep what the kernel has locked for a less privileged namespace (mount_namespaces(7)).
  */
 export function inMountsOfInit(host: OpList, act: () => void): void {
   const why = "mount for the container, as the host's root";
-  host.call("pidfd_open", [slot(SLOT_INIT), 0], why, { out: "init.fd" });
-  inMountNamespace(host, slot("init.fd"), why, act);
-  host.close("init.fd", "done in the container's mount namespace");
+  host.call("pidfd_open", [slot(SLOT_INIT), 0], why, { out: INIT_FD });
+  inMountNamespace(host, slot(INIT_FD), why, act);
+  host.close(INIT_FD, "done in the container's mount namespace");
 }
 
 /** Host side: what `act` adds happens in another mount namespace. `namespace` is an fd of it, or of a process in it. */
@@ -172,6 +176,23 @@ function inMountNamespace(host: OpList, namespace: Arg, why: string, act: () => 
   host.call("chroot", [text(".")], "back to the host's root");
   for (const fd of ["ns.host", "root.host"]) host.close(fd, "back in the host's mount namespace");
 }
+
+/**
+ * In `inMountsOfInit`: makes a clone read-only for good. The kernel locks what comes into a mount namespace of another user
+ * namespace, and so are clones of it. So it is mounted at `place`, seen from a namespace of the host's, and cloned there.
+ * Source: mount_namespaces(7), "Restrictions on mount namespaces".
+ */
+export function lockReadonly(host: OpList, clone: Slot, options: MountOptions, place: string, why: string): void {
+  if (options.set !== 0) host.setAttributes(clone, { set: options.set & LOCKED }, why);
+  if (options.recursiveSet !== 0) host.setAttributes(clone, { set: options.recursiveSet, recursive: true }, why);
+  host.moveMountTo(clone, place, why);
+  host.close(clone, why);
+  host.call("unshare", [CLONE.mount], why);
+  host.cloneTree(place, true, clone, why);
+  host.call("setns", [slot(INIT_FD), CLONE.mount], "back to init's mounts");
+}
+
+const LOCKED = ATTR.RDONLY | ATTR.NOSUID | ATTR.NODEV | ATTR.NOEXEC;
 
 /** Changes of ids leave capabilities alone. Source: capabilities(7). */
 const SECBIT_NO_SETUID_FIXUP = 4;

@@ -8,7 +8,15 @@ import type { Slot } from "../linux/program/op.ts";
 import { MS_PRIVATE, MS_SLAVE } from "../linux/sys/abi.ts";
 import type { NamespaceType, OciConfig, OciMount, VolumeMount } from "../spec/oci-runtime.ts";
 import type { HostFacts } from "./host-facts.ts";
-import { cloneHostTree, type HostSource, type MappedLate, mountLayers, type Owners, ownersOf } from "./idmap.ts";
+import {
+  cloneHostTree,
+  type HostSource,
+  lockReadonly,
+  type MappedLate,
+  mountLayers,
+  type Owners,
+  ownersOf,
+} from "./idmap.ts";
 import { formatIdMap } from "./namespaces.ts";
 import { PROC_SUPER_MAGIC } from "./proc.ts";
 
@@ -153,18 +161,52 @@ export function cloneSources(list: OpList, plan: readonly PlannedMount[], bundle
   for (const planned of plan) if (isCloned(planned)) cloneSource(list, planned, bundlePath);
 }
 
-/** Host side, in init's mount namespace: does what `cloneSources` does, for an init that cannot reach every source. */
-export function sendSources(host: OpList, plan: readonly PlannedMount[], bundlePath: string): void {
-  for (const planned of plan.filter(isCloned)) {
-    cloneSource(host, planned, bundlePath);
-    host.add({ kind: "send", fd: planned.clone, why: planned.why });
-    host.close(planned.clone, "init has it");
+/**
+ * Returns the binds that are locked: those that are read-only, in a user namespace whose root may mount. It could otherwise make
+ * them writable, and write into a volume that others share and whose owners are mapped.
+ */
+export function readonlyToLock({ process }: OciConfig, plan: readonly PlannedMount[]): ReadonlySet<PlannedMount> {
+  if (!process?.capabilities?.bounding?.includes("CAP_SYS_ADMIN")) return new Set();
+  const isReadonly = ({ options: { bind, remount, set, recursiveSet } }: PlannedMount) =>
+    bind && !remount && ((set | recursiveSet) & ATTR.RDONLY) !== 0;
+  return new Set(plan.filter((planned) => isReadonly(planned) && planned.inside === undefined));
+}
+
+/**
+ * Host side, in init's mount namespace: does what `cloneSources` does, for an init that cannot reach every source, and locks those
+ * that are `locked`.
+ */
+export function sendSources(
+  host: OpList,
+  facts: HostFacts,
+  plan: readonly PlannedMount[],
+  bundlePath: string,
+  locked: ReadonlySet<PlannedMount>,
+): void {
+  for (const planned of plan) {
+    const { clone, options, why } = planned;
+    const isOwn = isCloned(planned);
+    if (isOwn) cloneSource(host, planned, bundlePath);
+    if (locked.has(planned)) {
+      const place = kindOfSource(planned, facts) === "directory" ? facts.rootMountpoint : ANY_FILE;
+      lockReadonly(host, clone, options, place, `${why}: locked read-only`);
+    } else if (!isOwn) continue;
+    host.add({ kind: "send", fd: clone, why });
+    if (isOwn) host.close(clone, "init has it");
   }
 }
 
-/** In the child: receives what `sendSources` sends. */
-export function receiveSources(init: OpList, plan: readonly PlannedMount[]): void {
-  for (const { clone, why } of plan.filter(isCloned)) init.add({ kind: "receive", out: clone, why });
+/** A file of every host. Init's mounts are its own by then, and the container's root is not among them. */
+const ANY_FILE = "/proc/version";
+
+/** In the child: receives what `sendSources` sends, in place of what it was born with. */
+export function receiveSources(init: OpList, plan: readonly PlannedMount[], locked: ReadonlySet<PlannedMount>): void {
+  for (const planned of plan) {
+    const isOwn = isCloned(planned);
+    if (!isOwn && !locked.has(planned)) continue;
+    if (!isOwn) init.close(planned.clone, "one that is locked comes in its place");
+    init.add({ kind: "receive", out: planned.clone, why: planned.why });
+  }
 }
 
 function isCloned({ mount, options, owners, inside }: PlannedMount): boolean {
@@ -353,7 +395,7 @@ export function hasNamespace(config: OciConfig, wanted: NamespaceType): boolean 
 }
 
 function mountBind(init: OpList, host: HostFacts, config: OciConfig, planned: PlannedMount): void {
-  const { mount, options, destination, why, clone, inside } = planned;
+  const { options, destination, why, clone, inside } = planned;
   if (inside !== undefined) cloneInside(init, config, planned, inside);
   if (destination === "/proc")
     init.add({ kind: "checkFilesystem", fd: clone, magic: PROC_SUPER_MAGIC, why: `${why}: only a procfs` });
@@ -365,10 +407,13 @@ function mountBind(init: OpList, host: HostFacts, config: OciConfig, planned: Pl
     attachInside(init, planned, inside);
     return;
   }
+  attach(init, clone, destination, kindOfSource(planned, host), why);
+}
+
+export function kindOfSource({ mount }: PlannedMount, host: HostFacts): "directory" | "file" {
   const { part, filesystem, kind: known } = mount as VolumeMount;
   const kind = part?.type ?? (filesystem === undefined ? (known ?? host.kindOf(mount.source!)) : "directory");
-  const type = kind === "directory" ? "directory" : "file";
-  attach(init, clone, destination, type, why);
+  return kind === "directory" ? "directory" : "file";
 }
 
 function cloneInside(init: OpList, config: OciConfig, planned: PlannedMount, inside: string): void {

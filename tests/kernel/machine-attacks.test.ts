@@ -247,6 +247,19 @@ describeIf(whyNot)("root of a machine", () => {
     expect([contentsOf(outside), contentsOf(tools)]).toEqual(before);
   });
 
+  test("does not write into a volume that it has read-only", async () => {
+    const own = await start({}, { Binds: ["lent:/lent:ro", `lent:/all:ro`] });
+    const before = await exec(own, "ls -A /lent");
+    const unlocked =
+      "unshare -m sh -c 'mount -o remount,rw,bind /lent; touch /lent/planted'; mkdir /tmp/t; mount --bind /all /tmp/t";
+    await exec(own, `${unlocked}; mount -o remount,rw,bind /tmp/t; touch /tmp/t/planted`);
+    for (const path of ["/lent", "/all", "/tmp/t"])
+      await exec(own, `mount -o remount,rw,bind ${path}; touch ${path}/planted; unshare -Urm touch ${path}/planted`);
+    expect(await exec(own, "ls -A /lent")).toBe(before);
+    expect(await exec(own, "umount /lent && mount -t tmpfs none /lent && touch /lent/own && ls /lent")).toBe("own\n");
+    await remove(own);
+  });
+
   test("has the limits that it was given, after all that", async () => {
     const { HostConfig } = await daemon.inspect(id);
     expect(HostConfig).toMatchObject(LIMITS);

@@ -71,7 +71,7 @@ function mountRootOfInit(ops: OpList, plan: StartPlan): void {
   const { request, host, config, mounts, idmappedRoot } = plan;
   ops.begin("root");
   inMountsOfInit(ops, () => {
-    if (plan.userNamespace === "created") sendSources(ops, mounts, request.runDirectory);
+    if (plan.userNamespace === "created") sendSources(ops, host, mounts, request.runDirectory, plan.locked);
     mountIdmappedRoot(ops, host, config, idmappedRoot, request.rootfs);
     sendRoot(ops, host, plan.holdsRoot);
   });

@@ -66,7 +66,7 @@ function leaveHost(ops: OpList, plan: StartPlan): void {
   ops.begin("mounts");
   // As the user we are: root of a user namespace may be somebody who cannot reach these on the host.
   if (rootByHost && userNamespace === "created") {
-    receiveSources(ops, mounts);
+    receiveSources(ops, mounts, plan.locked);
     receiveRoot(ops);
   } else cloneSources(ops, mounts, request.runDirectory);
   cloneRoot(ops, config, request.rootfs, request.runDirectory);

@@ -9,7 +9,7 @@ import type { HostFacts } from "../host-facts.ts";
 import { type HostSource, type MappedLate, planIdmappedRoot } from "../idmap.ts";
 import { planIntelRdt, type RdtPlan } from "../intel-rdt.ts";
 import { mountLabelOf, needsLabels } from "../labels.ts";
-import { hostSources, mappedLate, type PlannedMount, planMounts } from "../mounts.ts";
+import { hostSources, mappedLate, type PlannedMount, planMounts, readonlyToLock } from "../mounts.ts";
 import { type NamespacePlan, planNamespaces, writesProc } from "../namespaces.ts";
 import type { NetDevice } from "../net-devices.ts";
 import { type PlannedSysctl, type ProcNeeds, planSysctls } from "../proc.ts";
@@ -35,6 +35,8 @@ export interface StartPlan {
   /** How init comes into a user namespace other than the host's. */
   userNamespace: "created" | "joined" | undefined;
   mounts: readonly PlannedMount[];
+  /** Those of them that the container's root must not make writable. */
+  locked: ReadonlySet<PlannedMount>;
   /** Copies of mounts, for mounts and for the root, that only the host's side can make. */
   sources: readonly HostSource[];
   idmappedRoot: readonly HostSource[];
@@ -101,6 +103,7 @@ export function planStart(request: StartRequest, host: HostFacts, networking?: N
     namespaces,
     userNamespace,
     mounts,
+    locked: readonlyToLock(config, mounts),
     sources,
     idmappedRoot,
     mappedLate: late,

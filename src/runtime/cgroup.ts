@@ -46,21 +46,28 @@ export interface OwnCgroup {
   early: CgroupPart;
   /** The part that is made while init already runs; init then joins it. */
   late: CgroupPart | undefined;
+  /** The v2 cgroup in which init is born: the container's, or one below it. */
+  birthplace: string | undefined;
 }
+
+/** The cgroup below the container's that its processes take for the top. */
+const BELOW_LIMITS = "payload";
 
 /**
  * Plans what the program makes. The hierarchy into which init is born is made early. All others are made while init already runs,
  * if it `mayJoinLate`: if it keeps its rights on the host and the host's mounts until then, and makes no cgroup namespace of its
  * own.
  */
-export function planOwnCgroup(plan: CgroupPlan, mayJoinLate: boolean): OwnCgroup {
-  if (!mayJoinLate || plan.tasksFiles.length === 0) return { plan, early: plan, late: undefined };
+export function planOwnCgroup(plan: CgroupPlan, mayJoinLate: boolean, limitsAbove: boolean): OwnCgroup {
+  const { v2Directory } = plan;
+  const birthplace = limitsAbove && v2Directory !== undefined ? `${v2Directory}/${BELOW_LIMITS}` : v2Directory;
+  if (!mayJoinLate || plan.tasksFiles.length === 0) return { plan, early: plan, late: undefined, birthplace };
   const isEarly = (path: string) => plan.v2Directory !== undefined && `${path}/`.startsWith(`${plan.v2Directory}/`);
   const part = (early: boolean): CgroupPart => ({
     directories: plan.directories.filter(({ path }) => isEarly(path) === early),
     writes: plan.writes.filter(({ file }) => isEarly(file) === early),
   });
-  return { plan, early: part(true), late: part(false) };
+  return { plan, early: part(true), late: part(false), birthplace };
 }
 
 export function makeCgroup(
@@ -76,6 +83,19 @@ export function makeCgroup(
   for (const { file, value, why, tolerate } of writes) host.write(null, file, value, why, tolerate ? { tolerate } : {});
   if (plan.deviceProgram && plan.v2Directory && directories.some(({ path }) => path === plan.v2Directory))
     attachDeviceProgram(host, plan.deviceProgram, plan.v2Directory);
+}
+
+/** Makes the cgroup in which init is born, if it is not the container's own, and hands all controllers down to it. */
+export function makeBirthplace(host: OpList, { plan, birthplace }: OwnCgroup): void {
+  const { v2Directory, parents } = plan;
+  if (birthplace === undefined || birthplace === v2Directory) return;
+  const why = "a cgroup below that with the limits";
+  host.call("mkdirat", [AT_FDCWD, text(birthplace), 0o755], why, { tolerate: ["EEXIST"] });
+  const controllers = parents.flatMap((step) => (step.kind === "enable" ? step.controllers : []));
+  for (const controller of new Set(controllers)) // one that the parent could not get is not there
+    host.write(null, `${v2Directory}/cgroup.subtree_control`, `+${controller}`, why, {
+      tolerate: ["ENOENT", "EINVAL"],
+    });
 }
 
 /** What the container's root may divide further is its own from the start. `owner`: on the host. */

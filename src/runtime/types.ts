@@ -124,6 +124,11 @@ export interface StartRequest {
    * FUSE and the launcher may use it. Needs `config.linux.cgroupsPath`; not together with `handOver`.
    */
   view?: boolean;
+  /**
+   * On cgroup v2, the process is in a cgroup below `config.linux.cgroupsPath`, which has the limits. For a container that may write
+   * to its cgroup as the host's root.
+   */
+  limitsAbove?: boolean;
   /** The file systems that `VolumeMount.filesystem` names. */
   filesystems?: readonly SharedFilesystem[];
   /** The addresses that devices of `config.linux.netDevices` keep, by their names on the host. */

@@ -1,10 +1,13 @@
 /** Known attacks on container engines that need a whole daemon; those on the runtime and on `cp` have files of their own. */
 import { afterAll, beforeAll, expect } from "bun:test";
 import { readFileSync } from "node:fs";
+import { detectCgroupHost } from "../../src/linux/cgroup/mod.ts";
 import { hostUsr, TestDaemon } from "../support/daemon.ts";
+import { until } from "../support/eventually.ts";
 import { dockerArchive } from "../support/image-archive.ts";
 import { rawTar } from "../support/image-tar.ts";
 import { isRoot, rooted, rootedWith } from "../support/stage.ts";
+import { testIf } from "../support/test-if.ts";
 
 let daemon: TestDaemon;
 
@@ -74,6 +77,52 @@ rooted(
     expect(text).toBe("CapInh:\t0000000000000000\nCapAmb:\t0000000000000000\nSeccomp:\t2");
   },
 );
+
+const isV2 = isRoot && detectCgroupHost().mode === "unified";
+const WRITABLE = { ...hostUsr, SecurityOpt: ["writable-cgroups=true"], Memory: 64 << 20, PidsLimit: 100 };
+
+testIf(isV2, isRoot ? "needs cgroup v2" : "needs root")(
+  "a container that may write to its cgroup divides it, has execs in there, and does not raise its limits",
+  async () => {
+    const script = `cd /sys/fs/cgroup && mkdir sub && echo $$ >sub/cgroup.procs && echo +memory +pids >cgroup.subtree_control
+      echo max >memory.max; echo max >pids.max; echo 8M >sub/memory.max; echo up; exec sleep 1000000`;
+    const id = await daemon.run({
+      Image: "attacks:1",
+      Cmd: ["/bin/sh", "-c", script],
+      HostConfig: WRITABLE,
+      Tty: true,
+    });
+    const logs = async () => (await daemon.request("GET", `/containers/${id}/logs?stdout=1`)).text;
+    await until(async () => (await logs()).includes("\n"), "the container says something");
+    expect(await logs()).toBe("up\r\n");
+    const limit = (name: string) => readFileSync(`/sys/fs/cgroup/lighter/${id}/${name}`, "utf8").trim();
+    expect([limit("memory.max"), limit("pids.max")]).toEqual([String(64 << 20), "100"]);
+    const body = { Cmd: ["/bin/cat", "/proc/self/cgroup"], AttachStdout: true, Tty: true };
+    const { json } = await daemon.request("POST", `/containers/${id}/exec`, body);
+    const exec = await daemon.hijack(`/exec/${json.Id}/start`, { body: '{"Tty":true}' });
+    expect(await exec.untilEnd()).toBe("0::/sub\r\n");
+    await daemon.request("POST", `/containers/${id}/update`, { Memory: 32 << 20, MemorySwap: -1 });
+    expect(limit("memory.max")).toBe(String(32 << 20));
+    await daemon.request("DELETE", `/containers/${id}?force=1`);
+    await until(() => daemon.leftovers([id]).every((path) => !path.includes(id)), "nothing is left of it");
+  },
+);
+
+rooted("a container may not write to cgroups whose limits it could raise", async () => {
+  const create = (hostConfig: object) =>
+    daemon.request("POST", "/containers/create", { Image: "attacks:1", HostConfig: { ...WRITABLE, ...hostConfig } });
+  const shared = await create({ CgroupnsMode: "host" });
+  expect([shared.status, shared.json.message]).toEqual([400, expect.stringContaining("cgroup namespace of its own")]);
+  const mapped = { UsernsMode: "auto", CgroupnsMode: "private" };
+  expect((await create(mapped)).status).toBe(201);
+  const plain = await create({ CgroupnsMode: "private" });
+  expect(plain.status === 201).toBe(isV2);
+  if (!isV2) expect(plain.json.message).toContain("cgroup v1");
+  const script = "cd /sys/fs/cgroup; [ -d unified ] && cd unified; mkdir sub && echo made; (echo max >memory.max) 2>&1";
+  const [said] = await says(script, {}, { ...WRITABLE, ...mapped });
+  expect(said).toMatch(/^made\n.*(Permission denied|cannot create)/);
+  expect((await says("mkdir /sys/fs/cgroup/sub"))[1]).not.toBe(0);
+});
 
 rooted(
   "a container in the host's network finds no socket of the engine's without a path (CVE-2020-15257)",

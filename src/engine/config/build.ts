@@ -24,6 +24,7 @@ import { planResources, planRlimits } from "./resources.ts";
 import { isMachine } from "./runtimes.ts";
 import { appArmorProfileOf, parseSecurityOptions, planCapabilities, planPaths, planSeccomp } from "./security.ts";
 import { planSysctls } from "./sysctls.ts";
+import { hasWritableCgroups } from "./writable-cgroups.ts";
 
 const OCI_VERSION = "1.2.0";
 /** The cgroup above all containers that name no parent. */
@@ -155,7 +156,7 @@ function planMounts(input: BuildInput): OciMount[] {
   const filesystems = asked.filter(({ filesystem }) => filesystem !== undefined).length;
   const shm = planSharedMemory(ipcMode, hostConfig, { filesystems, isHosts: input.peers.ipc?.isHost ?? false });
   const queuesOfHost = isMapped && ipcMode.kind === "host";
-  const ofContainers = kernelMounts(hostConfig.Privileged ?? false, queuesOfHost);
+  const ofContainers = kernelMounts(hostConfig, queuesOfHost);
   const defaults: OciMount[] = machine
     ? machineMounts(ofContainers, files, {
         cgroups: input.host.cgroup.mode,
@@ -195,8 +196,8 @@ export function planEtcMounts(
  * Lists the mounts of kernel file systems. With `queuesOfHost` the message queues belong to the host's user namespace, and only
  * somebody with rights there could mount them anew.
  */
-function kernelMounts(privileged: boolean, queuesOfHost: boolean): OciMount[] {
-  const readOnly = privileged ? [] : ["ro"];
+function kernelMounts(hostConfig: DockerHostConfig, queuesOfHost: boolean): OciMount[] {
+  const readOnly = hostConfig.Privileged ? [] : ["ro"];
   const queues = ["nosuid", "noexec", "nodev"];
   return [
     { destination: "/proc", type: "proc", source: "proc", options: ["nosuid", "noexec", "nodev"] },
@@ -218,7 +219,7 @@ function kernelMounts(privileged: boolean, queuesOfHost: boolean): OciMount[] {
       destination: "/sys/fs/cgroup",
       type: "cgroup",
       source: "cgroup",
-      options: [...readOnly, "nosuid", "noexec", "nodev"],
+      options: [...(hasWritableCgroups(hostConfig) ? [] : ["ro"]), "nosuid", "noexec", "nodev"],
     },
     queuesOfHost
       ? { destination: "/dev/mqueue", type: "bind", source: "/dev/mqueue", options: ["rbind", "rprivate", ...queues] }

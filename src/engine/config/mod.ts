@@ -65,3 +65,4 @@ export {
 export { appArmorProfileOf, DEFAULT_APPARMOR_PROFILE, MACHINE_APPARMOR_PROFILE } from "./security.ts";
 export { mergeUpdate, parseUpdateBody, prepareUpdate } from "./update.ts";
 export { seesOwnLimits } from "./view.ts";
+export { needsLimitsAbove } from "./writable-cgroups.ts";

@@ -110,6 +110,7 @@ const INVALID_AS_DOCKER: Row[] = [
   ['invalid --security-opt 2: "foo=bar"', { SecurityOpt: ["foo=bar"] }],
   ['invalid --security-opt 2: "apparmor=a\\nb"', { SecurityOpt: ["apparmor=a\nb"] }],
   ['invalid --security-opt 2: "no-new-privileges=zz"', { SecurityOpt: ["no-new-privileges=zz"] }],
+  ['invalid --security-opt 2: "writable-cgroups=zz"', { SecurityOpt: ["writable-cgroups=zz"] }],
   ['sysctl "kernel.panic" is not in a separate kernel namespace', { Sysctls: { "kernel.panic": "1" } }],
   [
     'sysctl "net.core.somaxconn" not allowed in host network namespace',

@@ -27,6 +27,7 @@ import {
 import { planSysctls } from "./sysctls.ts";
 import { parseUsernsMode } from "./userns-mode.ts";
 import { seesOwnLimits } from "./view.ts";
+import { checkWritableCgroups } from "./writable-cgroups.ts";
 
 export const DEFAULT_SHM_BYTES = 64 * 1024 * 1024;
 
@@ -142,6 +143,7 @@ export function validateCreate(
   planSysctls(config, given);
   const security = parseSecurityOptions(given.SecurityOpt ?? []);
   checkAppArmor(given, host);
+  checkWritableCgroups(given, host);
   const capabilities = planCapabilities(given, host.capabilities);
   planSeccomp(given, security, capabilities.bounding ?? [], host);
   // Devices may come and go until the start, but a mistake in their names is better told now.

@@ -104,6 +104,8 @@ export interface SecurityOptions {
   unconfinedPaths: boolean;
   /** The name of an AppArmor profile, or "" for the default. */
   appArmor: string;
+  /** Whether the container may divide its cgroup; undefined for the default. */
+  writableCgroups: boolean | undefined;
 }
 
 /**
@@ -116,6 +118,7 @@ export function parseSecurityOptions(options: readonly string[]): SecurityOption
     seccomp: "default",
     unconfinedPaths: false,
     appArmor: "",
+    writableCgroups: undefined,
   };
   for (const option of options) {
     if (option === "no-new-privileges") parsed.noNewPrivileges = true;
@@ -152,6 +155,9 @@ function applySecurityOption(parsed: SecurityOptions, option: string, name: stri
     case "label":
       if (value !== "disable")
         throw notSupported("HostConfig.SecurityOpt label", "SELinux labels are not available yet");
+      return;
+    case "writable-cgroups":
+      parsed.writableCgroups = parseGoBoolean(value) ?? raise(malformed());
       return;
     case "systempaths":
       if (value !== "unconfined") throw malformed();

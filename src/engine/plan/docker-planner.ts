@@ -27,6 +27,7 @@ import {
   type MountPoint,
   type NetworkFacts,
   NO_DEFAULTS,
+  needsLimitsAbove,
   type Peer,
   type Peers,
   parseCreateBody,
@@ -250,7 +251,8 @@ export class DockerPlanner implements Planner {
           notifySocket: join(paths.host, NOTIFY_NAME),
         }
       : {};
-    return { config: ociConfig, view, ...ofMachine, ...this.#rootOf(record, paths) };
+    const limitsAbove = needsLimitsAbove(hostConfig, record.idMappings !== null);
+    return { config: ociConfig, view, limitsAbove, ...ofMachine, ...this.#rootOf(record, paths) };
   }
 
   /** Adds the kind of source to binds of foreign paths; for our own paths the runtime finds it out by itself. */

@@ -35,6 +35,8 @@ export interface StartPlan {
   files?: readonly RootFile[];
   /** True if the container sees its own limits, as StartRequest has it. */
   view?: boolean;
+  /** True if the container's processes are below the cgroup with its limits, as StartRequest has it. */
+  limitsAbove?: boolean;
   /** Where a machine says how it is, as StartRequest has it. */
   notifySocket?: string;
   /** The mounts that make the rootfs. */

@@ -1,6 +1,6 @@
 /** The ops that the launcher plays for a start, before its clone and after it. */
 import { OpList, slot } from "../../linux/program/builder.ts";
-import { cloneProcess, delegateCgroup, makeCgroup } from "../cgroup.ts";
+import { cloneProcess, delegateCgroup, makeBirthplace, makeCgroup } from "../cgroup.ts";
 import {
   cloneElsewhere,
   cloneOnHost,
@@ -45,7 +45,10 @@ function prepare(ops: OpList, plan: StartPlan, existing: ReadonlySet<string>): v
   openNotifySocket(ops, request);
   openPipes(ops, request.stdio, hostUserId(config, process, "uid"), hostUserId(config, process, "gid"));
   ops.begin("limits");
-  if (ownCgroup) makeCgroup(ops, ownCgroup.plan, ownCgroup.early, existing);
+  if (ownCgroup) {
+    makeCgroup(ops, ownCgroup.plan, ownCgroup.early, existing);
+    makeBirthplace(ops, ownCgroup);
+  }
   delegateCgroup(ops, plan.delegated, hostUserId(config, process, "uid"));
   makeRdtGroup(ops, plan.rdt);
   makeView(ops, request, host);
@@ -61,7 +64,7 @@ function prepare(ops: OpList, plan: StartPlan, existing: ReadonlySet<string>): v
 
 function cloneInit(ops: OpList, { config, process, namespaces, userNamespace, ownCgroup }: StartPlan): void {
   const why = "the container's first process, in namespaces of its own";
-  cloneProcess(ops, cloneFlags(config, namespaces), ownCgroup?.plan.v2Directory, why);
+  cloneProcess(ops, cloneFlags(config, namespaces), ownCgroup?.birthplace, why);
   if (userNamespace === "joined")
     ops.add({ kind: "adopt", out: SLOT_INIT, why: "the process that has joined the user namespace" });
   if (userNamespace === "created") raiseRlimits(ops, process, slot(SLOT_INIT));

@@ -110,7 +110,8 @@ export function planStart(request: StartRequest, host: HostFacts, networking?: N
     rootByHost: idmappedRoot.length > 0,
     holdsRoot,
     cgroup,
-    ownCgroup: cgroup && !request.placeInCgroup ? planOwnCgroup(cgroup, isPlain) : undefined,
+    ownCgroup:
+      cgroup && !request.placeInCgroup ? planOwnCgroup(cgroup, isPlain, request.limitsAbove ?? false) : undefined,
     delegated: request.placeInCgroup ? [] : planDelegation(config, namespaces, mounts, host),
     rdt,
     sysctls,

@@ -11,6 +11,7 @@ const words = (text: string) => text.trim().split(/\s+/);
 const DENIED = {
   kernelAndModules: "kexec_load kexec_file_load init_module finit_module delete_module create_module query_module",
   filesPastTheirDirectories: "open_by_handle_at",
+  hostsLog: "syslog",
   hostsResources: "swapon swapoff acct quotactl quotactl_fd iopl ioperm nfsservctl lookup_dcookie",
   surface:
     "bpf perf_event_open userfaultfd io_uring_setup io_uring_enter io_uring_register vm86 vm86old uselib _sysctl",

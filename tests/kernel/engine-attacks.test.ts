@@ -85,7 +85,7 @@ testIf(isV2, isRoot ? "needs cgroup v2" : "needs root")(
   "a container that may write to its cgroup divides it, has execs in there, and does not raise its limits",
   async () => {
     const script = `cd /sys/fs/cgroup && mkdir sub && echo $$ >sub/cgroup.procs && echo +memory +pids >cgroup.subtree_control
-      echo max >memory.max; echo max >pids.max; echo 8M >sub/memory.max; echo up; exec sleep 1000000`;
+      (echo max >memory.max; echo max >pids.max) 2>/dev/null; echo 8M >sub/memory.max; echo up; exec sleep 1000000`;
     const id = await daemon.run({
       Image: "attacks:1",
       Cmd: ["/bin/sh", "-c", script],

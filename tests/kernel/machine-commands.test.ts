@@ -154,6 +154,7 @@ describe("a machine that runs", () => {
       await daemon.kill();
       await daemon.launch();
       const third = onTerminal("console", "one");
+      await third.shows("and left by other keys"); // what was shown before
       await until(() => third.isRaw, "it is at the console");
       first.type("typed to the next daemon\r");
       for (const session of [first, third]) await session.shows("typed to the next daemon");

@@ -6,7 +6,7 @@ import { attach as attachTo, isMachine, type PendingAttach } from "../../engine/
 import type { StreamCall } from "../http/router.ts";
 import type { ClientStream } from "../streams/client-stream.ts";
 import { type PumpOptions, pump } from "../streams/pump.ts";
-import { replayLogs } from "./logs.ts";
+import { parseTail, replayLogs } from "./logs.ts";
 
 /** Whether output is framed: it is unless a terminal made it. The content type that says so exists since API 1.42. */
 export function isMultiplexed(tty: boolean, apiMinor: number): boolean {
@@ -71,7 +71,7 @@ export async function serveAttach(
   if (pending === undefined) begin();
   if (logs) {
     const format = { ...streams, timestamps: false, tty };
-    await replayLogs(client.output, daemon, container, format, new AbortController().signal);
+    await replayLogs(client.output, daemon, container, format, parseTail(query));
   }
   const onDetach = () => container.publish("detach");
   if (!pending || !(await joinPending(client, pending, { stdin, closeStdinOnEnd, detachKeys, onDetach })))

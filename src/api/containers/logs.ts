@@ -82,24 +82,30 @@ function parseRange(query: Query): Pick<LogQuery, "sinceNs" | "untilNs" | "tail"
     return ns;
   };
   const [sinceNs, untilNs] = [time("since"), time("until")];
-  const tail = query.text("tail") ?? "all";
   return {
     ...(sinceNs === undefined ? {} : { sinceNs }),
     ...(untilNs === undefined ? {} : { untilNs }),
-    tail: /^\d{1,15}$/.test(tail) ? Number(tail) : Number.POSITIVE_INFINITY, // anything that is no number means all, as with Docker
+    tail: parseTail(query),
   };
 }
 
-/** Sends the whole log so far, for an attach that asks for it. */
+/** The number of the last lines that are wanted. Anything that is no number means all, as with Docker. */
+export function parseTail(query: Query): number {
+  const tail = query.text("tail") ?? "all";
+  return /^\d{1,15}$/.test(tail) ? Number(tail) : Number.POSITIVE_INFINITY;
+}
+
+/** Sends the log so far, or its last lines, for an attach that asks for it. */
 export async function replayLogs(
   output: Writable,
   daemon: Daemon,
   container: Container,
   format: LogFormat,
-  signal: AbortSignal,
+  tail: number,
 ): Promise<void> {
+  const { signal } = new AbortController();
   const onDamage = (error: Error) => log.warn(`logs of container ${container.id}: ${error.message}`);
-  await writeLogs(output, logPath(daemon, container), { tail: Number.POSITIVE_INFINITY, signal, onDamage }, format);
+  await writeLogs(output, logPath(daemon, container), { tail, signal, onDamage }, format);
 }
 
 /** Writes the log's entries at the reader's pace. */

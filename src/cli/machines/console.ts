@@ -1,6 +1,6 @@
 /** A session at a machine's console, which goes on over the machine's reboots and the daemon's restarts. */
 import { DetachScanner, parseDetachKeys } from "../../base/detach-keys.ts";
-import { setRawMode } from "../../linux/sys/tty.ts";
+import { readWindowSize, setRawMode } from "../../linux/sys/tty.ts";
 import { ApiError, CliError } from "../exit.ts";
 import type { Client } from "../http/client.ts";
 import type { Response } from "../http/http.ts";
@@ -12,10 +12,11 @@ import { type InspectedMachine, inspectMachine } from "./machine.ts";
 /** How long a daemon that has gone, or a machine that reboots, is waited for. */
 const RETURN_MS = 60_000;
 const ASK_AGAIN_MS = 250;
+const DEFAULT_ROWS = 24;
 
 /**
- * Connects our terminal to a machine's console, until the detach keys are typed or the machine is off. Without a terminal it only
- * shows what the console shows.
+ * Connects our terminal to a machine's console, until the detach keys are typed or the machine is off. It begins with the last
+ * lines that the console has shown, a screenful. Without a terminal it only shows what the console shows from now on.
  * @throws CliError for keys that are none
  */
 export async function useConsole(
@@ -26,18 +27,27 @@ export async function useConsole(
   const keys = parseDetachKeys(detachKeys);
   if (keys === undefined) throw new CliError(`invalid detach keys "${detachKeys}"`);
   using keyboard = inputIsTerminal() ? new Keyboard(keys) : undefined;
-  do if ((await attachOnce(client, machine, detachKeys, keyboard)) === "detached") return "detached";
-  while (await comesBack(client, machine.Id));
+  let tail = keyboard && screenful();
+  do {
+    if ((await attachOnce(client, machine, { detachKeys, tail }, keyboard)) === "detached") return "detached";
+    tail = undefined;
+  } while (await comesBack(client, machine.Id));
   return "off";
+}
+
+/** The lines of a screen, without the one that the cursor is in. */
+function screenful(): number {
+  return Math.max(1, (readWindowSize(1)?.rows || DEFAULT_ROWS) - 1);
 }
 
 async function attachOnce(
   client: Client,
   { Id, Config }: InspectedMachine,
-  detachKeys: string,
+  { detachKeys, tail }: { detachKeys: string; tail: number | undefined },
   keyboard: Keyboard | undefined,
 ): Promise<"detached" | "ended"> {
-  const streams = { stdin: keyboard !== undefined, stdout: true, stderr: true, detachKeys };
+  const shown = tail === undefined ? {} : { tail };
+  const streams = { stdin: keyboard !== undefined, stdout: true, stderr: true, detachKeys, ...shown };
   const response = await attach(client, Id, streams);
   if (response === undefined) return "ended";
   keyboard?.begin();

@@ -38,16 +38,20 @@ interface AttachRequest {
   readonly stderr: boolean;
   /** Keys that detach, "" for the default. */
   readonly detachKeys: string;
+  /** How many lines of the log come first. */
+  readonly tail?: number;
 }
 
 /** Requests a container's streams; the answer is what `streamAttached` takes. */
 export function requestAttach(client: Client, id: string, request: AttachRequest): Promise<Response> {
   const query = encodeQuery({
     detachKeys: request.detachKeys || undefined,
+    logs: request.tail === undefined ? undefined : "1",
     stderr: request.stderr ? "1" : undefined,
     stdin: request.stdin ? "1" : undefined,
     stdout: request.stdout ? "1" : undefined,
     stream: "1",
+    tail: request.tail === undefined ? undefined : String(request.tail),
   });
   return client.request({ method: "POST", path: `/containers/${id}/attach${query}`, upgrade: true });
 }

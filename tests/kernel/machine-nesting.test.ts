@@ -138,10 +138,10 @@ describe("Lighter in a machine", () => {
   }, ENGINE_MS);
 
   here("runs a container of an image whose layers hide and remove files, with nodes of the machine", async () => {
-    const script = `cd /; ls replaced removed device 2>&1; busybox stat -c '%u:%g' owned; id -u
+    const script = `cd /; ls replaced removed device 2>&1; busybox stat -c '%u:%g' owned; id -u; cat /proc/sys/net/ipv4/ping_group_range
       echo ok >/dev/null; busybox stat -c %t:%T /dev/null; busybox grep -c . /proc/self/status >/dev/null; ls -d /proc/1`;
     expect(await inMachine(`lighter run --rm inner:1 sh -c '${script.replaceAll("'", `'"'"'`)}'`)).toBe(
-      "ls: removed: No such file or directory\nls: device: No such file or directory\nreplaced:\nnew\n1000:100\n0\n1:3\n/proc/1\n",
+      "ls: removed: No such file or directory\nls: device: No such file or directory\nreplaced:\nnew\n1000:100\n0\n0\t65535\n1:3\n/proc/1\n",
     );
     const capable = "busybox-capable grep CapEff /proc/self/status";
     expect(await inMachine(`lighter run --rm --user 1000 inner:1 ${capable}`)).toBe("CapEff:\t0000000000002000\n");

@@ -8,6 +8,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  rmdirSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -729,6 +730,114 @@ stock("the history: what runs, what has ended, with its log; records are pinned 
   await until(() => heard.some((event) => event.type === 2 && event.record?.ref === ref), "the removal is told");
   aborter.abort(new Error("enough"));
   expect(await failure(listening)).toBe("enough");
+});
+
+/** The flags that a command's help names. */
+function flagsOf(...command: string[]): string[] {
+  const help = spawnSync("docker", ["buildx", ...command, "--help"], { encoding: "utf8" }).stdout;
+  return [...help.matchAll(/^ +(?:-\w, )?(--[a-z-]+)/gm)].map(([, flag]) => flag!);
+}
+
+const FLAGS_DOCKERFILE = `FROM tools:1 AS one
+ARG WHO
+RUN cat /etc/hosts && /bin/busybox df -k /dev/shm && echo files $(ulimit -n) who $WHO && ls /sys/class/net && cat /proc/self/cgroup
+FROM one AS two
+RUN echo second $WHO
+FROM two AS three
+RUN echo not built
+`;
+
+/** What flags do, by the flags: what a build prints or leaves has to match. */
+const FLAGS: Readonly<Record<string, { args: readonly string[]; matches?: RegExp; lacks?: RegExp }>> = {
+  "--add-host": { args: ["--add-host", "flag.example:192.0.2.7"], matches: /192\.0\.2\.7\s+flag\.example/ },
+  "--build-arg": { args: ["--build-arg", "WHO=flagged"], matches: /second flagged/ },
+  "--builder": { args: ["--builder", "default"], matches: /building with "default" instance/ },
+  "--cgroup-parent": { args: ["--cgroup-parent", "/lighter-flags"], matches: /:\/lighter-flags\/|0::\/$/m },
+  "--file": { args: ["--file", "{context}/Other"], matches: /load build definition from Other/ },
+  "--label": { args: ["--label", "flag=yes"] },
+  "--load": { args: ["--load"], matches: /naming to docker\.io\/library\/flags:1/ },
+  "--network": { args: ["--network", "none"], matches: /^#\d+ [\d.]+ lo$/m, lacks: /^#\d+ [\d.]+ eth0$/m },
+  "--no-cache": { args: ["--no-cache"], lacks: /^#\d+ CACHED$/m },
+  "--progress": { args: ["--progress", "plain"], matches: /^#\d+ \[one 2\/2\] RUN/m },
+  "--provenance": { args: ["--provenance", "false"] },
+  "--sbom": { args: ["--sbom", "false"] },
+  "--shm-size": { args: ["--shm-size", "32m"], matches: /\s32768\s/ },
+  "--tag": { args: ["--tag", "flags:1"] },
+  "--target": { args: ["--target", "two"], lacks: /not built/ },
+  "--ulimit": { args: ["--ulimit", "nofile=1234:2345"], matches: /files 1234/ },
+};
+/** The flags of which other tests here, or the next one, see the effect. */
+const SEEN_ELSEWHERE = [
+  ...[
+    "--build-context",
+    "--iidfile",
+    "--metadata-file",
+    "--output",
+    "--platform",
+    "--push",
+    "--quiet",
+    "--secret",
+    "--ssh",
+  ],
+  ...["--allow", "--annotation", "--attest", "--cache-from", "--cache-to", "--no-cache-filter", "--print", "--pull"],
+];
+
+stock("each flag of docker build is known, and does what it says", async () => {
+  expect([...Object.keys(FLAGS), ...SEEN_ELSEWHERE]).toEqual(expect.arrayContaining(flagsOf("build")));
+  const context = contextOf({ Other: FLAGS_DOCKERFILE });
+  const args = Object.values(FLAGS).flatMap((flag) => flag.args.map((arg) => arg.replace("{context}", context)));
+  try {
+    const { code, stderr } = await buildx(["build", ...args, context]);
+    expect({ code, stderr }).toMatchObject({ code: 0 });
+    for (const [flag, { matches = /^/, lacks = /^$(?!)/ }] of Object.entries(FLAGS)) {
+      expect(`${flag}\n${stderr}`).toMatch(matches);
+      expect(`${flag}\n${stderr}`).not.toMatch(lacks);
+    }
+  } finally {
+    removeCgroups("lighter-flags");
+  }
+  const { json } = await daemon.request("GET", "/images/flags:1/json");
+  expect(json.Config.Labels).toEqual({ flag: "yes" });
+});
+
+/** Removes the parents of steps' cgroups, which are left to whoever has named them. */
+function removeCgroups(name: string): void {
+  for (const directory of ["", ...readdirSync("/sys/fs/cgroup")])
+    try {
+      rmdirSync(join("/sys/fs/cgroup", directory, name));
+    } catch {} // it has none there
+}
+
+stock("--allow, --no-cache-filter, --pull and the flags of bake", async () => {
+  const privileged = contextOf({ Dockerfile: "FROM tools:1\nRUN --security=insecure cat /proc/self/status\n" });
+  expect((await build(privileged)).stderr).toContain("security.insecure is not allowed");
+  const allowed = await build(privileged, "--allow", "security.insecure");
+  expect(allowed.stderr).toMatch(/CapEff:\s+[0-9a-f]*[1-9a-f][0-9a-f]{9}/);
+
+  const stages = contextOf({ Dockerfile: "FROM tools:1 AS a\nRUN echo stage a\nFROM a AS b\nRUN echo stage b\n" });
+  await build(stages);
+  const filtered = await build(stages, "--no-cache-filter", "b");
+  expect(filtered.stderr).toMatch(/\[a 2\/2\] RUN echo stage a\n#\d+ CACHED/);
+  expect(filtered.stderr).not.toMatch(/\[b 1\/1\] RUN echo stage b\n#\d+ CACHED/);
+  expect((await build(stages, "--pull")).stderr).toMatch(/load metadata for \S+tools:1\n#\d+ ERROR/); // it is on no registry
+
+  expect(["--print", "--set", ...Object.keys(FLAGS), ...SEEN_ELSEWHERE]).toEqual(
+    expect.arrayContaining(flagsOf("bake")),
+  );
+  const group = { context: ".", dockerfile: "Dockerfile", tags: ["baked:1"], args: { WHO: "nobody" } };
+  const baking = contextOf({
+    Dockerfile: "FROM tools:1\nARG WHO\nRUN echo baked $WHO\n",
+    "other.json": JSON.stringify({ target: { default: group } }),
+  });
+  const metadata = join(baking, "metadata");
+  const where = ["--file", join(baking, "other.json"), "--set", `*.context=${baking}`];
+  const args = [...where, "--set", "*.args.WHO=set", "--no-cache", "--load", "--provenance=false"];
+  const baked = await buildx(["bake", ...args, "--metadata-file", metadata, "--progress=plain"]);
+  expect(baked).toMatchObject({ code: 0 });
+  expect(baked.stderr).toContain("baked set");
+  expect(JSON.parse(readFileSync(metadata, "latin1")).default).toMatchObject({
+    "image.name": "docker.io/library/baked:1",
+  });
 });
 
 test("connections that want something else than HTTP/2 are refused", async () => {

@@ -74,6 +74,8 @@ export interface PlanOptions {
   platform: Platform;
   /** The platform that is built for, if it is asked for: bases are for that one unless FROM says otherwise. */
   targetPlatform?: Platform | undefined;
+  /** Whether a stage has the arguments of the one that it begins with. Those of Docker's classic builder have not. */
+  inheritsArgs?: boolean;
   /** Whether progress says what a stage is for: the build is for several platforms. */
   showsPlatform?: boolean;
   /** Finds an image, for a platform if one is wanted. It is there when this resolves. */
@@ -107,6 +109,7 @@ class Planner {
   readonly #globalArgs: ReadonlyMap<string, string>;
   /** The arguments of the stage, with their values. */
   #args = new Map<string, string>();
+  readonly #argsOf = new Map<PlannedStage, ReadonlyMap<string, string>>();
   #cmdSet = false;
   readonly #copiedFrom = new Map<PlannedStage, PlannedStage[]>();
   readonly #hasOneStage: boolean;
@@ -159,7 +162,8 @@ class Planner {
     const all = plainCopy("COPY", "/");
     const copied = source && { op: all, inputs: [SCRATCH, source], name: `FROM ${image}`, range: from.range };
     const begin = isImage ? vertex : (copied ?? input?.vertex);
-    this.#args = new Map();
+    const inherited = this.#options.inheritsArgs === true && baseStage !== undefined;
+    this.#args = new Map(inherited ? this.#argsOf.get(baseStage) : []);
     this.#cmdSet = false;
     this.#stages.push({
       baseReference: resolved?.reference,
@@ -175,6 +179,7 @@ class Planner {
       label: from.name ?? (this.#hasOneStage ? "" : `stage-${index}`),
       shownPlatform: baseStage?.shownPlatform ?? this.#shown(platform),
     });
+    this.#argsOf.set(this.#stage, this.#args);
     this.#range = from.range;
     for (const each of triggersOf(baseStage === undefined ? (config.OnBuild ?? []) : [])) await this.#add(each);
     for (const each of instructions) {

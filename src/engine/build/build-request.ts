@@ -36,7 +36,10 @@ export interface BuildResult {
 
 export interface BuildRequest
   extends ContextRequest,
-    Omit<PlanOptions, "resolveImage" | "platform" | "targetPlatform" | "showsPlatform" | "settings" | "entitlements"> {
+    Omit<
+      PlanOptions,
+      "resolveImage" | "platform" | "targetPlatform" | "showsPlatform" | "inheritsArgs" | "settings" | "entitlements"
+    > {
   /** The path of the Dockerfile. */
   dockerfile: string;
   /** In place of a context that holds the Dockerfile: both are asked for as they are needed. */

@@ -1,4 +1,7 @@
-/* Compiles a JavaScript module to bytecode: compile SOURCE OUT. Bytecode and library are of one version, so both are built together. */
+/*
+ * Compiles a JavaScript module to bytecode: compile SOURCE OUT. Bytecode and library are of one
+ * version, so both are built together.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +27,8 @@ static char *read_all(const char *path, size_t *length)
 
 static int report(JSContext *context)
 {
-	JSValue error = JS_GetException(context), stack = JS_GetPropertyStr(context, error, "stack");
+	JSValue error = JS_GetException(context);
+	JSValue stack = JS_GetPropertyStr(context, error, "stack");
 	const char *text = JS_ToCString(context, error), *where = JS_ToCString(context, stack);
 
 	fprintf(stderr, "%s\n%s", text ? text : "?", where ? where : "");
@@ -47,10 +51,13 @@ int main(int argc, char **argv)
 	}
 	JS_SetStripInfo(runtime, JS_STRIP_SOURCE); /* stacks keep functions, lines and columns */
 	JS_SetMaxStackSize(runtime, 0);
-	module = JS_Eval(context, source, length, "lighter.js", JS_EVAL_TYPE_MODULE | JS_EVAL_FLAG_COMPILE_ONLY);
+	module = JS_Eval(context, source, length, "lighter.js",
+			 JS_EVAL_TYPE_MODULE | JS_EVAL_FLAG_COMPILE_ONLY);
 	if (JS_IsException(module))
 		return report(context);
 	bytecode = JS_WriteObject(context, &size, module, JS_WRITE_OBJ_BYTECODE);
 	out = bytecode ? fopen(argv[2], "wb") : NULL;
-	return out && fwrite(bytecode, 1, size, out) == size && fclose(out) == 0 ? 0 : report(context);
+	if (out && fwrite(bytecode, 1, size, out) == size && fclose(out) == 0)
+		return 0;
+	return report(context);
 }

@@ -1,5 +1,6 @@
 /*
- * The one door between the short commands' TypeScript and the kernel: the object `host`. `src/shims/door.ts` has its types.
+ * The one door between the short commands' TypeScript and the kernel: the object `host`.
+ * `src/shims/door.ts` has its types.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -23,8 +24,8 @@ struct bytes {
 };
 
 /*
- * The memory of an ArrayBuffer or of a view of one. The class is asked first: to try JS_GetArrayBuffer on a view would make an
- * exception with a backtrace each time.
+ * The memory of an ArrayBuffer or of a view of one. The class is asked first: to try
+ * JS_GetArrayBuffer on a view would make an exception with a backtrace each time.
  */
 static struct bytes bytes_of(JSContext *context, JSValueConst value)
 {
@@ -70,13 +71,15 @@ static JSValue door_syscall(ARGUMENTS(given))
 
 	(void)self;
 	if (!image->is_written)
-		return JS_ThrowInternalError(context, "a module asks the kernel while it is evaluated, which is when the program is built");
+		return JS_ThrowInternalError(context,
+			"a module asks the kernel while it is evaluated, by the build");
 	if (given_count < 1 || given_count > 7 || JS_ToInt64Ext(context, &number, given[0]) < 0)
 		return JS_ThrowTypeError(context, "not a system call");
 	for (int i = 1; i < given_count; i++)
 		if (argument_of(context, given[i], &arguments[i - 1]) < 0)
 			return JS_EXCEPTION;
-	result = syscall((long)number, arguments[0], arguments[1], arguments[2], arguments[3], arguments[4], arguments[5]);
+	result = syscall((long)number, arguments[0], arguments[1], arguments[2], arguments[3],
+		arguments[4], arguments[5]);
 	return JS_NewInt64(context, result == -1 ? -errno : result);
 }
 
@@ -86,7 +89,9 @@ static JSValue door_address(ARGUMENTS(given))
 
 	(void)self;
 	(void)given_count;
-	return argument_of(context, given[0], &address) < 0 ? JS_EXCEPTION : JS_NewInt64(context, address);
+	if (argument_of(context, given[0], &address) < 0)
+		return JS_EXCEPTION;
+	return JS_NewInt64(context, address);
 }
 
 static JSValue door_encode(ARGUMENTS(given))
@@ -140,7 +145,10 @@ static JSValue door_sha256(ARGUMENTS(given))
 	return JS_NewArrayBufferCopy(context, digest, sizeof(digest));
 }
 
-/* spawn(path, argv, envp, fds, newSession, directory): strings end in NUL, argv and envp are addresses of them, ended by a 0. */
+/*
+ * spawn(path, argv, envp, fds, newSession, directory): strings end in NUL, argv and envp are
+ * addresses of them, ended by a 0.
+ */
 static JSValue door_spawn(ARGUMENTS(given))
 {
 	struct bytes path, argv, envp, fds, directory = {NULL, 0};
@@ -175,7 +183,8 @@ static struct {
 	char termios[64];
 } terminal = {.fd = -1};
 
-static const int DEADLY[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGALRM, SIGUSR1, SIGUSR2};
+static const int DEADLY[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTERM, SIGINT, SIGHUP,
+	SIGQUIT, SIGALRM, SIGUSR1, SIGUSR2};
 
 static void give_back_terminal(int number)
 {
@@ -191,8 +200,9 @@ static void give_back_terminal(int number)
 }
 
 /*
- * keepTerminal(fd, termios): from now on the terminal is given these settings at a signal or a crash that ends us. keepTerminal(-1):
- * no longer. Signals that TypeScript listens to are blocked, and do not come here.
+ * keepTerminal(fd, termios): from now on the terminal is given these settings at a signal or a
+ * crash that ends us. keepTerminal(-1): no longer. Signals that TypeScript listens to are blocked,
+ * and do not come here.
  */
 static JSValue door_keep_terminal(ARGUMENTS(given))
 {
@@ -207,7 +217,8 @@ static JSValue door_keep_terminal(ARGUMENTS(given))
 	if (fd >= 0) {
 		struct bytes termios = bytes_of(context, given[given_count - 1]);
 
-		if (!termios.at || termios.length < TERMIOS_BYTES || termios.length > sizeof(terminal.termios))
+		if (!termios.at || termios.length < TERMIOS_BYTES ||
+			termios.length > sizeof(terminal.termios))
 			return JS_ThrowTypeError(context, "not the settings of a terminal");
 		memcpy(terminal.termios, termios.at, termios.length);
 		sigaltstack(&alternative, NULL);
@@ -225,7 +236,8 @@ static JSValue door_keep_terminal(ARGUMENTS(given))
 }
 
 /* Keeps a function that is given to the host. */
-static JSValue door_keep(JSContext *context, JSValueConst self, int given_count, JSValueConst *given, int which)
+static JSValue door_keep(JSContext *context, JSValueConst self, int given_count,
+	JSValueConst *given, int which)
 {
 	JSValue *const places[] = {&image->start, &image->turn, &image->uncaught};
 
@@ -282,7 +294,8 @@ void door_init(JSContext *context)
 
 	image->start = image->turn = image->uncaught = JS_UNDEFINED;
 	image->host = JS_NewObject(context);
-	JS_SetPropertyFunctionList(context, image->host, FUNCTIONS, sizeof(FUNCTIONS) / sizeof(*FUNCTIONS));
+	JS_SetPropertyFunctionList(context, image->host, FUNCTIONS,
+		sizeof(FUNCTIONS) / sizeof(*FUNCTIONS));
 #ifdef __aarch64__
 	JS_SetPropertyStr(context, image->host, "arch", JS_NewString(context, "arm64"));
 #else

@@ -8,9 +8,10 @@
 #include <quickjs/quickjs.h>
 
 /*
- * The heap image: all memory of the engine while its modules are evaluated. The build writes it into a copy of the executable; a
- * start finds everything evaluated. It therefore holds no pointer to anything but itself and the code, which is linked at fixed
- * addresses, and nothing that a process has of its own.
+ * The heap image: all memory of the engine while its modules are evaluated. The build writes it
+ * into a copy of the executable; a start finds everything evaluated. It therefore holds no pointer
+ * to anything but itself and the code, which is linked at fixed addresses, and nothing that a
+ * process has of its own.
  */
 #define IMAGE_BYTES (8u << 20)
 #define SIZE_CLASSES 72

@@ -1,8 +1,10 @@
 /*
  * Runs the short commands: `src/small.ts` and all that it imports, compiled by compile.c.
  *
- *   build:  PROGRAM --write-image BYTECODE OUT   evaluates the modules and writes OUT, a copy of the program with them in it
- *   start:  OUT ARG...                           calls what was given to host.onStart, and turns until nothing is left to do
+ *   build:  PROGRAM --write-image BYTECODE OUT
+ *           evaluates the modules and writes OUT, a copy of the program with them in it
+ *   start:  OUT ARG...
+ *           calls what was given to host.onStart, and turns until nothing is left to do
  */
 #define _GNU_SOURCE
 #include <elf.h>
@@ -72,7 +74,8 @@ static struct {
 } rejections[REJECTIONS];
 static size_t rejection_count;
 
-static void track_rejection(JSContext *context, JSValueConst promise, JSValueConst reason, JS_BOOL is_handled, void *opaque)
+static void track_rejection(JSContext *context, JSValueConst promise, JSValueConst reason,
+	JS_BOOL is_handled, void *opaque)
 {
 	(void)opaque;
 	if (!is_handled) {
@@ -123,7 +126,8 @@ static JSValue list_of(JSContext *context, char **texts)
 	JSValue list = JS_NewArray(context);
 
 	for (uint32_t i = 0; texts[i]; i++)
-		JS_SetPropertyUint32(context, list, i, text_decode(context, (const uint8_t *)texts[i], strlen(texts[i])));
+		JS_SetPropertyUint32(context, list, i, text_decode(context,
+			(const uint8_t *)texts[i], strlen(texts[i])));
 	return list;
 }
 
@@ -206,7 +210,10 @@ static void update_stack_top(void)
 	JS_UpdateStackTop(image->runtime);
 }
 
-/* What a process has of its own must not be in the image: the stack's address comes from a stack at a fixed one. */
+/*
+ * What a process has of its own must not be in the image: the stack's address comes from a stack
+ * at a fixed one.
+ */
 static void forget_process(void)
 {
 	static char stack[65536];
@@ -295,7 +302,8 @@ static int build(const char *bytecode, const char *out)
 		die_of(context, JS_PromiseResult(context, result));
 	JS_FreeValue(context, result);
 	JS_RunGC(image->runtime);
-	fprintf(stderr, "image: %zu of %u KB\n", (size_t)(image->heap.next - (char *)image) / 1024, IMAGE_BYTES / 1024);
+	fprintf(stderr, "image: %zu of %u KB\n", (size_t)(image->heap.next - (char *)image) / 1024,
+		IMAGE_BYTES / 1024);
 	forget_process();
 	write_image(out);
 	return 0;

@@ -1,8 +1,11 @@
 /*
- * The engine's memory: blocks of the heap image, and when that is full, of memory from the kernel. Sizes are rounded up to a class;
- * a freed block waits for the next of its class. Larger blocks come from the kernel alone, except while the image is made.
+ * The engine's memory: blocks of the heap image, and when that is full, of memory from the kernel.
+ * Sizes are rounded up to a class; a freed block waits for the next of its class. Larger blocks
+ * come from the kernel alone, except while the image is made.
  *
- *   | size | block …        block % 16 == 0; the word before it is its room in bytes, or with LARGE set that of a mapping
+ *   | size | block …
+ *           block % 16 == 0; the word before it is its room in bytes, or with LARGE set that of a
+ *           mapping
  */
 #define _GNU_SOURCE
 #include <string.h>
@@ -30,8 +33,8 @@ void heap_init(void)
 }
 
 /*
- * The class of a size: multiples of 16 up to 256, then four to each power of two. Returns the class and its room, which is a multiple of
- * 16 less a word.
+ * The class of a size: multiples of 16 up to 256, then four to each power of two. Returns the class
+ * and its room, which is a multiple of 16 less a word.
  */
 static unsigned class_of(size_t size, size_t *room)
 {
@@ -60,7 +63,8 @@ static size_t usable(const void *block)
 
 static void *map_large(size_t size)
 {
-	char *start = mmap(NULL, size + HEAD, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *start = mmap(NULL, size + HEAD, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+		-1, 0);
 
 	if (start == MAP_FAILED)
 		return NULL;

@@ -11,7 +11,10 @@
 #define CLOSE_RANGE_CLOEXEC 4u
 #endif
 
-/* Sets up the child's fds. None is closed before all have been taken out of the way of the new numbers. */
+/*
+ * Sets up the child's fds. None is closed before all have been taken out of the way of the new
+ * numbers.
+ */
 static bool arrange(const int *fds, size_t count)
 {
 	int copies[64];
@@ -22,7 +25,8 @@ static bool arrange(const int *fds, size_t count)
 	for (size_t i = 0; i < count; i++)
 		if (dup2(copies[i], (int)i) < 0)
 			return false;
-	syscall(SYS_close_range, (unsigned)count, ~0u, CLOSE_RANGE_CLOEXEC); /* without it (Linux 5.8): ours are all close-on-exec */
+	/* without it (Linux 5.8): ours are all close-on-exec */
+	syscall(SYS_close_range, (unsigned)count, ~0u, CLOSE_RANGE_CLOEXEC);
 	return true;
 }
 
@@ -46,7 +50,8 @@ int spawn(const struct spawn *child)
 			struct sigaction present;
 
 			/* what we ignore or handle: SIGPIPE, and what gives a terminal back */
-			if (sigaction(number, NULL, &present) == 0 && (number == SIGPIPE || present.sa_handler > SIG_IGN))
+			if (sigaction(number, NULL, &present) == 0 &&
+			    (number == SIGPIPE || present.sa_handler > SIG_IGN))
 				sigaction(number, &standard, NULL);
 		}
 		if (!(child->new_session && setsid() < 0) && arrange(child->fds, child->fd_count) &&

@@ -1,4 +1,7 @@
-/* UTF-8 and Latin-1, by the rules of the web's TextEncoder and TextDecoder: the engine's own are others for broken text. */
+/*
+ * UTF-8 and Latin-1, by the rules of the web's TextEncoder and TextDecoder: the engine's own are
+ * others for broken text.
+ */
 #include <stdlib.h>
 #include <string.h>
 #include "host.h"
@@ -6,8 +9,9 @@
 static const char REPLACEMENT[3] = {(char)0xef, (char)0xbf, (char)0xbd}; /* U+FFFD */
 
 /*
- * The length of the character at `bytes`: negative if it is broken, then of the part to replace by one U+FFFD. Source: Unicode,
- * table 3-7 and "maximal subpart"; https://encoding.spec.whatwg.org/#utf-8-decoder
+ * The length of the character at `bytes`: negative if it is broken, then of the part to replace by
+ * one U+FFFD. Source: Unicode, table 3-7 and "maximal subpart";
+ * https://encoding.spec.whatwg.org/#utf-8-decoder
  */
 static int character_length(const uint8_t *bytes, size_t left)
 {
@@ -98,10 +102,14 @@ JSValue text_decode_latin1(JSContext *context, const uint8_t *bytes, size_t leng
 	return text;
 }
 
-/* Replaces lone surrogates, which the engine writes as ED A0..BF xx, by U+FFFD, which is as long. */
+/*
+ * Replaces lone surrogates, which the engine writes as ED A0..BF xx, by U+FFFD, which is as long.
+ */
 size_t text_mend(char *bytes, size_t length)
 {
-	for (char *at = bytes, *end = bytes + length; (at = memchr(at, 0xed, (size_t)(end - at))) != NULL; at++)
+	const char *end = bytes + length;
+
+	for (char *at = bytes; (at = memchr(at, 0xed, (size_t)(end - at))) != NULL; at++)
 		if (end - at >= 3 && (uint8_t)at[1] >= 0xa0)
 			memcpy(at, REPLACEMENT, 3);
 	return length;

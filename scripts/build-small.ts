@@ -3,7 +3,7 @@
  * makes bytecode of the bundle, and `host`, which evaluates it and writes OUT, a copy of itself with all modules in it.
  */
 import { spawnSync } from "node:child_process";
-import { globSync } from "node:fs";
+import { existsSync, globSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { compilerCommand } from "./c-compiler.ts";
 import { findQuickJs } from "./quickjs.ts";
@@ -30,13 +30,16 @@ const [compiler = "", ...compilerFlags] = ["cc", "gcc", "clang"].map(compilerCom
 const compileC = (name: string, sources: readonly string[], ...flags: string[]) =>
   run(compiler, ...compilerFlags, ...FLAGS, ...flags, "-o", made(name), ...sources, found.library, "-lm");
 
-const sources = globSync("host/*.c", { cwd: root }).sort();
-compileC("compile", ["host/compile.c"]);
-compileC(
-  "host",
-  sources.filter((path) => path !== "host/compile.c"),
-  "-Wl,--wrap=gettimeofday", // an image must not depend on when it was made
-);
+if (!existsSync(made("host"))) {
+  // Otherwise another program has been built here.
+  const sources = globSync("host/*.c", { cwd: root }).sort();
+  compileC("compile", ["host/compile.c"]);
+  compileC(
+    "host",
+    sources.filter((path) => path !== "host/compile.c"),
+    "-Wl,--wrap=gettimeofday", // an image must not depend on when it was made
+  );
+}
 run(process.execPath, "scripts/bundle-small.ts", made("bundle.js"), entry);
 run(made("compile"), made("bundle.js"), made("bytecode"));
 run(made("host"), "--write-image", made("bytecode"), out);

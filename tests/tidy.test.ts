@@ -34,7 +34,7 @@ function readAll(pattern: string): Map<string, string> {
 const scripts = readAll("{src,scripts,tests,bench}/**/*.ts");
 const isTest = (path: string) => /\.test\.ts$|^(tests|bench)\//.test(path);
 const sources = new Map([...scripts].filter(([path]) => path.startsWith("src/") && !isTest(path)));
-const cFiles = readAll("{launcher,init,hello,tests/support}/**/*.{c,h}");
+const cFiles = readAll("{launcher,init,hello,host,tests/support}/**/*.{c,h}");
 const documents = readAll("{*.md,docs/**/*.md}");
 
 /** The lines that begin a function or a method, as the formatter leaves them. */

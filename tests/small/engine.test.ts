@@ -10,7 +10,7 @@ import { entryOf, pureTests } from "./pure-tests.ts";
 
 const root = join(import.meta.dirname, "../..");
 const whyNot = findQuickJs() === undefined ? "needs libquickjs" : undefined;
-const TIMEOUT_MS = 180_000; // a compiler runs, beside others
+const TIMEOUT_MS = 600_000; // a compiler runs, beside others
 
 describeIf(whyNot)("the small engine", () => {
   const folder = mkdtempSync(join(tmpdir(), "lighter-small-"));

@@ -1,5 +1,6 @@
 /** What engines do differently: these run in Bun, and inside the small engine with the other pure tests. */
 import { expect, test } from "bun:test";
+import { createHash } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, dirname, join, normalize, relative, resolve } from "node:path";
@@ -97,6 +98,15 @@ test("Buffers are views or copies, as Node's are", () => {
   expect(Buffer.from(Uint8Array.of(251, 255, 0)).toString("base64")).toBe("+/8A");
   expect(Buffer.alloc(4).write("a€€", 0)).toBe(4);
   expect(Buffer.from("abcabc").indexOf("ca")).toBe(2);
+});
+
+test("hashes are right at every length around a block's", () => {
+  const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");
+  expect(sha256("")).toBe("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+  expect(sha256("abc")).toBe("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  let chain = "";
+  for (let length = 0; length < 200; length++) chain = sha256(chain + "x".repeat(length));
+  expect(chain).toBe("17e907d803d8884243414b4e18d18acd5f8eacdc3941a8585b8d96940a81509c");
 });
 
 test("paths are Node's", () => {

@@ -46,6 +46,8 @@ export const LLB_OPS_MAX = 10_000;
 export const LLB_DEPTH_MAX = 1500;
 /** Files of a context that BuildKit's client sends, which tells of all before it sends the first: 300 bytes each. */
 export const CONTEXT_MAX_ENTRIES = 1_000_000;
+/** The bytes of a file that a build downloads, unless the daemon is told another number. */
+export const BUILD_DOWNLOAD_MAX_BYTES = 10 * 1024 ** 3;
 /** Entries of a context's tar. The worker that spools it needs 250 bytes for each. */
 export const CONTEXT_TAR_MAX_ENTRIES = 2_000_000;
 /** Builds that clients of BuildKit's API may have at once, and how long the progress of an ended one can be read. */

@@ -1,6 +1,8 @@
 /** Containers as users see them: the engine joins images, configs and the runtime, and keeps the state. */
+
 import { mkdirSync, readFileSync, renameSync, statfsSync, writeFileSync } from "node:fs";
 import { errnoOf } from "../base/errors.ts";
+import { BUILD_DOWNLOAD_MAX_BYTES } from "../base/limits.ts";
 import { log } from "../base/log.ts";
 import { helloPath, initPath, launcherPath } from "../embedded.ts";
 import { FileWorkers, type Trash } from "../files/mod.ts";
@@ -187,6 +189,8 @@ interface OpenEngineOptions {
   cdiDirectories?: readonly string[];
   /** What the cache of builds keeps. */
   buildGc?: GcSettings;
+  /** The bytes of a file that a build downloads. */
+  buildDownloadMaxBytes?: number;
   /** Another runtime than the launcher's, for tests. */
   runtime?: Runtime;
   networkSettings?: NetworkSettings;
@@ -255,7 +259,10 @@ export async function openEngine(options: OpenEngineOptions): Promise<OpenedEngi
   engine.use(new OomMonitor(engine));
   engine.use(new Copies(engine));
   startAtBoot(engine);
-  const builder = new Builder(engine, images, options.buildGc ?? DEFAULT_GC);
+  const builder = new Builder(engine, images, {
+    gc: options.buildGc ?? DEFAULT_GC,
+    downloadMaxBytes: options.buildDownloadMaxBytes ?? BUILD_DOWNLOAD_MAX_BYTES,
+  });
   engine.use(builder);
   await builder.recover();
   const trashes = [images.trash, builder.trash, ...engine.trashes];

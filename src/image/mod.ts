@@ -40,6 +40,7 @@ export {
   type SourceTree,
   SpooledTree,
   SpoolWriter,
+  spoolDigest,
   timeOf,
   unpackSource,
 } from "./copies/mod.ts";

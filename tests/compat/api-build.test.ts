@@ -404,6 +404,31 @@ buildTest("ADD fetches URLs: names, times, modes, digests, redirects; a failure 
   });
 });
 
+buildTest(
+  "a file of a URL is fetched again only if its server says that it has changed, or its bytes are needed",
+  async () => {
+    await withServedFiles(async (directory, url) => {
+      const count = async () => {
+        const { stdout } = Bun.spawnSync(daemon.network.inside("busybox", "wget", "-q", "-O", "-", `${url}/count`));
+        return JSON.parse(stdout.toString()) as unknown;
+      };
+      const add = async (to: string) => {
+        const { error, said } = await build(contextOf(`FROM tools:1\nADD --chmod=644 ${url}/kept.txt ${to}`), "t=kept");
+        expect(error).toBeUndefined();
+        return said.includes("Using cache");
+      };
+      writeFileSync(join(directory, "kept.txt"), "first");
+      expect([await add("/kept"), await count()]).toEqual([false, { sent: 1, unchanged: 0 }]);
+      expect([await add("/kept"), await count()]).toEqual([true, { sent: 1, unchanged: 1 }]);
+      expect([await add("/elsewhere"), await count()]).toEqual([false, { sent: 2, unchanged: 2 }]);
+      expect(await output("kept", "cat", "/elsewhere")).toBe("first");
+      writeFileSync(join(directory, "kept.txt"), "second");
+      expect([await add("/kept"), await count()]).toEqual([false, { sent: 3, unchanged: 2 }]);
+      expect(await output("kept", "cat", "/kept")).toBe("second");
+    });
+  },
+);
+
 buildTest("the context is a tar at a URL, compressed in any way, or a Dockerfile alone", async () => {
   await withServedFiles(async (directory, url) => {
     const tar = contextOf("FROM tools:1\nCOPY x /x\nRUN cat x", { x: "found\n" });

@@ -70,6 +70,8 @@ export interface DaemonOptions extends ReloadableOptions {
   cdiDirectories: readonly string[];
   /** What the cache of builds keeps. */
   buildGc: GcSettings;
+  /** The size of a file that a build downloads; undefined: the usual one. */
+  buildDownloadMaxBytes: number | undefined;
 }
 
 const DEFAULT_UPLOADS = 5;
@@ -106,6 +108,7 @@ export function parseDaemonOptions(
     networks: parseNetworkSettings(values),
     runtimes: values.runtimes ?? {},
     buildGc: values.builder ?? DEFAULT_GC,
+    buildDownloadMaxBytes: values["build-download-max"] || undefined,
     cdiDirectories: (values["cdi-spec-dirs"] ?? DEFAULT_CDI_DIRECTORIES).filter((path) => path !== ""),
     ...parseReloadable(values),
   };

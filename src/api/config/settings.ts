@@ -45,6 +45,7 @@ export interface Values {
   runtimes?: Record<string, RuntimeEntry>;
   "cdi-spec-dirs"?: string[];
   builder?: GcSettings;
+  "build-download-max"?: number;
   "no-new-privileges"?: boolean;
   "seccomp-profile"?: string;
   "cgroup-parent"?: string;
@@ -153,6 +154,7 @@ export const SETTINGS: { readonly [K in keyof Required<Values>]: Setting<Require
     help: "NVIDIA's means the GPUs that CDI specs tell of; others are listed, and not used",
   },
   builder: { kind: builder, help: 'what the cache of builds keeps: {"gc": {...}}' },
+  "build-download-max": { kind: bytes, help: "size of a file that a build downloads (default 10g)" },
   "cdi-spec-dirs": {
     kind: texts("PATH"),
     flag: "cdi-spec-dir",

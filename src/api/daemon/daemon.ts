@@ -92,6 +92,7 @@ async function serve(options: DaemonOptions, args: readonly string[]): Promise<v
   if (pidPath !== undefined) await takePidFile(pidPath);
   const opened = await openEngine({
     ...{ dataRoot, execRoot, registry, defaults, usernsRemap, runtimes, cdiDirectories, buildGc },
+    ...(options.buildDownloadMaxBytes === undefined ? {} : { buildDownloadMaxBytes: options.buildDownloadMaxBytes }),
     networkSettings: networks,
     recover: options.given.recover,
   });

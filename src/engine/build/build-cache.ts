@@ -7,6 +7,7 @@ import { applyMigrations } from "../../base/migrations.ts";
 import { beginWal, writeIfRoom } from "../../base/wal.ts";
 import type { StepCache } from "../../build/mod.ts";
 import type { ImageStore, SnapshotLayer } from "../../image/mod.ts";
+import { DownloadTable } from "../sources/download-table.ts";
 import { BuildHistory } from "./build-history.ts";
 import { CacheMountTable } from "./cache-mount-table.ts";
 import type { CacheRecord } from "./cache-prune.ts";
@@ -67,6 +68,13 @@ const MIGRATIONS: readonly string[] = [
      usage_count INTEGER NOT NULL
    ) STRICT;`,
   `ALTER TABLE build ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0;`,
+  `CREATE TABLE download (
+     url TEXT PRIMARY KEY,
+     etag TEXT NOT NULL,
+     modified TEXT NOT NULL,
+     digest TEXT NOT NULL,
+     last_used_ms INTEGER NOT NULL
+   ) STRICT;`,
 ];
 
 /** How long the time of an outcome is remembered that no build has had. */
@@ -101,12 +109,14 @@ export class BuildCache implements StepCache, Disposable {
   readonly #images: ImageStore;
   readonly history: BuildHistory;
   readonly cacheMounts: CacheMountTable;
+  readonly downloads: DownloadTable;
 
   constructor(path: string, images: ImageStore) {
     this.#images = images;
     this.#db = openDatabase(path);
     this.history = new BuildHistory(this.#db);
     this.cacheMounts = new CacheMountTable(this.#db);
+    this.downloads = new DownloadTable(this.#db);
   }
 
   [Symbol.dispose](): void {

@@ -4,6 +4,7 @@ import { isScratch, type Solve, type Solver, type Vertex, type Workshop } from "
 import type { Trash } from "../../files/mod.ts";
 import type { PullEvent } from "../../image/mod.ts";
 import type { ImportedCaches } from "../cache/import-cache.ts";
+import type { Downloads } from "../sources/http-source.ts";
 import { BuildProgress, type BuildTask } from "./build-progress.ts";
 import type { BuildRequest } from "./build-request.ts";
 import { BuildSources } from "./build-sources.ts";
@@ -23,6 +24,7 @@ interface SiteOptions {
   roots: StepRoots;
   trash: Trash;
   caches: CacheMounts;
+  downloads: Downloads;
   solver: Solver;
   request: SiteRequest;
   /** Called when nothing uses the site any more, which may be after its end: its steps may be wanted by other builds. */
@@ -51,10 +53,11 @@ export class BuildSite implements AsyncDisposable {
   #solve: Solve | undefined;
 
   constructor(options: SiteOptions) {
-    const { request, roots, trash } = options;
+    const { request, roots, trash, downloads } = options;
     this.#options = options;
     this.signal = AbortSignal.any([request.signal, this.#aborter.signal]);
-    this.sources = new BuildSources(roots, trash, { signal: this.signal, namedContext: request.namedContext });
+    const { signal } = this;
+    this.sources = new BuildSources(roots, trash, { signal, downloads, namedContext: request.namedContext });
     this.progress = new BuildProgress(request.onStatus);
     this.output = new StepOutput(request.say, this.progress);
   }

@@ -5,12 +5,13 @@ import { dirname, join, posix } from "node:path";
 import { LighterError } from "../../base/errors.ts";
 import { randomId } from "../../base/ids.ts";
 import { BUILD_DOCKERFILE_MAX_BYTES } from "../../base/limits.ts";
-import { type GitSource, type LocalSource, parseGitSource, type SourceOp } from "../../build/mod.ts";
+import { type GitSource, type HttpSource, type LocalSource, parseGitSource, type SourceOp } from "../../build/mod.ts";
 import { runWithInput, type Trash } from "../../files/mod.ts";
-import { encodeTar, looksLikeArchive, peek, TAR_BLOCK_BYTES } from "../../image/mod.ts";
+import { encodeTar, looksLikeArchive, peek, spoolDigest, TAR_BLOCK_BYTES } from "../../image/mod.ts";
+import { bytePath } from "../../linux/sys/fs.ts";
+import { checkOut } from "../sources/git-source.ts";
+import { type Downloads, download, get, visit } from "../sources/http-source.ts";
 import { readDockerfileJob, spoolContextJob, type TreePlace, writeContextJob } from "./build-jobs.ts";
-import { checkOut } from "./git-source.ts";
-import { download, get } from "./http-source.ts";
 import type { StepRoots } from "./step-roots.ts";
 
 /** Where a build's context comes from. */
@@ -36,6 +37,9 @@ export class BuildSources implements Disposable {
   readonly #roots: StepRoots;
   readonly #trash: Trash;
   readonly #signal: AbortSignal;
+  readonly #downloads: Downloads;
+  /** What fetches the sources of which only a digest is known, by id. */
+  readonly #unfetched = new Map<string, () => Promise<void>>();
   /** A directory for all that is not kept. */
   readonly #path: string;
   /** Where the sources are that are no images, by id. */
@@ -49,10 +53,15 @@ export class BuildSources implements Disposable {
   constructor(
     roots: StepRoots,
     trash: Trash,
-    { signal, namedContext }: { signal: AbortSignal; namedContext: NamedContext | undefined },
+    {
+      signal,
+      downloads,
+      namedContext,
+    }: { signal: AbortSignal; downloads: Downloads; namedContext: NamedContext | undefined },
   ) {
     this.#roots = roots;
     this.#namedContext = namedContext;
+    this.#downloads = downloads;
     this.#trash = trash;
     this.#signal = signal;
     this.#path = join(trash.path, randomId());
@@ -90,7 +99,10 @@ export class BuildSources implements Disposable {
 
   /** What a URL leads to is a tar, or a Dockerfile alone. */
   async #fetched(url: string): Promise<AsyncIterable<Uint8Array>> {
-    const { head, whole } = await peek((await get(url, this.#signal)).pieces(), TAR_BLOCK_BYTES);
+    const { head, whole } = await peek(
+      (await get(url, { signal: this.#signal, maxBytes: this.#downloads.maxBytes })).pieces(),
+      TAR_BLOCK_BYTES,
+    );
     if (head.length === 0)
       throw new LighterError("invalid", `error detecting content type for remote ${url}: empty response`);
     if (looksLikeArchive(head)) return whole;
@@ -124,8 +136,15 @@ export class BuildSources implements Disposable {
     return this.#places.get(id) ?? { layers: this.#roots.images.layersOf(id).lowerDirs };
   }
 
+  /** Makes sure that the bytes of a source are there, which its digest does without. */
+  async fetch(id: string): Promise<void> {
+    const fetch = this.#unfetched.get(id);
+    if (fetch !== undefined) await fetch();
+  }
+
   /** The directories of a root file system, topmost first. The files of a spooled context are written for it. */
   async directoriesOf(id: string): Promise<readonly string[]> {
+    await this.fetch(id);
     const place = this.treeOf(id);
     if ("layers" in place) return place.layers;
     const { spoolPath } = place;
@@ -148,16 +167,32 @@ export class BuildSources implements Disposable {
         return op.reference === "scratch" ? "" : this.#roots.of(this.#roots.images.get(op.reference));
       case "files":
         return this.#files(op.files, op.mode);
-      case "http": {
-        const directory = this.#newDirectory();
-        const digest = await download(op, directory, { workers: this.#workers, signal: this.#signal });
-        return this.#known(`http:${digest}:${op.fileName}`, directory);
-      }
+      case "http":
+        return await this.#http(op);
       case "git": {
         const { commit, path } = await this.#checkOut(op);
         return this.#known(`git:${commit}:${op.subdirectory}:${op.keepGitDir}:${op.submodules}`, path);
       }
     }
+  }
+
+  async #http(source: HttpSource): Promise<string> {
+    const options = { ...this.#downloads, workers: this.#workers, signal: this.#signal };
+    const { digest, directory } = await visit(source, () => this.#newDirectory(), options);
+    const id = `http:${digest}:${source.fileName}`;
+    if (directory !== undefined) return this.#known(id, directory);
+    if (this.#places.has(id)) return id;
+    const spoolPath = this.#newDirectory();
+    spoolDigest(spoolPath, bytePath(source.fileName), digest);
+    this.#places.set(id, { spoolPath });
+    let fetching: Promise<void> | undefined;
+    const fetch = async () => {
+      const path = this.#newDirectory();
+      await download(source, digest, path, options);
+      this.#places.set(id, { layers: [path] });
+    };
+    this.#unfetched.set(id, () => (fetching ??= fetch()));
+    return id;
   }
 
   async #checkOut(source: GitSource): Promise<{ commit: string; path: string }> {

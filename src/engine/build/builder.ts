@@ -25,6 +25,7 @@ import { type ExportRequest, exportRoots } from "../llb/export-root.ts";
 import { type FrontendRequest, runFrontend } from "../llb/run-frontend.ts";
 import { type GraphRequest, type HeldRoot, solveGraph } from "../llb/solve-graph.ts";
 import { describeProvenance, type ProvenanceSource } from "../outputs/provenance.ts";
+import type { Downloads } from "../sources/http-source.ts";
 import { BuildCache } from "./build-cache.ts";
 import type { BuildHistory } from "./build-history.ts";
 import type { BuildProgress, BuildTask } from "./build-progress.ts";
@@ -42,6 +43,12 @@ import { shownName } from "./read-dockerfile.ts";
 import { runSettings } from "./run-step.ts";
 import { StepRoots } from "./step-roots.ts";
 
+interface BuilderSettings {
+  gc: GcSettings;
+  /** The bytes of a file that ADD, or a context's URL, fetches. */
+  downloadMaxBytes: number;
+}
+
 export class Builder implements Disposable {
   readonly #roots: StepRoots;
   readonly #cache: BuildCache;
@@ -52,8 +59,9 @@ export class Builder implements Disposable {
   readonly household: CacheHousehold;
   /** The running builds that have an id of their client's. */
   readonly #running = new Map<string, AbortController>();
+  readonly #downloads: Downloads;
 
-  constructor(engine: Engine, images: ImageStore, gc: GcSettings) {
+  constructor(engine: Engine, images: ImageStore, { gc, downloadMaxBytes }: BuilderSettings) {
     this.trash = new Trash(join(engine.paths.dataRoot, "contexts"), engine.workers);
     this.#cache = new BuildCache(join(engine.paths.dataRoot, "build.db"), images);
     this.#cacheMounts = new CacheMounts({
@@ -62,6 +70,7 @@ export class Builder implements Disposable {
     });
     this.household = new CacheHousehold(this.#cache, this.#cacheMounts, engine.paths.dataRoot, gc);
     this.#roots = new StepRoots(engine, images);
+    this.#downloads = { table: this.#cache.downloads, maxBytes: downloadMaxBytes };
     this.#solver = new Solver(this.#cache);
   }
 
@@ -232,6 +241,7 @@ export class Builder implements Disposable {
   #site(request: SiteRequest): BuildSite {
     return new BuildSite({
       ...{ roots: this.#roots, trash: this.trash, caches: this.#cacheMounts, solver: this.#solver, request },
+      downloads: this.#downloads,
       onLeft: () => this.recover(), // a step that was done anew has taken another one's place in the cache
     });
   }

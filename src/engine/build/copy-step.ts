@@ -24,6 +24,7 @@ export class CopySteps {
   /** Copies onto the first input. Resolves with the id of the new root file system. */
   async copy(op: CopyOp, inputs: readonly string[], signal: AbortSignal): Promise<string> {
     const [root = ""] = inputs;
+    for (const id of inputs.slice(1)) await this.#sources.fetch(id);
     const below = await this.#sources.directoriesOf(root);
     const argument = { op, ...this.#inputs(inputs), below, owner: ownerOf(op.owner, below) };
     return await this.#roots.addLayer(root, async ({ path, upper }) => {

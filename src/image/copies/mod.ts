@@ -6,7 +6,7 @@ export { LayerTarget, type Owner } from "./layer-target.ts";
 export { LayerTree } from "./layer-tree.ts";
 export { isDirectory, isFile, readWhole, type SourceTree } from "./source-tree.ts";
 export { hasWildcards, openMatches, openSource, type Source } from "./sources.ts";
-export { SpoolWriter } from "./spool-writer.ts";
+export { SpoolWriter, spoolDigest } from "./spool-writer.ts";
 export { SpooledTree } from "./spooled-tree.ts";
 export { isArchive, unpackSource } from "./unpack.ts";
 export type { Selection } from "./walk.ts";

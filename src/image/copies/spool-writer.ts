@@ -344,3 +344,18 @@ class SmallFiles {
     closeSync(this.#fd);
   }
 }
+
+/** Spools a file, as it would be downloaded, of which only the digest is known. It can be hashed, not read. */
+export function spoolDigest(path: string, name: BytePath, digest: string): void {
+  const root = directoryNode(IMPLIED_PARENT_MODE, 0, 0);
+  root.children!.set(name, {
+    ...EMPTY,
+    mode: S_IFREG | 0o600,
+    seconds: 0,
+    nanoseconds: 0,
+    children: undefined,
+    digest: 0,
+  });
+  const bytes = Buffer.from(digest.replace(/^sha256:/, ""), "hex");
+  writeIndex(join(path, INDEX_NAME), root, { at: () => bytes });
+}

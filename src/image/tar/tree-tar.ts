@@ -326,7 +326,7 @@ class TreeTarWriter {
     const fd = openSync(`/proc/self/fd/${found.fds[0]!}`, O_RDONLY | O_NONBLOCK);
     try {
       const { size } = found.stat;
-      yield* this.#header({ ...this.#entryOf(found, "file", path), size });
+      yield* this.#header({ ...this.#entryOf({ ...found, fds: [fd] }, "file", path), size });
       if (this.#takesFiles && size >= FILE_RANGE_MIN_BYTES && isPlainFile(fd)) yield* this.#ranges(fd, size);
       else yield* this.#content(fd, size);
       yield* this.#put(new Uint8Array(tarPaddingBytes(size)));

@@ -50,7 +50,9 @@ const libc = libcSymbols({
   fsetxattr: { args: ["i32", "ptr", "ptr", "u64", "i32"], returns: "i32" },
   lsetxattr: { args: ["ptr", "ptr", "ptr", "u64", "i32"], returns: "i32" },
   getxattr: { args: ["ptr", "ptr", "ptr", "u64"], returns: "i64" },
+  fgetxattr: { args: ["i32", "ptr", "ptr", "u64"], returns: "i64" },
   listxattr: { args: ["ptr", "ptr", "u64"], returns: "i64" },
+  flistxattr: { args: ["i32", "ptr", "u64"], returns: "i64" },
   flock: { args: ["i32", "i32"], returns: "i32" },
 });
 
@@ -264,12 +266,27 @@ export function lsetxattrat(dirFd: number, entry: string, name: string, value: U
 
 const xattrValue = Buffer.alloc(65536);
 
+/**
+ * The result of a call, or a negative errno. It is first made for the fd, which takes a quarter of the time; one that is O_PATH needs
+ * the path.
+ */
+function tryFdThenPath(fd: number, byFd: () => number | bigint, byPath: (path: Buffer) => number | bigint): number {
+  const EBADF = -9;
+  const errnoOr = (result: number) => (result < 0 ? -lastErrnoNumber() : result);
+  const result = errnoOr(Number(byFd()));
+  return result === EBADF ? errnoOr(Number(byPath(Buffer.from(`/proc/self/fd/${fd}\0`, "latin1")))) : result;
+}
+
 /** The value of an xattr, or undefined if the file does not have it. `fd` may be O_PATH, but not of a symlink. */
 export function getxattrFd(fd: number, name: string): Buffer | undefined {
-  const path = Buffer.from(`/proc/self/fd/${fd}\0`, "latin1");
-  const length = Number(libc.getxattr(path, cString(scratchA, name), xattrValue, xattrValue.length));
-  if (length >= 0) return Buffer.from(xattrValue.subarray(0, length));
-  const errno = -lastErrnoNumber();
+  const [key, value] = [cString(scratchA, name), xattrValue];
+  const length = tryFdThenPath(
+    fd,
+    () => libc.fgetxattr(fd, key, value, value.length),
+    (path) => libc.getxattr(path, key, value, value.length),
+  );
+  if (length >= 0) return Buffer.from(value.subarray(0, length));
+  const errno = length;
   const ENODATA = -61;
   const EOPNOTSUPP = -95;
   if (errno === ENODATA || errno === EOPNOTSUPP) return undefined;
@@ -278,18 +295,20 @@ export function getxattrFd(fd: number, name: string): Buffer | undefined {
 
 /** The names, as bytes, of a file's xattrs. `fd` may be O_PATH, but not of a symlink. */
 export function listXattrsFd(fd: number): string[] {
-  const path = Buffer.from(`/proc/self/fd/${fd}\0`, "latin1");
-  const length = Number(libc.listxattr(path, xattrValue, xattrValue.length));
+  const length = tryFdThenPath(
+    fd,
+    () => libc.flistxattr(fd, xattrValue, xattrValue.length),
+    (path) => libc.listxattr(path, xattrValue, xattrValue.length),
+  );
   if (length === 0) return [];
   if (length > 0)
     return xattrValue
       .toString("latin1", 0, length - 1)
       .split("\0")
       .sort();
-  const errno = -lastErrnoNumber();
   const EOPNOTSUPP = -95;
-  if (errno === EOPNOTSUPP) return [];
-  throw kernelError(errno, "list xattrs");
+  if (length === EOPNOTSUPP) return [];
+  throw kernelError(length, "list xattrs");
 }
 
 /** Joins a device's numbers to Linux's 64-bit dev_t (gnu_dev_makedev). */

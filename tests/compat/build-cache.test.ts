@@ -5,9 +5,11 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { BuildkitClient } from "../support/buildkit-client.ts";
 import { TestDaemon } from "../support/daemon.ts";
 import { DockerRegistry, hasDockerRegistry } from "../support/docker-registry.ts";
 import { rawTar } from "../support/image-tar.ts";
+import { Graph } from "../support/llb-graph.ts";
 import { missing } from "../support/missing.ts";
 import { readTar } from "../support/read-tar.ts";
 import { isRoot } from "../support/stage.ts";
@@ -245,6 +247,29 @@ async function registered(name: string) {
   expect(code, stderr).toBe(0);
   return JSON.parse(stdout);
 }
+
+stock("a client's own graph (LLB) leaves its cache, and finds it at another daemon", async () => {
+  const graph = new Graph();
+  const base = graph.source("docker-image://docker.io/library/tools:1");
+  const script = "cat /proc/sys/kernel/random/uuid > /u; echo of a graph";
+  const meta = { args: ["/bin/sh", "-c", script], cwd: "/", env: ["PATH=/bin"] };
+  const run = graph.add({ exec: { meta, mounts: [{ target: "/" }] } }, base);
+  const attributes = new Map([["ref", `${registry.host}/caches/graph:1`]]);
+  const use = async (daemon: TestDaemon, cache: object) => {
+    await using client = await BuildkitClient.connect(daemon.socketPath);
+    let content = "";
+    const answer = await client.build({ cache }, async (build) => {
+      const id = await build.ref(graph.of(run));
+      content = await build.read(id, "/u");
+      return { ref: { id } };
+    });
+    return { content, answer };
+  };
+  const { content, answer } = await use(first, { exports: [{ type: "registry", attributes }] });
+  expect(content).toMatch(/^[-0-9a-f]{36}\n$/);
+  expect(JSON.parse(answer.get("cache.manifest")!)).toMatchObject({ digest: expect.stringMatching(/^sha256:/) });
+  expect(await use(second, { imports: [{ type: "registry", attributes }] })).toMatchObject({ content });
+});
 
 stock("an image is pushed in the form that is asked for, by its name or by its digest alone", async () => {
   const context = contextOf("pushed");

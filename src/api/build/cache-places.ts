@@ -24,7 +24,7 @@ export interface ClientDirectory extends BlobTarget {
   read(digest: Digest): AsyncIterable<Uint8Array>;
 }
 
-interface CacheClient {
+export interface CacheClient {
   /** Opens a directory of the client. */
   directory: (path: string) => ClientDirectory;
   credentialsFor: (domain: string) => AuthConfig | Promise<AuthConfig>;

@@ -5,8 +5,9 @@ import type { ResultDraft } from "../../spec/buildkit.ts";
 import { type ImageDocument, parseImageDocument } from "../../spec/oci-image.ts";
 import { HOST_PLATFORM, parsePlatform } from "../../spec/platform.ts";
 import type { Daemon } from "../daemon/daemon-state.ts";
-import type { Job } from "./jobs.ts";
+import type { Job, JobResult } from "./jobs.ts";
 import { targetsOf } from "./session-outputs.ts";
+import { leaveCaches } from "./solve-definition.ts";
 import { statusMessage } from "./status-message.ts";
 
 interface ExportOptions {
@@ -27,7 +28,19 @@ export async function exportResult(
   const made = ids.map(([key, { id = "" }]) => ({ key, result: id === "" ? undefined : job.result(id) }));
   const [known] = made.flatMap((each) => each.result?.image ?? []);
   if (known !== undefined) return known;
+  const results = made.flatMap((each) => each.result ?? []);
   if (made.length === 0 && result?.metadata?.has(CONFIG) === true) made.push({ key: "", result: undefined });
+  const built = await exportRoots(daemon, job, made, { result, sessionId, outputs });
+  await leaveCaches(daemon, job, results);
+  return built;
+}
+
+async function exportRoots(
+  daemon: Daemon,
+  job: Job,
+  made: readonly { key: string; result: JobResult | undefined }[],
+  { result, sessionId, outputs }: ExportOptions,
+): Promise<BuiltImage> {
   if (made.length === 0 || outputs.every(({ type }) => type === "cacheonly")) return { id: "" };
   const roots = made.map(({ key, result: each }): ExportedRoot => {
     const config = result?.metadata?.get(key === "" ? CONFIG : `${CONFIG}/${key}`);

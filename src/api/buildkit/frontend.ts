@@ -20,7 +20,7 @@ import type { Daemon } from "../daemon/daemon-state.ts";
 import { BuildFiles } from "./build-files.ts";
 import { inputImageOf, parseFrontendOptions } from "./frontend-options.ts";
 import type { Job, JobResult } from "./jobs.ts";
-import { contentOf } from "./session-content.ts";
+import { cacheClientOf } from "./session-content.ts";
 import { credentialsFor } from "./session-files.ts";
 import { inputsOf } from "./session-inputs.ts";
 import { targetsOf } from "./session-outputs.ts";
@@ -51,11 +51,7 @@ export async function buildDockerfile(daemon: Daemon, build: DockerfileBuild): P
   const syntax = rest.buildArgs.get("BUILDKIT_SYNTAX");
   const files = new BuildFiles({ daemon, session, sessionId, filename, syntax, signal });
   const credentials = (domain: string) => credentialsFor(session, domain, signal);
-  const client = {
-    directory: (path: string) => contentOf(session, `local:${path}`, signal),
-    credentialsFor: credentials,
-    signal,
-  };
+  const client = cacheClientOf(session, signal);
   let failure: BuildFailure = {};
   const made: Omit<JobResult, "image">[] = [];
   try {

@@ -11,8 +11,9 @@ import {
   contentWriteAnswerType,
   contentWriteType,
 } from "../../spec/buildkit.ts";
-import type { ClientDirectory } from "../build/cache-places.ts";
+import type { CacheClient, ClientDirectory } from "../build/cache-places.ts";
 import { PIECE_MAX_BYTES } from "./pieces.ts";
+import { credentialsFor } from "./session-files.ts";
 import type { Session } from "./sessions.ts";
 
 const SERVICE = "/containerd.services.content.v1.Content";
@@ -61,5 +62,14 @@ export function contentOf(session: Session, id: string, signal: AbortSignal): Cl
         await answers.return(undefined);
       }
     },
+  };
+}
+
+/** How caches are reached for a client. */
+export function cacheClientOf(session: Session, signal: AbortSignal): CacheClient {
+  return {
+    directory: (path) => contentOf(session, `local:${path}`, signal),
+    credentialsFor: (domain) => credentialsFor(session, domain, signal),
+    signal,
   };
 }

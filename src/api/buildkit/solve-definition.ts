@@ -1,11 +1,13 @@
 /** Solves definitions (LLB) that clients, and front ends of theirs, hand in. */
 import { decodeGraph, type LocalSource } from "../../engine/mod.ts";
-import type { Definition } from "../../spec/llb.ts";
+import { type Definition, definitionType } from "../../spec/llb.ts";
 import { HOST_PLATFORM } from "../../spec/platform.ts";
-import type { BuildFailure } from "../../spec/solve-status.ts";
+import type { BuildFailure, SolveStatus } from "../../spec/solve-status.ts";
+import { cacheExports, cacheImports } from "../build/cache-places.ts";
 import type { Daemon } from "../daemon/daemon-state.ts";
 import { buildError, fetcherFor } from "./frontend.ts";
 import type { Job, JobResult } from "./jobs.ts";
+import { cacheClientOf } from "./session-content.ts";
 import { treeOf } from "./session-files.ts";
 import { inputsOf } from "./session-inputs.ts";
 import { statusMessage } from "./status-message.ts";
@@ -15,24 +17,12 @@ export async function solveDefinition(
   daemon: Daemon,
   { job, definition, signal }: { job: Job; definition: Definition; signal: AbortSignal },
 ): Promise<JobResult> {
-  const { sessionId, entitlements } = await job.request.promise;
-  const session = await daemon.buildkit.sessions.find(sessionId, signal);
+  const { entitlements } = await job.request.promise;
   let failure: BuildFailure = {};
   try {
     const made = await daemon.builder.solve({
+      ...(await requestOf(daemon, job, signal)),
       vertex: decodeGraph(definition, entitlements),
-      noCache: false,
-      hostConfig: {},
-      fetchImage: fetcherFor(daemon, session, { isPull: false, signal }),
-      inputs: inputsOf(session, signal),
-      namedContext: async function* (source: LocalSource) {
-        const { session: other = "", ...options } = source;
-        const from = other === "" ? session : await daemon.buildkit.sessions.find(other, signal);
-        yield* treeOf(from, source.name, { ...options, signal });
-      },
-      say: () => {},
-      signal,
-      onStatus: (status) => job.publish(statusMessage(status)),
       onFailure: (where) => {
         failure = where;
       },
@@ -41,4 +31,39 @@ export async function solveDefinition(
   } catch (error) {
     throw buildError(error, failure, undefined);
   }
+}
+
+/** Leaves the cache of results wherever the client wants it. */
+export async function leaveCaches(daemon: Daemon, job: Job, results: readonly JobResult[]): Promise<void> {
+  const { sessionId, entitlements, cacheExports: wanted } = await job.request.promise;
+  if (wanted.every(({ type }) => type === "inline") || results.length === 0) return;
+  const session = await daemon.buildkit.sessions.find(sessionId, job.signal);
+  const definitions = results.map(({ definition }) => definitionType.decode(definitionType.encode(definition)));
+  await daemon.builder.leaveCaches({
+    ...(await requestOf(daemon, job, job.signal)),
+    vertices: definitions.map((definition) => decodeGraph(definition, entitlements)),
+    cacheExports: cacheExports(daemon, wanted, cacheClientOf(session, job.signal)).cacheExports,
+    onAnswer: (name, value) => void job.answers.set(name, value),
+  });
+}
+
+/** What graphs of a client are solved with. */
+async function requestOf(daemon: Daemon, job: Job, signal: AbortSignal) {
+  const { sessionId, cacheImports: imports } = await job.request.promise;
+  const session = await daemon.buildkit.sessions.find(sessionId, signal);
+  return {
+    noCache: false,
+    hostConfig: {},
+    fetchImage: fetcherFor(daemon, session, { isPull: false, signal }),
+    inputs: inputsOf(session, signal),
+    cacheImports: cacheImports(daemon, imports, cacheClientOf(session, signal)),
+    namedContext: async function* (source: LocalSource) {
+      const { session: other = "", ...options } = source;
+      const from = other === "" ? session : await daemon.buildkit.sessions.find(other, signal);
+      yield* treeOf(from, source.name, { ...options, signal });
+    },
+    say: () => {},
+    signal,
+    onStatus: (status: SolveStatus) => job.publish(statusMessage(status)),
+  };
 }

@@ -23,7 +23,7 @@ import { ImportedCaches } from "../cache/import-cache.ts";
 import type { Engine } from "../engine.ts";
 import { type ExportRequest, exportRoots } from "../llb/export-root.ts";
 import { type FrontendRequest, runFrontend } from "../llb/run-frontend.ts";
-import { type GraphRequest, type HeldRoot, solveGraph } from "../llb/solve-graph.ts";
+import { type CachesRequest, type GraphRequest, type HeldRoot, solveGraph, solveGraphs } from "../llb/solve-graph.ts";
 import { describeProvenance, type ProvenanceSource } from "../outputs/provenance.ts";
 import type { Downloads } from "../sources/http-source.ts";
 import { BuildCache } from "./build-cache.ts";
@@ -142,13 +142,22 @@ export class Builder implements Disposable {
   async solve(request: GraphRequest): Promise<HeldRoot> {
     await using site = this.#site(request);
     try {
-      return await solveGraph(site, this.#roots.images, request);
+      return await solveGraph(site, this.#roots.images, request, this.#importCaches(request, site));
     } catch (error) {
       request.onFailure(site.progress.locate(error, "", ""));
       throw error;
     } finally {
       void this.household.collect();
     }
+  }
+
+  /** Leaves what graphs are made of where other daemons look for it. @throws LighterError; `StepFailed` */
+  async leaveCaches(request: CachesRequest): Promise<void> {
+    await using site = this.#site(request);
+    const { progress, signal } = site;
+    const solve = await solveGraphs(site, request, this.#importCaches(request, site));
+    const options = { images: this.#roots.images, cache: this.#cache, solve, progress, signal };
+    await exportCaches(request, { ...options, targets: request.vertices });
   }
 
   /** Puts root file systems where they are asked for, as an image for several platforms if there are several. */
@@ -229,7 +238,7 @@ export class Builder implements Disposable {
   }
 
   #importCaches(
-    { cacheImports = [], targetPlatforms }: BuildRequest,
+    { cacheImports = [], targetPlatforms }: Pick<BuildRequest, "cacheImports" | "targetPlatforms">,
     { progress, held, signal }: BuildSite,
   ): ImportedCaches | undefined {
     if (cacheImports.length === 0) return undefined;

@@ -614,12 +614,12 @@ function sessionMethods({
 
 async function serveSession(id: string, content: Parameters<typeof sessionMethods>[0]) {
   const methods = sessionMethods(content);
-  const { socket } = await upgrade("/session", {
+  const { stream } = await upgrade("/session", {
     "X-Docker-Expose-Session-Uuid": id,
     "X-Docker-Expose-Session-Grpc-Method": [...methods.keys()].join(","),
   });
-  void serveGrpc(socket, methods);
-  return { [Symbol.dispose]: () => void socket.destroy() };
+  void serveGrpc(stream, methods);
+  return { [Symbol.dispose]: () => void stream.destroy() };
 }
 
 /** The same session inside of a call of BuildKit's API. */

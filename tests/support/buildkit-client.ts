@@ -1,6 +1,6 @@
 /** A client of BuildKit's API: it asks for builds of LLB, and serves directories and files to them by its session. */
-import { once } from "node:events";
 import { connect, type Socket } from "node:net";
+import { Duplex } from "node:stream";
 import { sendTree } from "../../src/engine/build/send-tree.ts";
 import { GrpcClient } from "../../src/grpc/client.ts";
 import { type Method, serveGrpc } from "../../src/grpc/server.ts";
@@ -20,21 +20,45 @@ import type { Definition } from "../../src/spec/llb.ts";
 import type { DraftOf } from "../../src/spec/protobuf.ts";
 import { rawTar } from "./image-tar.ts";
 
-/** Opens a connection that leaves HTTP/1.1. `head`: the answer, with what follows it if it is a refusal. */
+/**
+ * Opens a connection that leaves HTTP/1.1. `head`: the answer, with what follows it if it is a refusal; `stream`: what comes after
+ * it, of which nothing is lost however late it is read.
+ */
 export async function upgrade(
   socketPath: string,
   path: string,
   headers: Record<string, string> = {},
-): Promise<{ head: string; socket: Socket }> {
+): Promise<{ head: string; socket: Socket; stream: Duplex }> {
   const socket = connect(socketPath);
   const lines = Object.entries({ Host: "d", Connection: "Upgrade", Upgrade: "h2c", ...headers });
   socket.write(`POST ${path} HTTP/1.1\r\n${lines.map(([name, value]) => `${name}: ${value}\r\n`).join("")}\r\n`);
+  const stream = new Duplex({
+    read: () => {},
+    write: (chunk, _encoding, done) => void socket.write(chunk, done),
+    final: (done) => void socket.end(done),
+    destroy: (error, done) => {
+      socket.destroy();
+      done(error);
+    },
+  });
+  const answered = Promise.withResolvers<string>();
   let head = "";
-  while (!/^HTTP\/1.1 101 .*\r\n\r\n|\r\n\r\n.+/s.test(head)) {
-    const [chunk] = await once(socket, "data");
+  let isOver = false;
+  socket.on("data", (chunk: Buffer) => {
+    if (isOver) return void stream.push(chunk);
     head += chunk.toString("latin1");
-  }
-  return { head, socket };
+    const [, accepted, rest = ""] = /^(HTTP\/1.1 101 .*?\r\n\r\n)(.*)$/s.exec(head) ?? [];
+    if (accepted === undefined && !/\r\n\r\n.+/s.test(head)) return;
+    isOver = true;
+    if (accepted !== undefined && rest !== "") stream.push(Buffer.from(rest, "latin1"));
+    answered.resolve(accepted ?? head);
+  });
+  socket.once("error", answered.reject);
+  socket.once("close", () => {
+    answered.reject(new Error(`${path}: the daemon has closed the connection`));
+    stream.destroy();
+  });
+  return { head: await answered.promise, socket, stream };
 }
 
 interface Served {
@@ -52,18 +76,18 @@ export class BuildkitClient implements AsyncDisposable {
 
   static async connect(socketPath: string, served: Served = {}): Promise<BuildkitClient> {
     const sessionId = crypto.randomUUID();
-    const { socket } = await upgrade(socketPath, "/session", {
+    const { socket, stream } = await upgrade(socketPath, "/session", {
       "X-Docker-Expose-Session-Uuid": sessionId,
       "X-Docker-Expose-Session-Grpc-Method": METHODS.join(","),
     });
     void serveGrpc(
-      socket,
+      stream,
       new Map([
         [METHODS[0]!, directoriesOf(served.directories ?? {})],
         [METHODS[1]!, secretsOf(served.secrets ?? {})],
       ]),
     );
-    const { socket: control } = await upgrade(socketPath, "/grpc");
+    const { stream: control } = await upgrade(socketPath, "/grpc");
     return new BuildkitClient(await GrpcClient.connect(control), socket, sessionId);
   }
 

@@ -6,6 +6,8 @@
  *   create   create, start, kill and delete of a container that sleeps: four commands
  *   exec     /bin/true in a running container
  *
+ * "small" is the program on the small engine, if it has been built (`npm run build -- --small`).
+ *
  *   bun bench/cases/oci.ts [--runs 30] [--save bench/baselines/NAME.json]
  *
  * Needs root. runc and crun come from Debian if they are missing. What dominates is in oci.md, beside this file.
@@ -54,21 +56,30 @@ function main(): void {
 function findContenders(folder: string): Contender[] {
   if (!existsSync("/usr/sbin/runc") || !existsSync("/usr/bin/crun"))
     run(["apt-get", "install", "-y", "-qq", "runc", "crun"], { ...process.env, DEBIAN_FRONTEND: "noninteractive" });
-  const ours = join(folder, "lighter-runtime");
-  symlinkSync(join(import.meta.dirname, "../../dist/lighter-runtime"), ours);
+  const ours = linkTo(folder, "lighter-runtime");
   const root = (name: string) => ["--root", join(folder, "run", name)];
   const runc = { name: "runc", command: ["runc", ...root("runc")] };
   const crun = { name: "crun", command: ["crun", ...root("crun")] };
   const lighter = { name: "lighter", command: [ours, ...root("lighter")] };
+  const small = { name: "small", command: [linkTo(folder, "lighter-small"), ...root("small")] };
   const works = (contender: Contender) => {
     const bundle = makeBundle(folder, `probe-${contender.name}`, "true");
     return spawnSync(contender.command[0]!, [...contender.command.slice(1), "run", "-b", bundle, "probe"]).status === 0;
   };
-  return [runc, crun, lighter].filter((contender) => {
+  return [runc, crun, lighter, small].filter((contender) => {
     if (works(contender)) return true;
     console.log(`${contender.name} does not run here, and is left out`);
     return false;
   });
+}
+
+/** Makes a link by whose name a program of dist/ is the OCI runtime. */
+function linkTo(folder: string, program: string): string {
+  const directory = join(folder, `link-${program}`);
+  mkdirSync(directory);
+  const link = join(directory, "lighter-runtime");
+  symlinkSync(join(import.meta.dirname, "../../dist", program), link);
+  return link;
 }
 
 /** Makes a bundle with a busybox root and the config that `runc spec` prints, without a terminal, with a filter like Docker's. */

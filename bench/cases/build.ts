@@ -107,12 +107,12 @@ function nineInstructions(inputs: Inputs): string {
 }
 
 function fourStages(inputs: Inputs): string {
-  const stages = ["a", "b", "c"].flatMap((name) => [
-    ...[`RUN sleep 1`, `RUN sleep 1 && echo ${name} > /${name}`, `FROM ${IMAGE}`],
+  const stages = [1, 2, 3].flatMap((number) => [
+    ...["RUN sleep 1", `RUN sleep 1 && echo ${number} > /made-${number}`],
+    `FROM ${IMAGE}`,
   ]);
-  const lines = stages.join("\n").split(`FROM ${IMAGE}`);
-  const named = lines.map((part, index) => (index < 3 ? `${part}FROM ${IMAGE} AS s${index + 1}` : part)).join("");
-  return newContext(inputs, "stages", [`${named}RUN sleep 1`, "RUN sleep 1", "COPY --from=s1 / /from/"]);
+  const copies = [1, 2, 3].map((number) => `COPY --from=${number - 1} /made-${number} /`);
+  return newContext(inputs, "stages", [...stages, "RUN sleep 1", "RUN sleep 1", ...copies]);
 }
 
 interface Samples {

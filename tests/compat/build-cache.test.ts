@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { BuildkitClient } from "../support/buildkit-client.ts";
 import { TestDaemon } from "../support/daemon.ts";
 import { DockerRegistry, hasDockerRegistry } from "../support/docker-registry.ts";
+import { until } from "../support/eventually.ts";
 import { rawTar } from "../support/image-tar.ts";
 import { Graph } from "../support/llb-graph.ts";
 import { missing } from "../support/missing.ts";
@@ -77,7 +78,11 @@ function contextOf(name: string, end = ""): string {
 async function forget(daemon: TestDaemon, ...images: string[]): Promise<void> {
   for (const image of images) await daemon.request("DELETE", `/images/${image}`);
   await daemon.request("POST", "/images/prune");
-  await daemon.request("POST", "/build/prune?all=1");
+  // What a build has just used is held until its last measurement has ended.
+  await until(async () => {
+    await daemon.request("POST", "/build/prune?all=1");
+    return (await daemon.request("GET", "/lighter/builds/cache")).json.length === 0;
+  }, "the cache is empty");
 }
 
 /** The digests of the layers above the base image's. */

@@ -16,4 +16,4 @@ export { parseNesting } from "./nesting.ts";
 export { endOfMachine, type MachineEnd, type MachineState, parseMachineState } from "./notify.ts";
 export { machineMaskedPaths, machineReadonlyPaths } from "./paths.ts";
 export { machineSeccomp } from "./seccomp.ts";
-export { type MachineSecrets, secretsNamedBy, takeSecrets, withoutSecrets } from "./secrets.ts";
+export { labelsOfImage, type MachineSecrets, secretsNamedBy, takeSecrets } from "./secrets.ts";

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { MACHINE_SECRETS_MAX_BYTES } from "../base/limits.ts";
 import { machineEnvironment } from "./environment.ts";
-import { takeSecrets, withoutSecrets } from "./secrets.ts";
+import { labelsOfImage, takeSecrets } from "./secrets.ts";
 
 const label = (name: string) => `io.lighter.machine.${name}`;
 
@@ -26,7 +26,7 @@ test("secrets are taken out of labels, whose names stay and tell of them", () =>
     [label("cloud-init.user-data")]: "",
   });
   expect(takeSecrets(labels).secrets).toBeUndefined();
-  expect(withoutSecrets(labels)).toEqual({ a: "b", [label("other")]: "stays" });
+  expect(labelsOfImage({ ...labels, [label("nesting")]: "true" })).toEqual({ a: "b", [label("other")]: "stays" });
   expect(machineEnvironment("0".repeat(64), labels)).toContain("CREDENTIALS_DIRECTORY=/run/host/credentials");
   expect(machineEnvironment("0".repeat(64), {}).join()).not.toContain("CREDENTIALS");
 });

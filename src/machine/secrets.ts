@@ -1,7 +1,13 @@
 /** What a machine is given that only its root is to see: credentials, and the seed of cloud-init. It comes in labels. */
 import { LighterError } from "../base/errors.ts";
 import { MACHINE_SECRETS_MAX_BYTES } from "../base/limits.ts";
-import { CLOUD_INIT_PARTS, type CloudInitPart, isCloudInitPart, SECRET_LABELS } from "../spec/machine-labels.ts";
+import {
+  CLOUD_INIT_PARTS,
+  type CloudInitPart,
+  isCloudInitPart,
+  NESTING_LABEL,
+  SECRET_LABELS,
+} from "../spec/machine-labels.ts";
 import { checkCloudInit } from "./cloud-init.ts";
 
 export interface MachineSecrets {
@@ -18,8 +24,15 @@ function isSecret(label: string): boolean {
   return PREFIXES.some((prefix) => label.startsWith(prefix));
 }
 
-/** Returns the labels without those of secrets: an image's are no secrets, and those of a machine it was made of are empty. */
-export function withoutSecrets(labels: Labels): Record<string, string> {
+/**
+ * Returns an image's labels without those that only a user may give: secrets (those of a machine that it was made of are empty),
+ * and what opens a machine further.
+ */
+export function labelsOfImage(labels: Labels): Record<string, string> {
+  return Object.fromEntries(Object.entries(withoutSecrets(labels)).filter(([label]) => label !== NESTING_LABEL));
+}
+
+function withoutSecrets(labels: Labels): Record<string, string> {
   return Object.fromEntries(Object.entries(labels).filter(([label]) => !isSecret(label)));
 }
 

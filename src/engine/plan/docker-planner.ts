@@ -6,7 +6,7 @@ import { randomId } from "../../base/ids.ts";
 import { PASSWD_MAX_BYTES } from "../../base/limits.ts";
 import { ZERO_TIME } from "../../base/time.ts";
 import { type Image, type ImageStore, readFileInLayers, resolveGroup, resolveUser } from "../../image/mod.ts";
-import { NOTIFY_NAME, withoutSecrets } from "../../machine/mod.ts";
+import { labelsOfImage, NOTIFY_NAME } from "../../machine/mod.ts";
 import type { DockerHostConfig } from "../../spec/docker-api.ts";
 import type { Platform } from "../../spec/oci-image.ts";
 import type { OciConfig, OciMount, OciProcess, VolumeMount } from "../../spec/oci-runtime.ts";
@@ -120,7 +120,7 @@ export class DockerPlanner implements Planner {
       config,
       hostConfig: this.#withPeerIds(applyDefaults(hostConfig, this.#defaults, { ...this.#host, hostCgroupns })),
       endpoints,
-      image: image && { ...image.document.config, Labels: withoutSecrets(image.document.config.Labels ?? {}) },
+      image: image && { ...image.document.config, Labels: labelsOfImage(image.document.config.Labels ?? {}) },
     };
     const context = {
       host: this.#host,

@@ -25,7 +25,7 @@ const X_OK = 1;
 const EACCES = -13;
 const ECHILD = -10;
 
-/** NUL-terminated strings and the array of their addresses; the strings live as long as what is returned is held. */
+/** NUL-terminated strings and the array of their addresses; the strings live as long as what is returned. */
 export function vector(texts: readonly string[]): { pointers: BigUint64Array; strings: Uint8Array[] } {
   const strings = texts.map(cString);
   const pointers = new BigUint64Array(strings.length + 1);
@@ -97,7 +97,6 @@ export function start(
             detached,
             cwd === undefined ? null : cString(cwd),
           );
-    if (args.strings.length + variables.strings.length < 0) throw new RangeError(); // they were held until here
     if (pid < 0) throw Object.assign(systemError(pid, `spawn ${file}`, file), { spawnargs: argv.slice(1) });
     return { pid, ours };
   } catch (error) {

@@ -2,6 +2,7 @@
 import { AF_INET, AT_EMPTY_PATH, AT_FDCWD, SIGSET_BYTES, SOCK_DGRAM_CLOEXEC } from "../linux/sys/abi.ts";
 import { type Argument, host, tryCall } from "./door.ts";
 import { CALLS } from "./numbers.ts";
+import { restoreSigpipe } from "./signals.ts";
 import { getAttributes, makeRaw, setAttributes } from "./terminal.ts";
 
 type LibcFunction = (...args: never[]) => number;
@@ -60,11 +61,6 @@ function interfaceIndex(name: Uint8Array): number {
   const rc = tryCall("ioctl", fd, SIOCGIFINDEX, request);
   tryCall("close", fd);
   return rc < 0 ? rc : new DataView(request.buffer).getInt32(INDEX_AT, true);
-}
-
-function restoreSigpipe(): void {
-  const SIGPIPE = 13;
-  tryCall("rt_sigaction", SIGPIPE, new BigUint64Array(4), null, SIGSET_BYTES);
 }
 
 /** With libc's way of telling an error: -1, and errno. */

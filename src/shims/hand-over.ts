@@ -27,8 +27,8 @@ function isReachable(address: string | undefined): boolean {
 /** `named`: the program is the OCI runtime by its name. */
 export function needsBun(named: boolean, args: readonly string[]): boolean {
   if (named || args[0] === "runtime") return false;
-  const { DOCKER_HOST, DOCKER_TLS, DOCKER_TLS_VERIFY, LIGHTER_SHORT_COMMANDS } = process.env;
-  if (LIGHTER_SHORT_COMMANDS === "bun" || DOCKER_TLS || DOCKER_TLS_VERIFY || !isReachable(DOCKER_HOST)) return true;
+  const { DOCKER_HOST, DOCKER_TLS, DOCKER_TLS_VERIFY, LIGHTER_HOST } = process.env;
+  if (DOCKER_TLS || DOCKER_TLS_VERIFY || ![DOCKER_HOST, LIGHTER_HOST].every(isReachable)) return true;
   const words: string[] = [];
   for (let i = 0; i < args.length && words.length < 2; i++) {
     const word = args[i]!;

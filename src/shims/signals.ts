@@ -62,5 +62,9 @@ const SIGPIPE = 13;
 /** As a program finds them: nothing blocked by us, and SIGPIPE with its usual effect. For a program that takes our place. */
 export function restoreSignals(): void {
   call("rt_sigprocmask", SIG_SETMASK, new BigUint64Array([0n]), null, SIGSET_BYTES);
+  restoreSigpipe();
+}
+
+export function restoreSigpipe(): void {
   call("rt_sigaction", SIGPIPE, new BigUint64Array(4), null, SIGSET_BYTES);
 }

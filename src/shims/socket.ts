@@ -39,6 +39,7 @@ export function isNumeric(hostname: string): boolean {
 
 /** Connects. @throws an error with the fields of Node's */
 async function open({ unix, hostname = "", port = 0 }: Target): Promise<number> {
+  if (unix === undefined && !isNumeric(hostname)) throw new Error(`the name "${hostname}" is resolved by Bun only`);
   const family = unix === undefined ? AF_INET : AF_UNIX;
   const fd = call("socket", family, SOCK_STREAM_CLOEXEC | SOCK_NONBLOCK, 0);
   try {

@@ -50,6 +50,7 @@ export type { Entitlement } from "./graph/plan-run.ts";
 export { type GitSource, type HttpSource, parseGitSource } from "./graph/remote-source.ts";
 export { canonicalName, nameOf, stepNames } from "./graph/step-names.ts";
 export { decodeGraph } from "./llb/decode.ts";
+export { type CommandParts, decodeCommand } from "./llb/decode-exec.ts";
 export { encodeGraph } from "./llb/encode.ts";
 export type { StepListener } from "./solver/shared-step.ts";
 export { type Solve, Solver, type SolveWatcher, type StepCache, type Workshop } from "./solver/solver.ts";

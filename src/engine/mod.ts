@@ -135,6 +135,7 @@ export { explainContainer, listExplanation, traceContainer } from "./life/explai
 export { removeContainer } from "./life/remove.ts";
 export { removeLink, renameContainer } from "./life/rename.ts";
 export { startContainer } from "./life/run.ts";
+export type { BuildContainer } from "./llb/build-container.ts";
 export type { ExportedRoot } from "./llb/export-root.ts";
 export { RootReader } from "./llb/read-root.ts";
 export type { LogEntry } from "./logs/log-entry.ts";

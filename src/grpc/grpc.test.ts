@@ -5,6 +5,7 @@ import { connect, createServer, type Server } from "node:net";
 import { LighterError, messageOf } from "../base/errors.ts";
 import { integer, MessageType, string } from "../spec/protobuf.ts";
 import { GrpcClient } from "./client.ts";
+import { Outbox } from "./outbox.ts";
 import { answerStream, type Methods, serveGrpc, unary } from "./server.ts";
 import { GrpcError } from "./status.ts";
 
@@ -138,3 +139,21 @@ test("a method hears that its call is over: cancelled, past its deadline, connec
 async function begun(count: number): Promise<void> {
   while (waiting.length < count) await Bun.sleep(1);
 }
+
+test("an outbox tells when its messages have been taken, or nobody takes them any more", async () => {
+  const outbox = new Outbox();
+  await outbox.taken();
+  outbox.send(new Uint8Array([1]));
+  const taken = outbox.taken();
+  const messages = outbox[Symbol.asyncIterator]();
+  expect((await messages.next()).value).toEqual(new Uint8Array([1]));
+  await taken;
+  outbox.send(new Uint8Array([2]));
+  const abandoned = outbox.taken();
+  await messages.return(undefined);
+  await abandoned;
+  const failing = new Outbox();
+  failing.send(new Uint8Array([3]));
+  failing.fail(new Error("broken"));
+  expect(await Array.fromAsync(failing).then(() => "", messageOf)).toBe("broken");
+});

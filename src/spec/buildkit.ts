@@ -1,5 +1,5 @@
 /** Messages of BuildKit's API. Source: moby/buildkit api/services/control/control.proto, api/types/worker.proto (field numbers). */
-import { definitionType, rangeType } from "./llb.ts";
+import { definitionType, metaType, mountType, nameValueType, rangeType } from "./llb.ts";
 import {
   boolean,
   byteStrings,
@@ -8,6 +8,7 @@ import {
   type DraftOf,
   int64,
   integer,
+  integers,
   type MessageOf,
   MessageType,
   message,
@@ -248,6 +249,37 @@ export type ResultDraft = DraftOf<typeof resultType>;
 export type BridgeSolveRequest = MessageOf<typeof bridgeSolveType>;
 export const bridgeSolveAnswerType = new MessageType({ result: message(3, resultType) });
 export const returnType = new MessageType({ result: message(1, resultType), error: message(2, statusType) });
+
+/** A container of the gateway. */
+export const newContainerType = new MessageType({
+  containerId: string(1),
+  mounts: messages(2, mountType),
+  network: integer(3),
+  extraHosts: messages(6, nameValueType),
+});
+export const releaseContainerType = new MessageType({ containerId: string(1) });
+
+/** What is said of a process in such a container, in both directions. */
+export const execMessageType = new MessageType({
+  processId: string(1),
+  init: message(
+    2,
+    new MessageType({
+      containerId: string(1),
+      meta: message(2, metaType),
+      fds: integers(3),
+      hasTerminal: boolean(4),
+    }),
+  ),
+  file: message(3, new MessageType({ fd: integer(1), isEnd: boolean(2), data: bytes(3) })),
+  resize: message(4, new MessageType({ rows: integer(1), columns: integer(2) })),
+  started: message(5, emptyType),
+  exit: message(6, new MessageType({ code: integer(1), error: message(2, statusType) })),
+  done: message(7, emptyType),
+  signal: message(8, new MessageType({ name: string(1) })),
+});
+export type ExecMessage = MessageOf<typeof execMessageType>;
+export type ExecDraft = DraftOf<typeof execMessageType>;
 
 // --- Session ---
 

@@ -21,7 +21,7 @@ const inputType = new MessageType({ digest: string(1), index: integer(2) });
 
 // --- Commands ---
 
-const nameValueType = new MessageType({ name: string(1), value: string(2) });
+export const nameValueType = new MessageType({ name: string(1), value: string(2) });
 const ulimitType = new MessageType({ name: string(1), soft: integer(2), hard: integer(3) });
 const proxiesType = new MessageType({
   http_proxy: string(1),
@@ -30,7 +30,7 @@ const proxiesType = new MessageType({
   no_proxy: string(4),
   all_proxy: string(5),
 });
-const metaType = new MessageType({
+export const metaType = new MessageType({
   args: strings(1),
   env: strings(2),
   cwd: string(3),
@@ -57,7 +57,7 @@ const cacheType = new MessageType({
   uid: integer(101),
   gid: integer(102),
 });
-const mountType = new MessageType({
+export const mountType = new MessageType({
   input: integer(1),
   selector: string(2),
   target: string(3),
@@ -68,6 +68,8 @@ const mountType = new MessageType({
   cache: message(20, cacheType),
   secret: message(21, clientFileType),
   ssh: message(22, clientFileType),
+  /** The id of a result, in place of an input. */
+  result: string(23),
 });
 export type LlbMount = MessageOf<typeof mountType>;
 export const MOUNT_TYPES = { bind: 0, secret: 1, ssh: 2, cache: 3, tmpfs: 4 };

@@ -119,6 +119,16 @@ export const bytes = (number: number): Field<Uint8Array> => singular(number, BYT
 export const boolean = (number: number): Field<boolean> => singular(number, BOOLEAN);
 /** An enum or integer whose values a double holds. Others are refused when read. */
 export const integer = (number: number): Field<number> => singular(number, NUMBER);
+/** Several of them, which writers pack into one field. */
+export const integers = (number: number): Field<number[], readonly number[]> => {
+  const single = repeated(number, NUMBER);
+  const read = (reader: Reader, wire: number, before: number[]): number[] => {
+    if (wire !== LENGTH) return single.read(reader, wire, before);
+    for (const packed = reader.inner(); !packed.isAtEnd; ) before.push(packed.item());
+    return before;
+  };
+  return { ...single, read };
+};
 /** An int64. */
 export const int64 = (number: number): Field<bigint> => singular(number, BIGINT);
 export const strings = (number: number): Field<string[], readonly string[]> => repeated(number, STRING);
@@ -313,6 +323,12 @@ class Reader {
     const tag = this.#small();
     if (tag < 8) throw malformed("a field has the number 0");
     return { number: tag >>> 3, wire: tag & 7 };
+  }
+
+  /** A number of a packed field, each of which is a value. */
+  item(): number {
+    if (--this.#left.values < 0) throw malformed(`it has more than ${PROTOBUF_MAX_VALUES} values`);
+    return this.number();
   }
 
   varint(): bigint {

@@ -1,11 +1,26 @@
 /** Definitions (LLB) of clients of BuildKit's API, against our daemon with real containers. */
 import { afterAll, beforeAll, expect } from "bun:test";
+import { spawnSync } from "node:child_process";
 import { messageOf } from "../../src/base/errors.ts";
-import { directoryType, fileStatType, readDirectoryType, statFileType } from "../../src/spec/buildkit.ts";
-import { BuildkitClient } from "../support/buildkit-client.ts";
+import { Outbox } from "../../src/grpc/outbox.ts";
+import {
+  directoryType,
+  execMessageType,
+  fileStatType,
+  newContainerType,
+  readDirectoryType,
+  releaseContainerType,
+  statFileType,
+} from "../../src/spec/buildkit.ts";
+import type { DraftOf } from "../../src/spec/protobuf.ts";
+import { type Build, BuildkitClient } from "../support/buildkit-client.ts";
 import { TestDaemon } from "../support/daemon.ts";
+import { until } from "../support/eventually.ts";
 import { Graph } from "../support/llb-graph.ts";
 import { buildTest, canBuild, loadTools } from "../support/tools-image.ts";
+
+/** In the command line of a process that no other test has. */
+const MARK = 100_000 + process.pid;
 
 let daemon: TestDaemon;
 let client: BuildkitClient;
@@ -222,3 +237,95 @@ buildTest("what a definition cannot have is refused by name, and its steps' fail
   expect(await refusal(graph.add({ build: {} }, image))).toContain('the operation "build" of LLB');
   expect(await refusal("sha256:0")).toContain("the definition has no operation");
 });
+
+/** The process's part of a stream of processes: what it prints, until it is done. */
+async function conversation(
+  build: Build,
+  init: { containerId: string; script: string; hasTerminal?: boolean },
+  say: (send: (message: DraftOf<typeof execMessageType>) => void, printed: () => string) => Promise<void> | void,
+) {
+  const requests = new Outbox();
+  const send = (message: DraftOf<typeof execMessageType>) =>
+    requests.send(execMessageType.encode({ processId: "p", ...message }));
+  const { containerId, script, hasTerminal = false } = init;
+  send({ init: { containerId, meta: sh(script), fds: hasTerminal ? [0, 1] : [0, 1, 2], hasTerminal } });
+  const printed = ["", "", ""];
+  let [code, order] = [-1, ""];
+  const stream = build.stream("ExecProcess", requests);
+  for await (const bytes of stream) {
+    const { started, file, exit, done } = execMessageType.decode(bytes);
+    if (started !== undefined) {
+      order += "s";
+      void say(send, () => printed.join(""));
+    }
+    if (file !== undefined) printed[file.fd] += Buffer.from(file.data).toString();
+    if (exit !== undefined) [code, order] = [exit.code, `${order}e`];
+    if (done === undefined) continue;
+    order += "d";
+    requests.close();
+  }
+  return { code, order, printed };
+}
+
+buildTest(
+  "containers: processes with streams, a terminal, signals; one beside another, and all end with the build",
+  async () => {
+    const graph = new Graph();
+    const image = graph.source("docker-image://tools:1");
+    const file = { makeFile: { path: "/f", mode: 0o644, data: Buffer.from("F"), ...PLAIN } };
+    const part = graph.add({ file: { actions: [{ input: -1, secondaryInput: -1, ...file }] } });
+    const isRunning = () => spawnSync("pgrep", ["-f", `sleep ${MARK}$`]).status === 0;
+    let left: Promise<unknown> | undefined;
+    await client.build({}, async (build) => {
+      const [root, mounted] = [await build.ref(graph.of(image)), await build.ref(graph.of(part))];
+      const mounts = [
+        { result: root, target: "/" },
+        { result: mounted, target: "/part", readOnly: true },
+      ];
+      const open = (containerId: string) =>
+        build.call("NewContainer", newContainerType.encode({ containerId, mounts }));
+      await open("one");
+      const echoed = await conversation(
+        build,
+        { containerId: "one", script: "cat /part/f; cat; echo e >&2; exit 3" },
+        (send) => {
+          send({ file: { fd: 0, data: Buffer.from("typed") } });
+          send({ file: { fd: 0, isEnd: true } });
+        },
+      );
+      expect(echoed).toEqual({ code: 3, order: "sed", printed: ["", "Ftyped", "e\n"] });
+      const over = await conversation(build, { containerId: "one", script: "true" }, () => {});
+      expect(over).toMatchObject({ code: 255, order: "ed" });
+
+      await open("two");
+      const script = `echo $$; trap 'echo got it; exit 5' TERM; while :; do sleep 0.1; done`;
+      const init = conversation(build, { containerId: "two", script }, async (send, printed) => {
+        await until(() => printed() !== "", "it has begun");
+        const beside = await conversation(
+          build,
+          { containerId: "two", script: "stty size; tty; exit 4", hasTerminal: true },
+          (sized) => sized({ resize: { rows: 10, columns: 20 } }),
+        );
+        expect(beside).toMatchObject({ code: 4, order: "sed" });
+        expect(beside.printed[1]).toContain("/dev/pts/");
+        send({ signal: { name: "SIGTERM" } });
+      });
+      expect(await init).toEqual({ code: 5, order: "sed", printed: ["", "1\ngot it\n", ""] });
+
+      await open("three");
+      const running = Promise.withResolvers<void>();
+      left = conversation(build, { containerId: "three", script: `sleep ${MARK}` }, () => running.resolve()).catch(
+        messageOf,
+      );
+      await running.promise;
+      await until(isRunning, "it runs");
+      expect(await failure(open("three"))).toContain("exists already");
+      expect(await failure(build.call("ReleaseContainer", releaseContainerType.encode({ containerId: "x" })))).toBe(
+        "no such container: x",
+      );
+      return {};
+    });
+    await left;
+    await until(() => !isRunning(), "it has ended with the build");
+  },
+);

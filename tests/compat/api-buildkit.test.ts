@@ -480,7 +480,8 @@ const noFrontend = whyNot ?? missing("ldd");
 testIf(noFrontend === undefined, noFrontend ?? "")(
   "a front end of another image has the client's files, options and inputs, and what it returns is exported",
   async () => {
-    await loadFrontend(daemon);
+    const mark = crypto.randomUUID();
+    await loadFrontend(daemon, mark);
     const syntax = "# syntax=frontend:1 and more\n";
     const shown = contextOf({ Dockerfile: `${syntax}show what it sees\n` });
     expect(await build(shown, "-t", "shown:1", "--build-arg", "A=b")).toMatchObject({ code: 0 });
@@ -513,7 +514,7 @@ testIf(noFrontend === undefined, noFrontend ?? "")(
     expect(silent.stderr).toContain("ERROR: failed to solve: the front end frontend:1 has returned nothing");
 
     const child = spawnBuildx(["build", contextOf({ Dockerfile: `${syntax}hang\n` })]);
-    const isRunning = () => spawnSync("pgrep", ["-f", "^/bun /frontend.js"]).status === 0;
+    const isRunning = () => spawnSync("pgrep", ["-f", `^/bun /frontend.js ${mark}`]).status === 0;
     await until(isRunning, "the front end runs");
     child.kill("SIGKILL");
     await until(() => !isRunning(), "the front end has ended");

@@ -141,6 +141,10 @@ export class Build {
     return this.#grpc.unary(`/moby.buildkit.v1.frontend.LLBBridge/${method}`, request, { metadata: this.metadata });
   }
 
+  stream(method: string, requests: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    return this.#grpc.call(`/moby.buildkit.v1.frontend.LLBBridge/${method}`, requests, { metadata: this.metadata });
+  }
+
   async solve(request: DraftOf<typeof bridgeSolveType>) {
     return bridgeSolveAnswerType.decode(await this.call("Solve", bridgeSolveType.encode(request))).result!;
   }

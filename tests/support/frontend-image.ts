@@ -6,7 +6,8 @@ import type { TestDaemon } from "./daemon.ts";
 import { dockerArchive } from "./image-archive.ts";
 import { rawTar } from "./image-tar.ts";
 
-export async function loadFrontend(daemon: TestDaemon): Promise<void> {
+/** `mark`: a word in the command line of its process. */
+export async function loadFrontend(daemon: TestDaemon, mark: string): Promise<void> {
   const entrypoints = [join(import.meta.dirname, "test-frontend.ts")];
   const { outputs } = await Bun.build({ entrypoints, target: "bun" });
   const libraries = spawnSync("ldd", [process.execPath]).stdout.toString().match(/\/\S+/g) ?? [];
@@ -19,7 +20,7 @@ export async function loadFrontend(daemon: TestDaemon): Promise<void> {
   const archive = dockerArchive({
     layers: [layer],
     tags: ["frontend:1"],
-    config: { Entrypoint: ["/bun", "/frontend.js"] },
+    config: { Entrypoint: ["/bun", "/frontend.js", mark] },
   });
   await daemon.request("POST", "/images/load", archive, { "Content-Type": "application/x-tar" });
 }

@@ -31,7 +31,8 @@ import { parseReference, withDefaultTag } from "../../spec/image-reference.ts";
 import type { Definition } from "../../spec/llb.ts";
 import { formatPlatform } from "../../spec/platform.ts";
 import type { Daemon } from "../daemon/daemon-state.ts";
-import { FRONTEND_CAPABILITIES, LLB_CAPABILITIES } from "./capabilities.ts";
+import { BRIDGE, FRONTEND_CAPABILITIES, LLB_CAPABILITIES } from "./capabilities.ts";
+import { containerMethods } from "./containers.ts";
 import { askDockerfile, buildDockerfile, fetcherFor } from "./frontend.ts";
 import { runGateway } from "./gateway-frontend.ts";
 import type { Job, JobResult } from "./jobs.ts";
@@ -50,11 +51,14 @@ interface BridgeCaller {
 
 type FindCaller = (call: Call) => BridgeCaller;
 
-const BRIDGE = "/moby.buildkit.v1.frontend.LLBBridge/";
-
 /** `find` finds out who has made a call. */
 export function bridgeMethods(daemon: Daemon, find: FindCaller): Methods {
-  return new Map([...buildMethods(daemon, find), ...resultMethods(daemon, find), ...imageMethods(daemon, find)]);
+  return new Map([
+    ...buildMethods(daemon, find),
+    ...resultMethods(daemon, find),
+    ...imageMethods(daemon, find),
+    ...containerMethods(daemon, (call) => find(call).job),
+  ]);
 }
 
 /** The caller of a connection that names its build in each call. */

@@ -1,5 +1,8 @@
 /** What the daemon's side of BuildKit's API can do, in BuildKit's names. Clients ask for nothing else. */
 
+/** The path of the gateway's service. */
+export const BRIDGE = "/moby.buildkit.v1.frontend.LLBBridge/";
+
 /** What the gateway's methods can. Source: moby/buildkit frontend/gateway/pb/caps.go. */
 export const FRONTEND_CAPABILITIES: readonly string[] = [
   "solve.base",
@@ -11,6 +14,9 @@ export const FRONTEND_CAPABILITIES: readonly string[] = [
   "frontend.caps",
   "frontend.inputs",
   "gateway.evaluate",
+  "gateway.exec",
+  "gateway.exec.extrahosts",
+  "gateway.exec.signals",
   "resolveimage",
   "resolveimage.resolvemode",
   "readfile",

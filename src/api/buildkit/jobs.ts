@@ -2,7 +2,7 @@
 import { LighterError } from "../../base/errors.ts";
 import { randomId } from "../../base/ids.ts";
 import { BUILD_JOB_KEEP_MS, BUILD_JOB_WAIT_MS, BUILD_JOBS_MAX } from "../../base/limits.ts";
-import type { BuildOutput, BuiltImage, Entitlement } from "../../engine/mod.ts";
+import type { BuildContainer, BuildOutput, BuiltImage, Entitlement } from "../../engine/mod.ts";
 import type { BuildStatus, Result } from "../../spec/buildkit.ts";
 import type { Definition, DefinitionDraft } from "../../spec/llb.ts";
 import type { ImageDocument, Platform } from "../../spec/oci-image.ts";
@@ -41,6 +41,7 @@ export class Job {
   /** The front ends in containers that run for it. */
   frontendCount = 0;
   readonly #results = new Map<string, JobResult>();
+  readonly #containers = new Map<string, BuildContainer>();
   /** What the answer to Solve says of the build, beside the image. */
   readonly answers = new Map<string, string>();
   readonly #abort = new AbortController();
@@ -74,6 +75,29 @@ export class Job {
     return id;
   }
 
+  /** @throws LighterError "conflict" for an id in use */
+  addContainer(id: string, container: BuildContainer): void {
+    if (this.#isEnded || this.#containers.has(id)) {
+      void container[Symbol.asyncDispose]();
+      throw new LighterError("conflict", `the container ${id} exists already, or the build has ended`);
+    }
+    this.#containers.set(id, container);
+  }
+
+  /** @throws LighterError "not-found" */
+  container(id: string): BuildContainer {
+    const container = this.#containers.get(id);
+    if (container === undefined) throw new LighterError("not-found", `no such container: ${id}`);
+    return container;
+  }
+
+  /** Ends what runs in a container. @throws LighterError "not-found" */
+  async releaseContainer(id: string): Promise<void> {
+    const container = this.container(id);
+    this.#containers.delete(id);
+    await container[Symbol.asyncDispose]();
+  }
+
   /** @throws LighterError "not-found" */
   result(id: string): JobResult {
     const result = this.#results.get(id);
@@ -85,6 +109,8 @@ export class Job {
     this.#isEnded = true;
     for (const { hold } of this.#results.values()) hold[Symbol.dispose]();
     this.#results.clear();
+    for (const container of this.#containers.values()) void container[Symbol.asyncDispose]();
+    this.#containers.clear();
     this.#changed.resolve();
     const over = new LighterError("conflict", "the build has ended");
     this.request.reject(over);

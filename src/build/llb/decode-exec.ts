@@ -52,6 +52,38 @@ export function decodeExec(exec: LlbExec, { inputs, name, output, make }: Decode
   return make(op, used, name || meta.args.join(" "));
 }
 
+export interface CommandParts extends Pick<LlbExec, "mounts" | "network"> {
+  extraHosts: NonNullable<LlbExec["meta"]>["extraHosts"];
+}
+
+/** Decodes a command that has no arguments yet. `results` are what its mounts name: the root file system first. */
+export function decodeCommand({ mounts, network, extraHosts }: CommandParts): { op: ExecOp; results: string[] } {
+  const names = new Map<Vertex, string>([[SCRATCH, ""]]);
+  const inputs = mounts.map(({ result }): Vertex => {
+    const vertex: Vertex = { op: { kind: "image", reference: result }, inputs: [], name: result };
+    names.set(vertex, result);
+    return vertex;
+  });
+  const own = mounts.map((mount, index) => {
+    const isRoot = clean(mount.target) === "/";
+    return { ...mount, input: mount.result === "" ? -1 : index, output: isRoot ? 0 : -1 };
+  });
+  const meta = { ...EMPTY_META, extraHosts };
+  const exec = { meta, mounts: own, network, security: 0, secretEnv: [], cdiDevices: [] };
+  const vertex = decodeExec(exec, {
+    inputs,
+    name: "",
+    output: 0,
+    make: (op, used, name) => ({ op, inputs: used, name }),
+  });
+  return { op: vertex.op as ExecOp, results: vertex.inputs.map((input) => names.get(input)!) };
+}
+
+const EMPTY_META = {
+  ...{ args: ["true"], env: [], cwd: "/", user: "", proxies: undefined, hostname: "", ulimits: [] },
+  ...{ cgroupParent: "", removesStubs: false },
+};
+
 function settingsOf(
   { extraHosts, ulimits, cgroupParent }: NonNullable<LlbExec["meta"]>,
   shm: LlbMount | undefined,

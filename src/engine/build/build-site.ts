@@ -62,12 +62,17 @@ export class BuildSite implements AsyncDisposable {
     this.output = new StepOutput(request.say, this.progress);
   }
 
+  /** Who runs commands. */
+  get runs(): RunSteps {
+    const { roots, caches, request } = this.#options;
+    return new RunSteps({ roots, sources: this.sources, caches, request });
+  }
+
   /** Begins to solve. Called once. */
   solve({ noCache, skipsCache, imported, change = (workshop) => workshop }: SolveOptions): Solve {
-    const { roots, caches, request, solver } = this.#options;
-    const { sources, output } = this;
+    const { roots, solver } = this.#options;
+    const { sources, output, runs } = this;
     const copies = new CopySteps(roots, sources);
-    const runs = new RunSteps({ roots, sources, caches, request });
     const workshop = change(
       openWorkshop({ roots, sources, copies, runs, steps: this.#steps, held: this.held, output, imported }),
     );

@@ -6,8 +6,10 @@ import { log } from "../../base/log.ts";
 import { formatNow } from "../../base/time.ts";
 import {
   type BuildPlan,
+  type CommandParts,
   canonicalName,
   contextNeedOf,
+  decodeCommand,
   planBuild,
   Solver,
   stepNames,
@@ -21,6 +23,7 @@ import { formatPlatform } from "../../spec/platform.ts";
 import { exportCaches, inlineCacheOf } from "../cache/export-cache.ts";
 import { ImportedCaches } from "../cache/import-cache.ts";
 import type { Engine } from "../engine.ts";
+import { BuildContainer } from "../llb/build-container.ts";
 import { type ExportRequest, exportRoots } from "../llb/export-root.ts";
 import { type FrontendRequest, runFrontend } from "../llb/run-frontend.ts";
 import { type CachesRequest, type GraphRequest, type HeldRoot, solveGraph, solveGraphs } from "../llb/solve-graph.ts";
@@ -47,6 +50,12 @@ interface BuilderSettings {
   gc: GcSettings;
   /** The bytes of a file that ADD, or a context's URL, fetches. */
   downloadMaxBytes: number;
+}
+
+/** A container of a client's, whose mounts name results. */
+interface ContainerRequest extends SiteRequest, CommandParts {
+  /** The root file system of a result. @throws LighterError "not-found" */
+  rootOf: (result: string) => string;
 }
 
 export class Builder implements Disposable {
@@ -163,6 +172,14 @@ export class Builder implements Disposable {
   /** Puts root file systems where they are asked for, as an image for several platforms if there are several. */
   async export(request: ExportRequest): Promise<BuiltImage> {
     return await exportRoots(this.#roots, request);
+  }
+
+  /** Opens a container for a client to look around in, in which nothing runs yet. @throws LighterError for mounts that cannot be */
+  openContainer({ mounts, network, extraHosts, rootOf, ...request }: ContainerRequest): BuildContainer {
+    const command = decodeCommand({ mounts, network, extraHosts });
+    const inputs = command.results.map((result) => (result === "" ? "" : rootOf(result)));
+    const options = { engine: this.#roots.engine, op: command.op, inputs, signal: request.signal };
+    return new BuildContainer({ ...options, site: this.#site(request) });
   }
 
   /** Runs a front end that is an image. `serve` gets its streams, and resolves when they are closed. @throws LighterError; `StepFailed` */

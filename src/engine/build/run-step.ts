@@ -1,7 +1,7 @@
 /** Executes RUN. */
 import { shortId } from "../../base/ids.ts";
 import type { ExecOp, RunSettings, StepListener } from "../../build/mod.ts";
-import type { StartRequest } from "../../runtime/mod.ts";
+import type { StartRequest, Supervised } from "../../runtime/mod.ts";
 import type { DockerHostConfig } from "../../spec/docker-api.ts";
 import { FrameReader } from "../process/frame-reader.ts";
 import { type BuildRequest, NO_INPUTS } from "./build-request.ts";
@@ -48,6 +48,31 @@ export class RunSteps {
       if (op.keeps !== undefined) return mounts.commit(op.keeps);
       removeStubs(step.paths.upper, layers, stubs);
       return roots.commit(root, directory);
+    });
+  }
+
+  /** Runs a command that a client talks to. What it changes is not kept. Resolves with its exit code. */
+  async converse(
+    op: ExecOp,
+    inputs: readonly string[],
+    { hasTerminal, hasStdin, signal }: { hasTerminal: boolean; hasStdin: boolean; signal: AbortSignal },
+    use: (process: Supervised, step: StepRoot, config: StartRequest["config"]) => Promise<void>,
+  ): Promise<number> {
+    const { roots, request } = this.#options;
+    const body = { ...bodyOf(op, request.hostConfig), Tty: hasTerminal };
+    return await roots.use(inputs[0] ?? "", body, async (step) => {
+      const parts = { ...this.#options, inputs: request.inputs ?? NO_INPUTS, signal };
+      await using mounts = await StepMounts.prepare(op, inputs, parts);
+      let config: StartRequest["config"] | undefined;
+      const change = (planned: StartRequest) => {
+        const changed = withMounts(planned, mounts);
+        config = changed.config;
+        return changed;
+      };
+      const attach = [{ ...OUTPUT, stdin: hasStdin, closeStdinOnEnd: true }];
+      return await roots.engine.guests.run({ ...step, attach, hasStdin, hasTerminal, change, signal }, (process) =>
+        use(process, step, config!),
+      );
     });
   }
 

@@ -128,5 +128,6 @@ export interface StepBody {
   Env?: readonly string[];
   User?: string;
   Entrypoint?: readonly string[];
+  Tty?: boolean;
   HostConfig: DockerHostConfig;
 }

@@ -28,6 +28,7 @@ interface GuestRequest {
   attach: readonly AttachPlan[];
   /** Whether a client writes to its standard input. */
   hasStdin?: boolean;
+  hasTerminal?: boolean;
   /** Changes the start that the record is planned to. */
   change?: (request: StartRequest) => StartRequest;
   signal: AbortSignal;
@@ -78,7 +79,7 @@ export class Guests {
 
   async #run(
     guest: Container,
-    { record, paths, attach, hasStdin = false, change = (plain) => plain, signal }: GuestRequest,
+    { record, paths, attach, hasStdin = false, hasTerminal = false, change = (plain) => plain, signal }: GuestRequest,
     use: (process: Supervised) => Promise<void>,
   ): Promise<number> {
     const { planner, endpoints, runtime } = this.#engine;
@@ -90,7 +91,7 @@ export class Guests {
       writeGuestFile(record, paths);
       const request = change({
         ...{ id: record.id, ...plan, ...network, runDirectory: paths.runDirectory, attach },
-        stdio: { terminal: false, stdin: hasStdin },
+        stdio: { terminal: hasTerminal, stdin: hasStdin },
       });
       writePoint("start guest");
       const supervised = await startWithHooks(runtime, request, rootMountpointIn(this.#engine.paths.execRoot));

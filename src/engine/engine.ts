@@ -2,6 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { chmodSync, mkdirSync, rmSync } from "node:fs";
 import { type FileWorkers, Trash } from "../files/mod.ts";
+import { spreadDirectories } from "../linux/sys/spread-directories.ts";
 import type { Runtime } from "../runtime/types.ts";
 import type { Container } from "./container.ts";
 import { Containers } from "./containers.ts";
@@ -223,6 +224,7 @@ function makeStateDirectories(paths: EnginePaths): void {
     chmodSync(path, mode);
   };
   for (const path of [paths.dataRoot, paths.containers]) make(path, 0o710);
+  spreadDirectories(paths.containers);
   rmSync(paths.viewDirectories, { recursive: true, force: true }); // of a daemon that died over them
   for (const path of [paths.runDirectories, paths.execDirectories, paths.viewDirectories, paths.stepDirectories])
     make(path, 0o700);

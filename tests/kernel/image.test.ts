@@ -21,6 +21,7 @@ import {
   utimesSync,
   writeFileSync,
 } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync, zstdCompressSync } from "node:zlib";
 import { ImageStore, installHello, readFileInLayers } from "../../src/image/mod.ts";
@@ -34,12 +35,7 @@ import { testIf } from "../support/test-if.ts";
 const test = testIf(process.getuid!() === 0, "needs root");
 
 function hasTool(name: string): boolean {
-  try {
-    execFileSync(name, ["--version"], { stdio: "ignore" });
-    return true;
-  } catch {
-    return false;
-  }
+  return Bun.which(name) !== null;
 }
 const testPeers = testIf(
   process.getuid!() === 0 && hasTool("skopeo") && hasTool("umoci"),
@@ -47,6 +43,14 @@ const testPeers = testIf(
 );
 
 const HOST_ARCHITECTURE = process.arch === "x64" ? "amd64" : process.arch;
+
+const EXT4_MAGIC = 0xef53;
+const testSpread = testIf(
+  process.getuid!() === 0 &&
+    hasTool("lsattr") &&
+    statfsSync(process.env.LIGHTER_TEST_DIR ?? tmpdir()).type === EXT4_MAGIC,
+  "needs root, ext4 and lsattr",
+);
 
 let temp: string;
 let storePath: string;
@@ -76,6 +80,11 @@ async function loadLayer(...entries: (RawHeader | Buffer)[]): Promise<string> {
 function layerFailure(...entries: (RawHeader | Buffer)[]) {
   return failureOf(() => loadLayer(...entries));
 }
+
+testSpread("ext4 is told that layers, and steps of builds, do not belong together", () => {
+  for (const name of ["l", "steps"])
+    expect(execFileSync("lsattr", ["-d", join(storePath, name)], { encoding: "utf8" })).toMatch(/^\S*T/);
+});
 
 /** Mounts the image as a container would, runs `look` on the merged root, and unmounts. */
 function withMounted<T>(name: string, look: (root: string) => T): T {

@@ -16,6 +16,7 @@ import { join } from "node:path";
 import { errnoOf } from "../../base/errors.ts";
 import type { ChainId, DiffId } from "../../base/ids.ts";
 import type { Trash } from "../../files/mod.ts";
+import { spreadDirectories } from "../../linux/sys/spread-directories.ts";
 import type { LayerTotals } from "../tar/unpack.ts";
 import { digestOf } from "./blobs.ts";
 import type { ImageDatabase, LayerRecord } from "./database.ts";
@@ -47,6 +48,7 @@ export class LayerStore {
   static open(rootPath: string, database: ImageDatabase, trash: Trash): LayerStore {
     const store = new LayerStore(join(rootPath, "l"), database.nextDirectory(), trash);
     mkdirSync(store.path, { recursive: true, mode: 0o700 });
+    spreadDirectories(store.path);
     mkdirSync(store.emptyDirectoryPath, { recursive: true, mode: 0o755 });
     for (const { addedAtMs, ...record } of database.layers()) {
       if (!existsSync(store.directoryPath(record.directory))) continue;

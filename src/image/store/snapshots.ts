@@ -16,6 +16,7 @@ import { type DiffId, randomId } from "../../base/ids.ts";
 import { IMAGE_MAX_LAYERS } from "../../base/limits.ts";
 import { writePoint } from "../../base/write-point.ts";
 import type { Trash } from "../../files/mod.ts";
+import { spreadDirectories } from "../../linux/sys/spread-directories.ts";
 import type { Descriptor } from "../../spec/oci-image.ts";
 import type { ImageDatabase, LayerRecord, RootAttributes, SnapshotLayerRecord } from "./database.ts";
 import type { LayerStore } from "./layers.ts";
@@ -61,6 +62,7 @@ export class Snapshots {
   static async open({ rootPath, database, layers, trash }: Parts): Promise<Snapshots> {
     const snapshots = new Snapshots(join(rootPath, "steps"), database, layers, trash);
     mkdirSync(snapshots.#stepsPath, { recursive: true, mode: 0o700 });
+    spreadDirectories(snapshots.#stepsPath);
     for (const name of readdirSync(snapshots.#stepsPath)) await trash.discard(join(snapshots.#stepsPath, name));
     snapshots.#read();
     await layers.removeUnknown(new Set(snapshots.#own.keys()));

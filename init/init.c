@@ -2,6 +2,9 @@
  * The init of `--init`: `docker-init -- COMMAND [ARG…]`. Runs the command as its child, passes
  * signals on to it, reaps orphans, and ends as the command ends. For programs that were not made to
  * be process 1.
+ *
+ * `docker-init --pause` has no command: it is the process that keeps the namespaces of a pod, reaps
+ * what others leave in its PID namespace, and ends when it is told to.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -94,11 +97,28 @@ static void run(char **command, uint64_t blocked)
 	_exit(errno == ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_EXECUTE);
 }
 
+static int pause_until_told(void)
+{
+	sigset_t ends;
+	int number;
+
+	sigemptyset(&ends);
+	sigaddset(&ends, SIGTERM);
+	sigaddset(&ends, SIGINT);
+	sigprocmask(SIG_BLOCK, &ends, NULL);
+	signal(SIGCHLD, SIG_IGN); /* the kernel reaps */
+	while (sigwait(&ends, &number) != 0)
+		;
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	uint64_t waited = ~(uint64_t)0, before;
 	pid_t child;
 
+	if (argc == 2 && strcmp(argv[1], "--pause") == 0)
+		return pause_until_told();
 	if (argc > 1 && strcmp(argv[1], "--") == 0)
 		argv++;
 	if (!argv[1]) {

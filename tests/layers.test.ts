@@ -5,7 +5,7 @@ import { SHIMS } from "../scripts/shim-modules.ts";
 
 /**
  * The map: who may import whom. Arrows go right only; siblings meet in `engine`.
- * cli, dashboard --HTTP--> api --> engine --> runtime image build network volume machine --> linux, spec --> base
+ * cli, dashboard --HTTP--> api, cri --> engine --> runtime image build network volume machine --> linux, spec --> base
  *                                       oci --> runtime
  * What walks, copies and removes files in processes of its own is below those who have such files: image, engine --> files.
  */
@@ -16,7 +16,8 @@ const mayImport: Record<string, readonly string[]> = {
   shims: ["linux", "base"],
   cli: ["spec", "base"],
   dashboard: ["spec", "base"],
-  api: ["engine", "grpc", "spec", "base"],
+  api: ["engine", "cri", "grpc", "spec", "base"],
+  cri: ["engine", "grpc", "spec", "base"],
   grpc: ["spec", "base"],
   oci: ["runtime", ...below],
   engine: ["runtime", "image", "build", "network", "volume", "machine", "files", ...below],

@@ -6,7 +6,7 @@ import { BUILD_DOWNLOAD_MAX_BYTES } from "../base/limits.ts";
 import { log } from "../base/log.ts";
 import { helloPath, initPath, launcherPath } from "../embedded.ts";
 import { FileWorkers, type Trash } from "../files/mod.ts";
-import { ImageStore, installHello, type RegistryConfig } from "../image/mod.ts";
+import { ImageStore, installHello, installPause, type RegistryConfig } from "../image/mod.ts";
 import { createRuntime, preload, type Runtime } from "../runtime/mod.ts";
 import { Builder } from "./build/builder.ts";
 import { DEFAULT_GC, type GcSettings } from "./build/gc-policy.ts";
@@ -61,6 +61,7 @@ export {
   connectionError,
   digestOf,
   ImageStore,
+  PAUSE_NAME,
   parseMirror,
   pullBeside,
   pullImage,
@@ -170,6 +171,7 @@ export { stopForHost } from "./process/shutdown.ts";
 export { listProcesses } from "./process/top.ts";
 export { updateContainer } from "./process/update.ts";
 export { EnginePaths } from "./state/paths.ts";
+export type { PodRecord } from "./state/record.ts";
 export { renewLockedFiles } from "./state/take-over.ts";
 export { listenToStats, type StatsSample, sampleStats } from "./stats/mod.ts";
 export type { VolumeRecord } from "./volumes/volume-table.ts";
@@ -268,6 +270,11 @@ export async function openEngine(options: OpenEngineOptions): Promise<OpenedEngi
   await builder.recover();
   const trashes = [images.trash, builder.trash, ...engine.trashes];
   return { engine, builder, images, registries: openRegistries(options.registry), host, devices, trashes };
+}
+
+/** Makes sure that the image of pods' sandboxes exists. Resolves with its id. */
+export function installSandboxImage(images: ImageStore): Promise<string> {
+  return installPause(images, readFileSync(initPath));
 }
 
 function launcherRuntime(execRoot: string): Runtime {

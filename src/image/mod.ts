@@ -7,7 +7,7 @@ export {
   type ComposedImage,
   composeImage,
 } from "./archive/composed-image.ts";
-export { HELLO_NAME, installHello } from "./archive/hello.ts";
+export { HELLO_NAME, installHello, installPause, PAUSE_NAME } from "./archive/embedded.ts";
 export {
   addSnapshotImages,
   idOfSnapshotImage,

@@ -9,6 +9,16 @@ export type Host =
   /** Sockets that systemd has opened: all of them, a number from 3, or a name. */
   | { kind: "fd"; which: string };
 
+const DEFAULT_CRI_PATH = "/run/lighter/cri.sock";
+
+/** Parses the address of the socket for Kubernetes, as a URL or a path. @throws LighterError "invalid" */
+export function parseCriAddress(text: string): string {
+  const path = text.replace(/^unix:\/\//, "");
+  if (path === "" && text !== "") return DEFAULT_CRI_PATH;
+  if (/^\/[^\0]+$/.test(path)) return path;
+  throw invalid(`cri: ${JSON.stringify(text)} is not unix:///path/to/socket`);
+}
+
 /** The TCP ports that Docker uses by convention, without and with TLS. */
 const PLAIN_PORT = 2375;
 const TLS_PORT = 2376;

@@ -21,7 +21,7 @@ import {
   RUNTIME_NAME,
   type RuntimeTable,
 } from "../../engine/mod.ts";
-import { formatHost, type Host, isLoopback, parseAddress, parseHost } from "./hosts.ts";
+import { formatHost, type Host, isLoopback, parseAddress, parseCriAddress, parseHost } from "./hosts.ts";
 import { invalid } from "./kinds.ts";
 import { parseNetworkSettings } from "./network-settings.ts";
 import type { Values } from "./settings.ts";
@@ -55,6 +55,8 @@ export interface DaemonOptions extends ReloadableOptions {
   group: string | undefined;
   /** The certificates for TCP. */
   tls: TlsFiles | undefined;
+  /** The path of the socket for Kubernetes; undefined for none. */
+  criPath: string | undefined;
   dataRoot: string;
   execRoot: string;
   pidPath: string | undefined;
@@ -98,6 +100,7 @@ export function parseDaemonOptions(
     hosts,
     group: values.group,
     tls,
+    criPath: values.cri === undefined ? undefined : parseCriAddress(values.cri),
     dataRoot: values["data-root"] ?? "/var/lib/lighter",
     execRoot: values["exec-root"] ?? "/run/lighter",
     pidPath: values.pidfile,

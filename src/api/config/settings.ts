@@ -16,6 +16,7 @@ export interface Values {
   pidfile?: string;
   hosts?: string[];
   group?: string;
+  cri?: string;
   tls?: boolean;
   tlsverify?: boolean;
   tlscacert?: string;
@@ -99,6 +100,10 @@ export const SETTINGS: { readonly [K in keyof Required<Values>]: Setting<Require
     kind: text("GROUP"),
     short: "G",
     help: "group of unix sockets (default: lighter, or docker, if there is one)",
+  },
+  cri: {
+    kind: text("ADDRESS"),
+    help: 'serve Kubernetes\' runtime interface there, for a kubelet: unix:///run/lighter/cri.sock, or "unix://" for that',
   },
   tls: { kind: flag, help: "TLS on tcp:// sockets; implied by --tlsverify" },
   tlsverify: { kind: flag, help: "TLS, and clients must have a certificate" },

@@ -121,11 +121,28 @@ async function serve(options: DaemonOptions, args: readonly string[]): Promise<v
     serveConnection(socket);
   };
   for (const host of options.hosts) await listen(host, { ...options, manager, accept, takesOver });
+  if (options.criPath !== undefined) await serveKubernetes(daemon, options.criPath, { manager, takesOver });
   if (options.metrics !== undefined) await listenForMetrics(daemon, options.metrics);
   onReload = () => reload(daemon, args, options);
   for (const trash of opened.trashes) trash.begin();
   manager.tell("READY=1", `MAINPID=${process.pid}`);
   setImmediate(releaseTextPages); // gives back the pages that only start-up needed
+}
+
+/** Serves Kubernetes' runtime interface. Only root may connect: whoever does is root on the host. */
+async function serveKubernetes(
+  daemon: Daemon,
+  path: string,
+  options: { manager: ServiceManager; takesOver: boolean },
+): Promise<void> {
+  const { createCri } = await import("../../cri/mod.ts");
+  const { engine, images, host } = daemon;
+  const accept = createCri({
+    ...{ engine, images, host },
+    registries: () => daemon.registries,
+    downloadAttempts: () => daemon.settings.downloadAttempts,
+  });
+  await listen({ kind: "unix", path }, { ...options, group: "0", tls: undefined, accept });
 }
 
 function logBug(error: unknown): void {

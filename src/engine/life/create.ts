@@ -23,7 +23,7 @@ export async function createContainer(
   const planned = newRecord(plan, id, givenName ?? randomName((candidate) => engine.containers.hasName(candidate)));
   engine.endpoints.check(planned);
   engine.containers.requireFreeName(planned.name);
-  const record = { ...planned, idMappings: engine.userNamespaces.assign(planned) };
+  const record = { ...planned, idMappings: engine.userNamespaces.assign(planned), pod: options.pod };
   const mountPoints = engine.volumes.claim(record.mountPoints, (claimed) =>
     engine.store.insert({ ...record, mountPoints: claimed }),
   );

@@ -9,7 +9,7 @@ import type { Containers } from "../containers.ts";
 import type { Networks } from "../networks/networks.ts";
 import type { EndpointRecord } from "../networks/types.ts";
 import type { ContainerPaths } from "../state/paths.ts";
-import type { ContainerRecord } from "../state/record.ts";
+import type { ContainerRecord, PodRecord } from "../state/record.ts";
 import type { MountedVolumes } from "../volumes/mounted-volumes.ts";
 import type { VolumesInUse } from "../volumes/volumes-in-use.ts";
 
@@ -63,6 +63,8 @@ export interface CreateOptions {
   shallowReadOnly?: boolean;
   /** True if a request without a cgroup namespace mode means the host's, on cgroup v1. */
   hostCgroupns?: boolean;
+  /** What the container is for Kubernetes. */
+  pod?: PodRecord;
 }
 
 /** The parts of the engine that a planner needs: a container may name others, whose namespaces it shares. */
@@ -100,7 +102,11 @@ export interface Planner {
   planFiles(record: ContainerRecord, paths: ContainerPaths): Promise<StartPlan>;
   /** Plans the config of a running container, which an earlier daemon may have started, without its mounts and devices. */
   planRunning(record: ContainerRecord, paths: ContainerPaths): OciConfig;
-  /** Finds a user in the container's own /etc/passwd. @throws LighterError "invalid" if there is none */
-  findUser(record: ContainerRecord, paths: ContainerPaths, user: string): { uid: number; gid: number };
+  /** Finds a user in the container's own /etc/passwd, and the groups. @throws LighterError "invalid" if there is none */
+  findUser(
+    record: ContainerRecord,
+    paths: ContainerPaths,
+    user: string,
+  ): { uid: number; gid: number; additionalGids: readonly number[] };
   planExec(record: ContainerRecord, paths: ContainerPaths, config: OciConfig, exec: ExecOptions): OciProcess;
 }

@@ -3,7 +3,7 @@ import type { MachineEnd } from "../../machine/mod.ts";
 import { planEndpoints } from "../config/endpoints.ts";
 import type { HealthRecord } from "../health/health-state.ts";
 import type { IdMappings } from "../userns/id-mappings.ts";
-import type { ContainerRecord, RecordPatch } from "./record.ts";
+import type { ContainerRecord, PodRecord, RecordPatch } from "./record.ts";
 
 type Stored = string | number | null;
 
@@ -63,6 +63,7 @@ const COLUMNS: { readonly [Field in keyof ContainerRecord]: Column<ContainerReco
   health: optionalJson<HealthRecord, undefined>(undefined),
   machineEnd: { encode: (end) => end ?? null, decode: (stored) => (stored as MachineEnd | null) ?? undefined },
   removeVolumes: flag,
+  pod: optionalJson<PodRecord, undefined>(undefined),
 };
 
 type Field = keyof ContainerRecord;

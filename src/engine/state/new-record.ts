@@ -30,6 +30,7 @@ export function newRecord(
     health: undefined,
     machineEnd: undefined,
     removeVolumes: false,
+    pod: undefined,
   };
 }
 

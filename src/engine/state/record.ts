@@ -9,6 +9,24 @@ import type { IdMappings } from "../userns/id-mappings.ts";
 /** The status of a row. "removing": the name is free, the files are being deleted; the row goes last. */
 export type ContainerStatus = "created" | "running" | "exited" | "removing";
 
+/** What Kubernetes has asked for: a pod's sandbox, or a container of one. */
+export interface PodRecord {
+  /** The id of the container's sandbox; undefined for a sandbox. */
+  readonly sandboxId?: string;
+  /** The config as it came: a message of Kubernetes' interface, in base64. */
+  readonly config: string;
+  /** The file that the container's output goes to. */
+  readonly logPath?: string;
+  /** The handler that the sandbox was asked to run with. */
+  readonly runtimeHandler?: string;
+  /** True if the sandbox was told to stop: nothing starts in it any more. */
+  readonly isStopped?: boolean;
+  /** The addresses of the sandbox in its network, the main one first. */
+  readonly addresses?: readonly string[];
+  /** When the container's only start failed. RFC 3339. */
+  readonly startFailedAt?: string;
+}
+
 /** A container on disk. Times are RFC 3339 or ZERO_TIME. Only the methods of `Container` change one. */
 export interface ContainerRecord {
   readonly id: string;
@@ -46,6 +64,8 @@ export interface ContainerRecord {
   readonly machineEnd: MachineEnd | undefined;
   /** True if its anonymous volumes go with it. Decided when it is removed. */
   readonly removeVolumes: boolean;
+  /** What it is for Kubernetes; undefined for all others. */
+  readonly pod: PodRecord | undefined;
 }
 
 /** A change of a container: the fields that get another value. */

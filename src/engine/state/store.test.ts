@@ -114,7 +114,16 @@ test("a database of the first schema is brought up to the present one", () => {
     store.update("a", { hostConfig: { NetworkMode: "default" } });
   }
   const db = new Database(path);
-  const added = ["remove_volumes", "paused", "manually_stopped", "health", "id_mappings", "networking", "machine_end"];
+  const added = [
+    "remove_volumes",
+    "paused",
+    "manually_stopped",
+    "health",
+    "id_mappings",
+    "networking",
+    "machine_end",
+    "pod",
+  ];
   for (const column of added) db.run(`ALTER TABLE container DROP COLUMN ${column}`);
   for (const table of ["volume", "network"]) db.run(`DROP TABLE ${table}`);
   db.run("PRAGMA user_version = 1");

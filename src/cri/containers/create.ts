@@ -1,0 +1,112 @@
+/** CreateContainer: what kubelet asks for, in the words of Docker's API, which the engine checks and completes. */
+import { posix } from "node:path";
+import { LighterError } from "../../base/errors.ts";
+import { type Container, createContainer as create } from "../../engine/mod.ts";
+import { containerConfigType } from "../../spec/cri/containers.ts";
+import type { DockerCreateBody, DockerHostConfig } from "../../spec/docker-api.ts";
+import type { Cri } from "../cri.ts";
+import { invalid, required } from "../errors.ts";
+import { findImage } from "../images/find.ts";
+import { possibleOomScore } from "../oom-score.ts";
+import { type ContainerConfig, findContainer, findSandbox, isReady, sandboxConfig } from "../pods.ts";
+import { podName } from "../sandboxes/names.ts";
+import { NODE, POD, TARGET } from "../sandboxes/namespace-modes.ts";
+import { usesHostNetwork } from "../sandboxes/run.ts";
+import { deviceSettings } from "./devices.ts";
+import { mountSettings } from "./mounts.ts";
+import { limitsOf } from "./resources.ts";
+import { securitySettings, userSettings } from "./security.ts";
+import { stopSignalName } from "./stop-signal.ts";
+
+interface Request {
+  podSandboxId: string;
+  config: ContainerConfig | undefined;
+}
+
+export async function createContainer(cri: Cri, request: Request): Promise<{ containerId: string }> {
+  const { engine } = cri;
+  const config = required(request.config, "the container's config");
+  const metadata = required(config.metadata, "the container's metadata");
+  if (metadata.name === "") throw invalid("the container's name is empty");
+  const sandbox = findSandbox(engine, request.podSandboxId);
+  if (!isReady(sandbox))
+    throw new LighterError("conflict", `sandbox container ${JSON.stringify(sandbox.id)} is not running`);
+  const asked = config.image?.image ?? "";
+  const image = findImage(cri.images, asked);
+  if (image === undefined)
+    throw new LighterError("not-found", `failed to resolve image ${JSON.stringify(asked)}: not found`);
+  const pod = sandboxConfig(sandbox);
+  const { name = "", namespace = "", uid = "" } = pod.metadata ?? {};
+  const logPath = logPathOf(pod.logDirectory, config.logPath);
+  const record = {
+    sandboxId: sandbox.id,
+    config: Buffer.from(containerConfigType.encode(config)).toString("base64"),
+    ...(logPath === undefined ? {} : { logPath }),
+  };
+  const body = { ...containerBody(config), Image: asked, HostConfig: hostConfigOf(cri, sandbox, config) };
+  const ownName = podName(metadata.name, name, namespace, uid, metadata.attempt);
+  const { id } = await create(engine, body, ownName, { pod: record });
+  return { containerId: id };
+}
+
+function logPathOf(directory: string, path: string): string | undefined {
+  if (directory === "" || path === "") return undefined;
+  const whole = posix.join(directory, path);
+  if (!whole.startsWith("/")) throw invalid(`the log directory ${JSON.stringify(directory)} is not absolute`);
+  return whole;
+}
+
+function containerBody(config: ContainerConfig): DockerCreateBody {
+  const { command, args, envs, stopSignal } = config;
+  const signal = stopSignalName(stopSignal);
+  return {
+    Labels: Object.fromEntries(config.labels),
+    ...(command.length > 0 ? { Entrypoint: command } : {}),
+    ...(args.length > 0 ? { Cmd: args } : {}),
+    WorkingDir: config.workingDir,
+    Env: envs.map(({ key, value }) => `${key}=${value}`),
+    Tty: config.tty,
+    OpenStdin: config.stdin,
+    StdinOnce: config.stdinOnce,
+    // kubelet has probes of its own.
+    Healthcheck: { Test: ["NONE"] },
+    ...(signal === undefined ? {} : { StopSignal: signal }),
+    ...userSettings(config.linux?.securityContext),
+  };
+}
+
+function hostConfigOf(cri: Cri, sandbox: Container, config: ContainerConfig): DockerHostConfig {
+  const { linux } = config;
+  const pod = sandboxConfig(sandbox);
+  const security = linux?.securityContext;
+  const parent = pod.linux?.cgroupParent;
+  const peer = `container:${sandbox.id}`;
+  return {
+    NetworkMode: peer,
+    ...(usesHostNetwork(pod) ? { UTSMode: "host" } : {}),
+    IpcMode: security?.namespaceOptions?.ipc === NODE ? "host" : peer,
+    ...pidMode(cri, sandbox, security?.namespaceOptions),
+    ...(parent ? { CgroupParent: parent } : {}),
+    LogConfig: { Type: "none" },
+    ...limitsOf(linux?.resources),
+    OomScoreAdj: possibleOomScore(linux?.resources?.oomScoreAdj ?? 0, cri.host),
+    ...securitySettings(security),
+    ...mountSettings(config.mounts),
+    ...deviceSettings(config),
+    Annotations: Object.fromEntries(config.annotations),
+  };
+}
+
+function pidMode(
+  { engine }: Cri,
+  sandbox: Container,
+  options: { pid: number; targetId: string } | undefined,
+): DockerHostConfig {
+  if (options?.pid === NODE) return { PidMode: "host" };
+  if (options?.pid === POD) return { PidMode: `container:${sandbox.id}` };
+  if (options?.pid !== TARGET) return {};
+  const target = findContainer(engine, options.targetId);
+  if (target.record.pod?.sandboxId !== sandbox.id)
+    throw invalid(`the target container ${JSON.stringify(options.targetId)} is in another pod`);
+  return { PidMode: `container:${target.id}` };
+}

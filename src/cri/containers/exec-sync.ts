@@ -1,0 +1,107 @@
+/** ExecSync: runs a command in a container, and answers with what it has written: kubelet's probes and hooks. */
+import type { Socket } from "node:net";
+import { LighterError } from "../../base/errors.ts";
+
+import { timerMs } from "../../base/timer.ts";
+import { type Container, type Exec, FrameReader, PendingAttach } from "../../engine/mod.ts";
+import type { Cri } from "../cri.ts";
+import { invalid } from "../errors.ts";
+import { findContainer } from "../pods.ts";
+
+interface Request {
+  containerId: string;
+  cmd: readonly string[];
+  /** Seconds; 0: as long as it takes. */
+  timeout: number;
+}
+
+interface Result {
+  stdout: Uint8Array;
+  stderr: Uint8Array;
+  exitCode: number;
+}
+
+/** @throws LighterError "timed-out" if it has not ended in time: then it is killed */
+export async function execSync(
+  { engine }: Cri,
+  request: Request,
+  { signal }: { signal: AbortSignal },
+): Promise<Result> {
+  const container = findContainer(engine, request.containerId);
+  if (request.cmd.length === 0) throw invalid("the command is empty");
+  if (!container.isRunning)
+    throw new LighterError("conflict", `container ${JSON.stringify(container.id)} is not running`);
+  const exec = engine.execs.create(container, { ...OPTIONS, Cmd: request.cmd, ...userOf(container) });
+  try {
+    const pending = new PendingAttach(exec.attachPlan);
+    await engine.execs.start(exec, pending, undefined);
+    const socket = (await pending.connection)?.socket;
+    const output = new Output();
+    const closed = socket === undefined ? Promise.resolve() : output.readFrom(socket).catch(() => {}); // as if closed
+    await endInTime(engine.execs, exec, request.timeout, signal, closed);
+    socket?.destroy();
+    return { ...output.parts, exitCode: exec.exitCode ?? 0 };
+  } finally {
+    engine.execs.forget(exec);
+  }
+}
+
+/** The size of both streams together: an answer of 16 MiB or more is refused by kubelet. */
+const OUTPUT_MAX_BYTES = 16 * 1024 * 1024 - 64 * 1024;
+
+const OPTIONS = { attachStdin: false, attachStdout: true, attachStderr: true, detachKeys: "", isProbe: true };
+
+function userOf({ record }: Container): { User?: string } {
+  return record.config.User ? { User: record.config.User } : {};
+}
+
+/** Resolves when the command has ended, and its output, too, unless somebody else holds that open. */
+async function endInTime(
+  execs: Cri["engine"]["execs"],
+  exec: Exec,
+  timeoutS: number,
+  signal: AbortSignal,
+  closed: Promise<void>,
+): Promise<void> {
+  const { promise: late, resolve } = Promise.withResolvers<"late">();
+  const timer = timeoutS > 0 ? setTimeout(() => resolve("late"), timerMs(timeoutS * 1000)) : undefined;
+  const giveUp = () => resolve("late");
+  signal.addEventListener("abort", giveUp);
+  if (signal.aborted) giveUp();
+  try {
+    const outcome = await Promise.race([exec.end.then(() => closed), late]);
+    if (outcome !== "late") return;
+    if (exec.isRunning) {
+      await execs.kill(exec, "KILL");
+      await exec.end;
+      throw new LighterError(
+        "timed-out",
+        `failed to exec in container: timeout ${timeoutS}s exceeded: context deadline exceeded`,
+      );
+    }
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener("abort", giveUp);
+  }
+}
+
+/** Both streams of a command, each up to a limit; what is beyond is read and forgotten, so that the command goes on. */
+class Output {
+  readonly #frames = new FrameReader();
+  readonly #kept: Readonly<Record<number, Buffer[]>> = { 1: [], 2: [] };
+  #roomBytes = OUTPUT_MAX_BYTES;
+
+  async readFrom(socket: Socket): Promise<void> {
+    for await (const chunk of socket) {
+      for (const { stream, payload } of this.#frames.pieces(chunk)) {
+        const part = payload.subarray(0, this.#roomBytes);
+        this.#roomBytes -= part.length;
+        if (part.length > 0) this.#kept[stream]?.push(Buffer.from(part));
+      }
+    }
+  }
+
+  get parts(): Pick<Result, "stdout" | "stderr"> {
+    return { stdout: Buffer.concat(this.#kept[1]!), stderr: Buffer.concat(this.#kept[2]!) };
+  }
+}

@@ -1,0 +1,36 @@
+/** A container's mounts in the words of Docker's API. */
+import type { mountType } from "../../spec/cri/common.ts";
+import type { DockerHostConfig, DockerMount } from "../../spec/docker-api.ts";
+import type { MessageOf } from "../../spec/protobuf.ts";
+import { invalid } from "../errors.ts";
+
+type Mount = MessageOf<typeof mountType>;
+
+/** By number. Source: MountPropagation in api.proto. */
+const PROPAGATIONS = ["rprivate", "rslave", "rshared"] as const;
+
+export function mountSettings(mounts: readonly Mount[]): Pick<DockerHostConfig, "Mounts"> {
+  // Of two at one place the later one is seen, as it would be on top.
+  const last = new Map(mounts.map((mount) => [mount.containerPath.replace(/(?<=.)\/+$/, ""), mount]));
+  return { Mounts: [...last.values()].map(toMount) };
+}
+
+function toMount(mount: Mount): DockerMount {
+  const { containerPath, hostPath, readonly, recursiveReadOnly, propagation } = mount;
+  const where = JSON.stringify(containerPath);
+  if (mount.image !== undefined) throw invalid(`mount ${where}: mounts of images are not available yet`);
+  if (recursiveReadOnly && !readonly) throw invalid(`mount ${where}: recursive_read_only requires readonly`);
+  if (recursiveReadOnly && propagation !== 0)
+    throw invalid(`mount ${where}: recursive_read_only requires private propagation`);
+  if (mount.uidmappings.length + mount.gidmappings.length > 0)
+    throw invalid(`mount ${where}: mappings of ids are not available yet`);
+  const kind = PROPAGATIONS[propagation];
+  if (kind === undefined) throw invalid(`mount ${where}: there is no propagation ${propagation}`);
+  return {
+    Type: "bind",
+    Target: containerPath,
+    Source: hostPath,
+    ReadOnly: readonly,
+    BindOptions: { Propagation: kind, ...(readonly && !recursiveReadOnly ? { ReadOnlyNonRecursive: true } : {}) },
+  };
+}

@@ -1,0 +1,13 @@
+/** Finds images by what kubelet calls them. */
+import { LighterError } from "../../base/errors.ts";
+import type { Image, ImageStore } from "../../engine/mod.ts";
+
+/** The image of an id, a name, or a name with digest; undefined for none. */
+export function findImage(images: ImageStore, reference: string): Image | undefined {
+  try {
+    return images.get(reference);
+  } catch (error) {
+    if (error instanceof LighterError && (error.code === "not-found" || error.code === "invalid")) return undefined;
+    throw error;
+  }
+}

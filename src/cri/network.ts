@@ -1,0 +1,45 @@
+/** What pods need of whoever gives them a network. */
+
+/** A pod to be connected. */
+export interface NetworkedPod {
+  id: string;
+  name: string;
+  namespace: string;
+  uid: string;
+  /** Where the network namespace is found; undefined once it is gone. */
+  namespacePath: string | undefined;
+  annotations: ReadonlyMap<string, string>;
+  cgroupParent: string;
+  portMappings: readonly PortMapping[];
+  dns: { servers: readonly string[]; searches: readonly string[]; options: readonly string[] };
+}
+
+export interface PortMapping {
+  protocol: "tcp" | "udp" | "sctp";
+  containerPort: number;
+  hostPort: number;
+  hostIp: string;
+}
+
+/** Whether pods can be connected; if not, why. */
+type NetworkReadiness = { isReady: true } | { isReady: false; reason: string; message: string };
+
+export interface PodNetwork {
+  readiness(): Promise<NetworkReadiness>;
+  /** Connects a pod. Resolves with its addresses, the main one first. */
+  attach(pod: NetworkedPod): Promise<string[]>;
+  /** Disconnects a pod, whether or not it is connected, or its namespace still there. */
+  detach(pod: NetworkedPod): Promise<void>;
+}
+
+/** No network: pods have a namespace with nothing in it. */
+export const NO_NETWORK: PodNetwork = {
+  readiness: () =>
+    Promise.resolve({
+      isReady: false,
+      reason: "NetworkPluginNotReady",
+      message: "Network plugin returns error: cni plugin not initialized",
+    }),
+  attach: () => Promise.resolve([]),
+  detach: () => Promise.resolve(),
+};

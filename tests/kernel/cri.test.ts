@@ -1,0 +1,249 @@
+/** Pods by Kubernetes' runtime interface: what a kubelet asks for, and what becomes of it on a real kernel. */
+import { afterAll, beforeAll, expect } from "bun:test";
+import { readFileSync, readlinkSync } from "node:fs";
+import { join } from "node:path";
+import { CriClient } from "../support/cri-client.ts";
+import { TestDaemon } from "../support/daemon.ts";
+import { until } from "../support/eventually.ts";
+import { isAlive, rooted } from "../support/stage.ts";
+
+let daemon: TestDaemon;
+let cri: CriClient;
+let attempt = 0;
+
+const criPath = (directory: string) => join(directory, "cri.sock");
+const USR = { hostPath: "/usr", containerPath: "/usr", readonly: true };
+const [POD, CONTAINER] = [0, 1];
+
+beforeAll(async () => {
+  daemon = await TestDaemon.start();
+  await restart();
+});
+
+afterAll(async () => {
+  cri?.[Symbol.dispose]();
+  await daemon?.[Symbol.asyncDispose]();
+});
+
+/** Ends the daemon as `kill -9` does, and starts the next one. */
+async function restart(): Promise<void> {
+  cri?.[Symbol.dispose]();
+  await daemon.kill();
+  await daemon.launch({}, ["--cri", `unix://${criPath(daemon.directory)}`]);
+  cri = await CriClient.connect(criPath(daemon.directory));
+}
+
+function podConfig(more: object = {}) {
+  attempt++;
+  return {
+    metadata: { name: "web", uid: `uid-${attempt}`, namespace: "default", attempt },
+    hostname: "web",
+    labels: new Map([["io.kubernetes.pod.namespace", "default"]]),
+    annotations: new Map([["note", "kept"]]),
+    logDirectory: join(daemon.directory, `logs-${attempt}`),
+    ...more,
+  };
+}
+
+async function runPod(more: object = {}): Promise<string> {
+  return (await cri.call("RunPodSandbox", { config: podConfig(more) })).podSandboxId;
+}
+
+function containerConfig(script: string, more: object = {}) {
+  return {
+    metadata: { name: "main", attempt: 0 },
+    image: { image: "host-usr" },
+    command: ["/bin/sh", "-c"],
+    args: [script],
+    mounts: [USR],
+    ...more,
+  };
+}
+
+async function create(podSandboxId: string, script: string, more: object = {}): Promise<string> {
+  return (await cri.call("CreateContainer", { podSandboxId, config: containerConfig(script, more) })).containerId;
+}
+
+async function start(podSandboxId: string, script: string, more: object = {}): Promise<string> {
+  const containerId = await create(podSandboxId, script, more);
+  await cri.call("StartContainer", { containerId });
+  return containerId;
+}
+
+async function statusOf(containerId: string) {
+  return (await cri.call("ContainerStatus", { containerId })).status!;
+}
+
+async function ended(containerId: string) {
+  await until(async () => (await statusOf(containerId)).state === 2, `container ${containerId} has ended`);
+  return await statusOf(containerId);
+}
+
+async function exec(containerId: string, script: string) {
+  const answer = await cri.call("ExecSync", { containerId, cmd: ["/bin/sh", "-c", script], timeout: 60 });
+  return { out: `${Buffer.from(answer.stdout)}`, err: `${Buffer.from(answer.stderr)}`, code: answer.exitCode };
+}
+
+const pidOf = async (id: string): Promise<number> => (await daemon.inspect(id)).State.Pid;
+const namespaceOf = (pid: number, kind: string) => readlinkSync(`/proc/${pid}/ns/${kind}`);
+
+rooted("the runtime tells what it is, and that pods have no network yet", async () => {
+  expect(await cri.call("Version", { version: "v1" })).toMatchObject({
+    runtimeName: "lighter",
+    runtimeApiVersion: "v1",
+  });
+  const { status, info, runtimeHandlers } = await cri.call("Status", { verbose: true });
+  expect(status!.conditions.map(({ type, status }) => [type, status])).toEqual([
+    ["RuntimeReady", true],
+    ["NetworkReady", false],
+  ]);
+  expect(info.size).toBeGreaterThan(0);
+  expect(runtimeHandlers.map(({ name }) => name)).toContain("");
+  expect((await cri.call("RuntimeConfig", {})).linux!.cgroupDriver).toBe(1);
+});
+
+rooted("images are listed with full names, found by each of them, and removed with all", async () => {
+  const { images } = await cri.call("ListImages", {});
+  const image = images.find(({ repoTags }) => repoTags.includes("docker.io/library/host-usr:latest"))!;
+  for (const name of ["host-usr", "docker.io/library/host-usr:latest", image.id])
+    expect((await cri.call("ImageStatus", { image: { image: name } })).image).toEqual(image);
+  expect(image.uid).toEqual({ value: 0 });
+  expect((await cri.call("ImageStatus", { image: { image: "nothing-here" } })).image).toBeUndefined();
+  await daemon.request("POST", "/images/hello/tag?repo=greeter&tag=1");
+  await cri.call("RemoveImage", { image: { image: "greeter:1" } });
+  expect((await cri.call("ImageStatus", { image: { image: "hello" } })).image).toBeUndefined();
+  await cri.call("RemoveImage", { image: { image: "greeter:1" } });
+  const { imageFilesystems } = await cri.call("ImageFsInfo", {});
+  expect(imageFilesystems[0]!.usedBytes!.value).toBeGreaterThan(0);
+  expect(imageFilesystems[0]!.fsId!.mountpoint).toBe(daemon.dataRoot);
+});
+
+rooted("a pod: containers share its namespaces, a command runs in one, and all ends with it", async () => {
+  const pod = await runPod();
+  const { status } = await cri.call("PodSandboxStatus", { podSandboxId: pod });
+  expect(status).toMatchObject({ id: pod, state: 0, metadata: { name: "web", namespace: "default" } });
+  expect(status!.annotations).toEqual(new Map([["note", "kept"]]));
+  expect(Number(status!.createdAt / 1_000_000n)).toBeGreaterThan(Date.now() - 600_000);
+  const own = { linux: { securityContext: { namespaceOptions: { pid: CONTAINER } } } };
+  const [one, two] = [
+    await start(pod, "exec sleep 1000", own),
+    await start(pod, "exec sleep 1000", {
+      metadata: { name: "other", attempt: 0 },
+      linux: { securityContext: { namespaceOptions: { pid: POD } } },
+    }),
+  ];
+  const pids = [await pidOf(pod), await pidOf(one), await pidOf(two)];
+  for (const kind of ["net", "ipc"]) expect(new Set(pids.map((pid) => namespaceOf(pid, kind))).size).toBe(1);
+  expect(namespaceOf(pids[2]!, "pid")).toBe(namespaceOf(pids[0]!, "pid"));
+  expect(namespaceOf(pids[1]!, "pid")).not.toBe(namespaceOf(pids[0]!, "pid"));
+  expect(await exec(one, "echo out; echo err >&2; hostname; exit 7")).toEqual({
+    out: "out\nweb\n",
+    err: "err\n",
+    code: 7,
+  });
+  await exec(one, "echo shared > /dev/shm/file");
+  expect((await exec(two, "cat /dev/shm/file")).out).toBe("shared\n");
+  expect(
+    (await cri.call("ListContainers", { filter: { podSandboxId: pod } })).containers.map(({ id }) => id).sort(),
+  ).toEqual([one, two].sort());
+  await cri.call("StopPodSandbox", { podSandboxId: pod });
+  for (const pid of pids) expect(isAlive(pid)).toBe(false);
+  expect((await statusOf(one)).state).toBe(2);
+  expect((await cri.call("PodSandboxStatus", { podSandboxId: pod })).status!.state).toBe(1);
+  await cri.call("StopPodSandbox", { podSandboxId: pod });
+  await cri.call("RemovePodSandbox", { podSandboxId: pod });
+  await cri.call("RemovePodSandbox", { podSandboxId: pod });
+  expect((await cri.call("ListPodSandbox", {})).items).toEqual([]);
+  expect((await cri.call("ListContainers", {})).containers).toEqual([]);
+});
+
+rooted("a container's end has its reason: completed, failed, or never started", async () => {
+  const pod = await runPod();
+  const done = await start(pod, "exit 0");
+  expect(await ended(done)).toMatchObject({ reason: "Completed", exitCode: 0 });
+  const failed = await start(pod, "exit 3", { metadata: { name: "failed", attempt: 1 } });
+  expect(await ended(failed)).toMatchObject({ reason: "Error", exitCode: 3, metadata: { attempt: 1 } });
+  const missing = await create(pod, "", { metadata: { name: "missing" }, command: ["/no/such/program"], args: [] });
+  expect((await cri.failure("StartContainer", { containerId: missing })).message).toContain(
+    "no such file or directory",
+  );
+  expect(await statusOf(missing)).toMatchObject({ state: 2, reason: "StartError", exitCode: 128 });
+  expect((await cri.failure("StartContainer", { containerId: done })).code).toBe(9);
+  await cri.call("RemoveContainer", { containerId: done });
+  await cri.call("RemoveContainer", { containerId: done });
+  expect((await cri.failure("ContainerStatus", { containerId: done })).code).toBe(5);
+  await cri.call("StopContainer", { containerId: done, timeout: 1 });
+  await cri.call("RemovePodSandbox", { podSandboxId: pod });
+});
+
+rooted("a command that takes too long is killed", async () => {
+  const pod = await runPod();
+  const container = await start(pod, "exec sleep 1000");
+  const late = await cri.failure("ExecSync", { containerId: container, cmd: ["/bin/sleep", "1000"], timeout: 1 });
+  expect(late).toMatchObject({ code: 4, message: expect.stringContaining("timeout 1s exceeded") });
+  expect((await exec(container, "exit 4")).code).toBe(4);
+  await cri.call("RemovePodSandbox", { podSandboxId: pod });
+});
+
+rooted("a killed daemon's pods run on, and the next daemon knows all of them", async () => {
+  const pod = await runPod();
+  const container = await start(pod, "exec sleep 1000");
+  const before = await statusOf(container);
+  const pids = [await pidOf(pod), await pidOf(container)];
+  await restart();
+  expect(await statusOf(container)).toEqual(before);
+  expect([await pidOf(pod), await pidOf(container)]).toEqual(pids);
+  expect((await cri.call("PodSandboxStatus", { podSandboxId: pod })).status!.state).toBe(0);
+  expect((await exec(container, "echo here")).out).toBe("here\n");
+  await cri.call("RemovePodSandbox", { podSandboxId: pod });
+});
+
+rooted("requests that cannot be met are refused, with the code that kubelet looks at", async () => {
+  const pod = await runPod();
+  const config = podConfig();
+  await cri.call("RunPodSandbox", { config });
+  expect(await cri.failure("RunPodSandbox", { config })).toMatchObject({
+    code: 9,
+    message: expect.stringContaining("failed to reserve sandbox name"),
+  });
+  const refusals = [
+    [await cri.failure("RunPodSandbox", {}), 3, "the sandbox's config is missing"],
+    [await cri.failure("RunPodSandbox", { config: podConfig(), runtimeHandler: "kata" }), 3, 'no runtime for "kata"'],
+    [await cri.failure("CreateContainer", { podSandboxId: pod }), 3, "the container's config is missing"],
+    [await cri.failure("CreateContainer", { podSandboxId: "no", config: containerConfig("") }), 5, 'sandbox "no"'],
+    [
+      await cri.failure("CreateContainer", {
+        podSandboxId: pod,
+        config: containerConfig("", { image: { image: "x" } }),
+      }),
+      5,
+      'failed to resolve image "x"',
+    ],
+    [
+      await cri.failure("CreateContainer", {
+        podSandboxId: pod,
+        config: containerConfig("", { mounts: [{ hostPath: "/not/there", containerPath: "/there" }] }),
+      }),
+      3,
+      "/not/there",
+    ],
+    [await cri.failure("ExecSync", { containerId: "no", cmd: ["x"] }), 5, 'container "no"'],
+  ] as const;
+  for (const [{ code, message }, expected, text] of refusals) {
+    expect(message).toContain(text);
+    expect(code).toBe(expected);
+  }
+  for (const { id } of (await cri.call("ListPodSandbox", {})).items)
+    await cri.call("RemovePodSandbox", { podSandboxId: id });
+});
+
+rooted("a pod on the host's network is in the host's namespaces of network and names", async () => {
+  const securityContext = { namespaceOptions: { network: 2, pid: 2, ipc: 2 } };
+  const pod = await runPod({ linux: { securityContext } });
+  const container = await start(pod, "exec sleep 1000", { linux: { securityContext } });
+  for (const id of [pod, container])
+    for (const kind of ["net", "uts", "ipc", "pid"])
+      expect(namespaceOf(await pidOf(id), kind)).toBe(namespaceOf(daemon.pid, kind));
+  expect((await exec(container, "cat /etc/hostname")).out).toBe(readFileSync("/proc/sys/kernel/hostname", "utf8"));
+  await cri.call("RemovePodSandbox", { podSandboxId: pod });
+});

@@ -66,6 +66,17 @@ test("an upload whose source fails ends the connection and is told as the source
   while (!ended) await Bun.sleep(1);
 });
 
+test("what is written after the peer has gone fails, also if nobody has noticed that yet", async () => {
+  let peer: Socket | undefined;
+  const client = await serve((_request, socket) => {
+    peer = socket;
+    socket.write("HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n");
+  });
+  const { connection } = await client.request({ method: "POST", path: "/x", upgrade: true });
+  peer?.destroy(); // the write comes before the event
+  await expect(connection.write(new Uint8Array(1))).rejects.toThrow("the daemon closed the connection");
+});
+
 test("a list in a query gives its name for each item", () => {
   expect(encodeQuery({ a: ["x y", "z"], b: [], c: undefined, d: "" })).toBe("?a=x%20y&a=z&d=");
 });

@@ -140,14 +140,13 @@ export class Connection {
     if (offer !== undefined) {
       await sent;
       await offer.settle(unixFd);
-    } else void sent;
+    } else sent.catch(() => {}); // a write that fails here fails below too
     for await (const chunk of chunks) {
       if ("fd" in chunk) {
         if (!(await offer?.send(unixFd, chunk))) break; // the answer is there before the body's end
       } else if (chunk.length > 0) {
-        // A write that fails here fails below too.
-        void this.write(utf8(`${chunk.length.toString(16)}\r\n`)).catch(() => {});
-        void this.write(chunk).catch(() => {}); // as above
+        this.write(utf8(`${chunk.length.toString(16)}\r\n`)).catch(() => {}); // as above
+        this.write(chunk).catch(() => {}); // as above
         await this.write(utf8("\r\n"));
       }
     }
@@ -159,6 +158,7 @@ export class Connection {
     if (this.#closed) return Promise.reject(new ConnectionDropped());
     this.#unsent.push(bytes);
     if (this.#unsent.length === 1) this.#send();
+    if (this.#closed) return Promise.reject(this.#error); // the peer has gone: nobody settles later waiters
     if (this.#unsent.length === 0) return Promise.resolve();
     return new Promise((resolve, reject) => this.#sentWaiters.push({ resolve, reject }));
   }

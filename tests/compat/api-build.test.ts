@@ -243,6 +243,89 @@ buildTest("heredocs become files, with variables where their word has no quotes"
   expect(existsSync("/tmp/evil")).toBe(false);
 });
 
+buildTest("triggers of images and of earlier stages run before a stage's own steps, and are no steps", async () => {
+  const parent = "FROM tools:1\nONBUILD ARG A=1\nONBUILD RUN echo triggered $A > /by";
+  expect((await build(contextOf(parent), "t=parent:1")).error).toBeUndefined();
+  const child = await build(contextOf("FROM parent:1\nRUN cat /by"), "t=child:1&nocache=1");
+  expect(child.said).toMatch(
+    /^Step 1\/2 : FROM parent:1\n# Executing 2 build triggers\n ---> Running in ID\n.*\n ---> ID\nStep 2\/2 : RUN cat/s,
+  );
+  expect(child.said).toContain("\ntriggered 1\n");
+  const { json } = await daemon.request("GET", "/images/child:1/json");
+  expect(json.Config.OnBuild).toBeNull();
+  const staged = await build(
+    contextOf(`${parent.replace("tools:1", "tools:1 AS one")}\nFROM one\nRUN cat /by`),
+    "nocache=1",
+  );
+  expect([staged.error, staged.said]).toEqual([undefined, expect.stringContaining("\ntriggered 1\n")]);
+  const single = await build(contextOf("FROM tools:1 AS one\nONBUILD RUN true\nFROM one"), "nocache=1");
+  expect(single.said).toContain("# Executing 1 build trigger\n ---> Running in ID\n");
+});
+
+buildTest("arguments that nothing declares are told, with or without a value", async () => {
+  const context = contextOf("ARG G\nFROM tools:1\nARG USED\nRUN true");
+  const args = { USED: "1", G: "2", Z: "3", EMPTY: null, HTTP_PROXY: "4" };
+  const { said } = await build(context, `buildargs=${encodeURIComponent(JSON.stringify(args))}`);
+  expect(said).toContain("\n[Warning] One or more build-args [EMPTY Z] were not consumed\nSuccessfully built ID\n");
+  expect((await build(context)).said).not.toContain("Warning");
+});
+
+buildTest.each([
+  ["FROM scratch", "", "No image was generated. Is your Dockerfile empty?"],
+  ["FROM tools:1", "target=none", 'target stage "none" could not be found'],
+  ["FROM tools:1\nCOPY --from=0 / /", "", "invalid from flag value 0: refers to current build stage"],
+])("what makes no image says why: %j %s", async (dockerfile, query, text) => {
+  expect((await build(contextOf(dockerfile), query)).error).toBe(text);
+});
+
+buildTest("an unknown image to copy from is named with the flag", async () => {
+  const { error } = await build(contextOf("FROM tools:1\nCOPY --from=127.0.0.1:1/none / /"));
+  expect(error).toStartWith("invalid from flag value 127.0.0.1:1/none: ");
+});
+
+buildTest("a name that a build gives is an event", async () => {
+  const since = Date.now() / 1000;
+  const { id } = await build(contextOf("FROM tools:1\nLABEL of=event"), "t=named-by-build:1");
+  const filters = encodeURIComponent(JSON.stringify({ event: ["tag"], label: ["of=event"] }));
+  const { text } = await daemon.request(
+    "GET",
+    `/events?since=${since}&until=${Date.now() / 1000 + 1}&filters=${filters}`,
+  );
+  const events = text
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+  expect(events.map(({ Actor }) => [Actor.ID, Actor.Attributes.name])).toEqual([[id, "named-by-build:1"]]);
+});
+
+buildTest("containers of an image that was made from another are found by that one", async () => {
+  await build(contextOf("FROM tools:1\nLABEL a=1"), "t=ancestor:1");
+  await build(contextOf("FROM ancestor:1\nLABEL b=1"), "t=descendant:1");
+  const id = await daemon.create({ Image: "descendant:1", Cmd: ["true"] });
+  for (const [image, isFound] of [
+    ["ancestor:1", true],
+    ["tools:1", true],
+    ["descendant:1", true],
+    ["none", false],
+  ]) {
+    const filters = encodeURIComponent(JSON.stringify({ ancestor: [image], id: [id] }));
+    const { json } = await daemon.request("GET", `/containers/json?all=1&filters=${filters}`);
+    expect([image, json.length === 1]).toEqual([image, isFound]);
+  }
+  await daemon.request("DELETE", `/containers/${id}`);
+});
+
+buildTest("a small file that is copied from a stage has one name, as cron asks of its tables", async () => {
+  const dockerfile = [
+    "FROM tools:1 AS base",
+    "RUN echo x > /small",
+    "FROM tools:1",
+    "COPY --from=base /small /copied",
+    "RUN stat -c 'links %h' /copied",
+  ].join("\n");
+  expect((await build(contextOf(dockerfile), "nocache=1")).said).toContain("\nlinks 1\n");
+});
+
 buildTest("COPY --from keeps owners and hard links, and nothing of a container's own files comes along", async () => {
   const dockerfile = [
     "FROM tools:1 AS base",
@@ -437,7 +520,8 @@ buildTest("the context is a tar at a URL, compressed in any way, or a Dockerfile
     writeFileSync(join(directory, "zipped"), gzipSync(tar));
     writeFileSync(join(directory, "alone"), "FROM tools:1\nRUN echo alone; ls /x || true\nLABEL a=b");
     for (const name of ["plain.tar", "zipped", "to/zipped"]) expect((await remote(name)).said).toContain("found\n");
-    expect((await remote("alone", "dockerfile=Dockerfile")).said).toContain("alone\n");
+    for (const name of ["Dockerfile", "other"])
+      expect((await remote("alone", `dockerfile=${name}`)).said).toContain("alone\n");
     expect((await remote("nothing")).error).toBe(`failed to GET ${url}/nothing with status 404 Not Found: nothing`);
     expect((await build(Buffer.alloc(0), "remote=ftp://x/y")).error).toBe(
       "remoteURL (ftp://x/y) could not be recognized as URL",
@@ -539,7 +623,9 @@ buildTest("a hostile context stays where it is, and a Dockerfile that is too lon
   expect(await output("hostile", "sh", "-c", "cat /p /up/same; stat -c '%F' /up/dev")).toBe(
     "of the contextof the contextcharacter special file\n",
   );
-  expect((await build(rawTar({ name: "../out", content: "" }))).error).toBe('"../out" is outside of "/"');
+  const outside = { name: "../../out", content: "inside after all\n" };
+  const inside = await build(rawTar({ name: "Dockerfile", content: "FROM tools:1\nCOPY out /\nRUN cat out" }, outside));
+  expect([inside.error, inside.said]).toEqual([undefined, expect.stringContaining("inside after all\n")]);
   expect((await build(rawTar({ name: "a", type: "1", linkName: "../../etc/passwd" }))).error).toBeDefined();
   const long = `FROM tools:1\n${"# comment\n".repeat(1_000_000)}`;
   expect((await build(contextOf(long))).error).toMatch(
@@ -768,9 +854,10 @@ stock(
       writeFileSync(join(directory, ".dockerignore"), "ignored\n");
       writeFileSync(join(directory, "ignored"), "");
       const docker = async (dockerfile: string, ...args: string[]) => {
-        writeFileSync(join(directory, "Dockerfile"), dockerfile);
+        if (!args.includes("-")) writeFileSync(join(directory, "Dockerfile"), dockerfile);
         const env = { ...process.env, DOCKER_HOST: `unix://${daemon.socketPath}`, DOCKER_BUILDKIT: "0" };
-        const child = Bun.spawn(["docker", "build", ...args, directory], { env, stdout: "pipe", stderr: "pipe" });
+        const pipes = { stdin: Buffer.from(dockerfile), stdout: "pipe", stderr: "pipe" } as const;
+        const child = Bun.spawn(["docker", "build", ...args, directory], { env, ...pipes });
         const [code, stdout, stderr] = await Promise.all([
           child.exited,
           new Response(child.stdout).text(),
@@ -787,6 +874,9 @@ stock(
       expect(json.Config.Labels).toEqual({ x: "y" });
       const quiet = await docker("FROM tools:1\nCOPY a /a", "-q");
       expect(quiet.stdout).toMatch(/^sha256:[0-9a-f]{64}\n$/);
+      for (const name of [".dockerignore", "ignored"]) rmSync(join(directory, name));
+      const fromStdin = await docker("FROM tools:1\nCOPY . /d/\nRUN ls -A /d", "-f", "-");
+      expect(fromStdin.stdout).toMatch(/ ---> Running in \w+\nDockerfile\na\n ---> Removed/);
       const failed = await docker("FROM tools:1\nRUN exit 7");
       expect(failed.code).toBe(7);
       expect(failed.stderr).toContain("The command '/bin/sh -c exit 7' returned a non-zero code: 7");

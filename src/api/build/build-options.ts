@@ -22,6 +22,7 @@ export function buildOptions(query: Query, isBuildKit: boolean) {
     contexts: new Map(Object.entries(mapOf(query, "contexts"))),
     target: query.text("target") ?? "",
     buildArgs: new Map(Object.entries(mapOf(query, "buildargs"))),
+    unsetArgs: unsetIn(query, "buildargs"),
     labels: mapOf(query, "labels"),
     network: networkOf(query),
     entitlements: entitlementsOf(query),
@@ -48,6 +49,13 @@ function mapOf(query: Query, name: string): Record<string, string> {
   if (given === undefined || given.some(([, each]) => typeof each !== "string"))
     throw new LighterError("invalid", `${name}: not a JSON object of strings`);
   return Object.fromEntries(given) as Record<string, string>;
+}
+
+/** The names in such an object that have no value. */
+function unsetIn(query: Query, name: string): string[] {
+  const known = mapOf(query, name);
+  const value = parseGoJson(Buffer.from(query.text(name) ?? "{}")) as object | null;
+  return Object.keys(value ?? {}).filter((each) => !Object.hasOwn(known, each));
 }
 
 function networkOf(query: Query): "default" | "host" | "none" {

@@ -56,7 +56,7 @@ function compileFilters(daemon: Daemon, filters: Filters): (container: Container
     if (!STATUSES.includes(status)) throw new LighterError("invalid", `invalid filter 'status=${status}'`);
   const exited = filters.get("exited")?.map(parseExitCode);
   const position = positionFilter(daemon, filters);
-  const ancestors = filters.get("ancestor")?.map((name) => idOfImage(daemon.images, name));
+  const hasAncestor = ancestorFilter(daemon, filters);
   for (const health of filters.get("health") ?? [])
     if (!HEALTH_STATUSES.includes(health))
       throw new LighterError("invalid", `unrecognized filter value for health: ${health}`);
@@ -70,7 +70,7 @@ function compileFilters(daemon: Daemon, filters: Filters): (container: Container
       filters.any("status", (value) => value === container.state) &&
       filters.matchesLabels(record.config.Labels ?? {}) &&
       (exited === undefined || (record.status === "exited" && exited.includes(record.exitCode))) &&
-      (ancestors === undefined || ancestors.includes(record.imageId)) &&
+      hasAncestor(record.imageId) &&
       filters.any("volume", (value) => hasMount(container, value)) &&
       filters.any("network", (value) => isInNetwork(container, value)) &&
       filters.any("runtime", (value) => value === (record.hostConfig.Runtime ?? "")) &&
@@ -80,6 +80,20 @@ function compileFilters(daemon: Daemon, filters: Filters): (container: Container
       position(container)
     );
   };
+}
+
+/** Compiles `ancestor`: a container's image must be one of these, or made from one. Each image is looked at once. */
+function ancestorFilter({ images }: Daemon, filters: Filters): (imageId: string) => boolean {
+  const ancestors = filters.get("ancestor")?.map((name) => idOfImage(images, name));
+  if (ancestors === undefined) return () => true;
+  const parents = new Map(images.list().map(({ id, parentId }): [string, string] => [id, parentId]));
+  const known = new Map<string, boolean>([["", false]]);
+  const isWanted = (id: string): boolean => {
+    const answer = known.get(id) ?? (ancestors.includes(id) || isWanted(parents.get(id) ?? ""));
+    known.set(id, answer);
+    return answer;
+  };
+  return isWanted;
 }
 
 /** Matches names with and without the slash that they have on the wire: clients write "^/web$". */

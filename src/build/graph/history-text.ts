@@ -19,6 +19,8 @@ export function textOf(instruction: Instruction, { Cmd, Entrypoint }: DockerCont
     case "env":
     case "label":
       return `${instruction.kind.toUpperCase()} ${instruction.pairs.map(({ name, value }) => `${name}=${value}`).join(" ")}`;
+    case "expose":
+      return `EXPOSE ${[...instruction.ports].sort().join(" ")}`;
     case "user":
       return `USER ${instruction.user}`;
     case "volume":

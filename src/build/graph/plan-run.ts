@@ -13,6 +13,10 @@ import { invalid, needsBuildKit } from "./refuse.ts";
 /** Usable without ARG, and nothing that a cache knows. Source: Dockerfile reference, "Predefined ARGs". */
 const PROXIES = new Set(["http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy"]);
 
+export function isProxyArg(name: string): boolean {
+  return PROXIES.has(name.toLowerCase());
+}
+
 export type Entitlement = "security.insecure";
 
 /** @throws LighterError "invalid" for a command that wants what the client has not allowed */
@@ -47,8 +51,7 @@ export async function planRun(
   const args = command.form === "exec" ? words : [...(config.Shell ?? SHELL_OF_IMAGES), ...words];
   const own = pairsOf(config);
   const pairs = (list: Iterable<[string, string]>) => [...list].map(([name, value]) => `${name}=${value}`);
-  const isProxy = ([name]: [string, string]) => PROXIES.has(name.toLowerCase());
-  const proxyEnv = pairs([...buildArgs].filter((arg) => isProxy(arg) && !stageArgs.has(arg[0])));
+  const proxyEnv = pairs([...buildArgs].filter(([name]) => isProxyArg(name) && !stageArgs.has(name)));
   const seen = pairs([...stageArgs].filter(([name]) => !own.has(name))).sort();
   const planned = await planMounts(mounts, cwd, sourceOf);
   if (script !== undefined) planned.sources.push(script);

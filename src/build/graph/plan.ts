@@ -3,6 +3,7 @@
  * What only BuildKit's front end understands is refused by name. Texts are those of Docker's classic builder.
  */
 import { DEFAULT_PATH } from "../../base/default-path.ts";
+import { LighterError } from "../../base/errors.ts";
 import type { DockerContainerConfig } from "../../spec/docker-api.ts";
 import type { Platform } from "../../spec/oci-image.ts";
 import { formatPlatform, parsePlatform } from "../../spec/platform.ts";
@@ -20,7 +21,7 @@ import { noted, textOf } from "./history-text.ts";
 import { plainCopy, SCRATCH, type Vertex } from "./llb.ts";
 import { findNamedContext, type InputContext, type NamedContexts } from "./named-context.ts";
 import { planCopy } from "./plan-copy.ts";
-import { type Entitlement, planRun } from "./plan-run.ts";
+import { type Entitlement, isProxyArg, planRun } from "./plan-run.ts";
 import { invalid } from "./refuse.ts";
 
 interface PlannedStep {
@@ -44,6 +45,8 @@ export interface PlannedStage {
   baseVertex: Vertex | undefined;
   /** Its first instruction, as written. */
   from: string;
+  /** How many of its first steps are ONBUILD's of what it begins with. */
+  triggerCount: number;
   /** Who MAINTAINER says it is. */
   author: string | undefined;
   steps: PlannedStep[];
@@ -59,6 +62,8 @@ export interface PlannedStage {
 
 export interface PlanOptions {
   buildArgs: ReadonlyMap<string, string>;
+  /** Arguments that were given without a value. */
+  unsetArgs?: readonly string[];
   labels: Readonly<Record<string, string>>;
   target: string;
   /** Where commands run that do not say. */
@@ -74,8 +79,8 @@ export interface PlanOptions {
   platform: Platform;
   /** The platform that is built for, if it is asked for: bases are for that one unless FROM says otherwise. */
   targetPlatform?: Platform | undefined;
-  /** Whether a stage has the arguments of the one that it begins with. Those of Docker's classic builder have not. */
-  inheritsArgs?: boolean;
+  /** Whether it is as of Docker's classic builder, whose stages have not the arguments of the one that they begin with. */
+  isClassic?: boolean;
   /** Whether progress says what a stage is for: the build is for several platforms. */
   showsPlatform?: boolean;
   /** Finds an image, for a platform if one is wanted. It is there when this resolves. */
@@ -93,13 +98,16 @@ export interface BuildPlan {
   globalArgs: string[];
   /** The stages that the target is made of, in the order in which they are written; the target is the last. */
   stages: PlannedStage[];
+  /** The arguments that were given and that no instruction up to the target declares, sorted. */
+  unusedArgs: string[];
 }
 
 export async function planBuild(text: string, options: PlanOptions): Promise<BuildPlan> {
   const dockerfile = parse(text);
   const planner = new Planner(dockerfile, options);
   for (const stage of stagesUpTo(dockerfile.stages, options.target)) await planner.addStage(stage);
-  return { globalArgs: dockerfile.globalArgs.map(({ original }) => original), stages: planner.finish() };
+  const globalArgs = dockerfile.globalArgs.map(({ original }) => original);
+  return { globalArgs, stages: planner.finish(), unusedArgs: planner.unusedArgs() };
 }
 
 class Planner {
@@ -110,6 +118,8 @@ class Planner {
   /** The arguments of the stage, with their values. */
   #args = new Map<string, string>();
   readonly #argsOf = new Map<PlannedStage, ReadonlyMap<string, string>>();
+  /** The names of all arguments so far. */
+  readonly #declaredArgs: Set<string>;
   #cmdSet = false;
   readonly #copiedFrom = new Map<PlannedStage, PlannedStage[]>();
   readonly #hasOneStage: boolean;
@@ -120,9 +130,16 @@ class Planner {
     this.#escape = dockerfile.escape;
     this.#options = options;
     this.#hasOneStage = dockerfile.stages.length === 1;
+    this.#declaredArgs = new Set(dockerfile.globalArgs.flatMap(({ args }) => args.map(({ name }) => name)));
     const { buildArgs, platform, targetPlatform = platform, target } = options;
     const inputs = { buildArgs, buildPlatform: platform, targetPlatform, targetStage: target };
     this.#globalArgs = globalVariables(dockerfile, inputs);
+  }
+
+  unusedArgs(): string[] {
+    const { buildArgs, unsetArgs = [] } = this.#options;
+    const names = [...buildArgs.keys(), ...unsetArgs];
+    return names.filter((name) => !this.#declaredArgs.has(name) && !isProxyArg(name)).sort();
   }
 
   finish(): PlannedStage[] {
@@ -162,7 +179,7 @@ class Planner {
     const all = plainCopy("COPY", "/");
     const copied = source && { op: all, inputs: [SCRATCH, source], name: `FROM ${image}`, range: from.range };
     const begin = isImage ? vertex : (copied ?? input?.vertex);
-    const inherited = this.#options.inheritsArgs === true && baseStage !== undefined;
+    const inherited = this.#options.isClassic !== true && baseStage !== undefined;
     this.#args = new Map(inherited ? this.#argsOf.get(baseStage) : []);
     this.#cmdSet = false;
     this.#stages.push({
@@ -171,6 +188,7 @@ class Planner {
       baseInput: input,
       baseVertex: begin,
       from: from.original,
+      triggerCount: 0,
       steps: [],
       author: baseStage?.author,
       config: { ...config, OnBuild: null },
@@ -181,7 +199,8 @@ class Planner {
     });
     this.#argsOf.set(this.#stage, this.#args);
     this.#range = from.range;
-    for (const each of triggersOf(baseStage === undefined ? (config.OnBuild ?? []) : [])) await this.#add(each);
+    for (const each of triggersOf(config.OnBuild ?? [])) await this.#add(each);
+    this.#stage.triggerCount = this.#stage.steps.length;
     for (const each of instructions) {
       this.#range = each.range;
       await this.#add(each);
@@ -233,6 +252,7 @@ class Planner {
 
   #arg({ args }: Arg, into: Map<string, string>, known: ReadonlyMap<string, string>): void {
     for (const { name, value } of args) {
+      this.#declaredArgs.add(name);
       const written =
         value === undefined ? this.#globalArgs.get(name) : expandWord(value, known, { escape: this.#escape });
       const given = this.#options.buildArgs.get(name) ?? written;
@@ -283,12 +303,17 @@ class Planner {
     if (named !== undefined && "input" in named) return named.input.vertex;
     if (named !== undefined) return await this.#image(named.image);
     const stage = (/^\d+$/.test(from) ? this.#stages[Number(from)] : undefined) ?? this.#find(from);
-    if (stage === this.#stage) throw invalid(`invalid from flag value ${from}: refers to current build block`);
+    if (stage === this.#stage) throw invalid(`invalid from flag value ${from}: refers to current build stage`);
     if (stage !== undefined) {
       this.#copiedFrom.set(this.#stage, [...(this.#copiedFrom.get(this.#stage) ?? []), stage]);
       return stage.vertex ?? SCRATCH;
     }
-    return await this.#image(from);
+    try {
+      return await this.#image(from);
+    } catch (error) {
+      if (!(error instanceof LighterError) || this.#options.isClassic !== true) throw error;
+      throw new LighterError(error.code, `invalid from flag value ${from}: ${error.message}`);
+    }
   }
 
   async #image(name: string): Promise<Vertex> {

@@ -38,7 +38,7 @@ export interface BuildRequest
   extends ContextRequest,
     Omit<
       PlanOptions,
-      "resolveImage" | "platform" | "targetPlatform" | "showsPlatform" | "inheritsArgs" | "settings" | "entitlements"
+      "resolveImage" | "platform" | "targetPlatform" | "showsPlatform" | "isClassic" | "settings" | "entitlements"
     > {
   /** The path of the Dockerfile. */
   dockerfile: string;

@@ -7,7 +7,7 @@ import { randomId } from "../../base/ids.ts";
 import { BUILD_DOCKERFILE_MAX_BYTES } from "../../base/limits.ts";
 import { type GitSource, type HttpSource, type LocalSource, parseGitSource, type SourceOp } from "../../build/mod.ts";
 import { runWithInput, type Trash } from "../../files/mod.ts";
-import { encodeTar, looksLikeArchive, peek, spoolDigest, TAR_BLOCK_BYTES } from "../../image/mod.ts";
+import { looksLikeArchive, peek, spoolDigest, TAR_BLOCK_BYTES } from "../../image/mod.ts";
 import { bytePath } from "../../linux/sys/fs.ts";
 import { checkOut } from "../sources/git-source.ts";
 import { type Downloads, download, get, visit } from "../sources/http-source.ts";
@@ -48,6 +48,8 @@ export class BuildSources implements Disposable {
   readonly #written = new Map<string, Promise<string>>();
   readonly #namedContexts = new Map<string, Promise<string>>();
   readonly #namedContext: NamedContext | undefined;
+  /** What the URL of the context led to, if that was no archive; the context is empty then. */
+  #remoteDockerfile: string | undefined;
   #count = 0;
 
   constructor(
@@ -75,6 +77,7 @@ export class BuildSources implements Disposable {
 
   /** Reads the Dockerfile at a path in the context, which afterwards has only what may be copied. */
   async readDockerfile(dockerfile: string): Promise<string> {
+    if (this.#remoteDockerfile !== undefined) return this.#remoteDockerfile;
     const textPath = join(this.#path, "Dockerfile");
     await this.#workers.run(readDockerfileJob, { tree: this.treeOf(this.contextId), dockerfile, textPath });
     return readFileSync(textPath, "utf8");
@@ -94,19 +97,19 @@ export class BuildSources implements Disposable {
     }
     if (!/^https?:\/\//.test(remote))
       throw new LighterError("invalid", `remoteURL (${remote}) could not be recognized as URL`);
-    await this.#spool(this.contextId, await this.#fetched(remote));
+    await this.#fetchContext(remote);
   }
 
-  /** What a URL leads to is a tar, or a Dockerfile alone. */
-  async #fetched(url: string): Promise<AsyncIterable<Uint8Array>> {
+  /** Fetches a tar, or a Dockerfile alone. */
+  async #fetchContext(url: string): Promise<void> {
     const { head, whole } = await peek(
       (await get(url, { signal: this.#signal, maxBytes: this.#downloads.maxBytes })).pieces(),
       TAR_BLOCK_BYTES,
     );
     if (head.length === 0)
       throw new LighterError("invalid", `error detecting content type for remote ${url}: empty response`);
-    if (looksLikeArchive(head)) return whole;
-    return oneFile("Dockerfile", await readUpTo(whole, BUILD_DOCKERFILE_MAX_BYTES));
+    if (looksLikeArchive(head)) await this.#spool(this.contextId, whole);
+    else this.#remoteDockerfile = (await readUpTo(whole, BUILD_DOCKERFILE_MAX_BYTES)).toString();
   }
 
   async #spool(id: string, tar: AsyncIterable<Uint8Array>): Promise<void> {
@@ -232,11 +235,6 @@ function onGitHub(remote: string): string {
   return path === undefined ? remote : `https://${path.replace(/(\.git)?$/, ".git")}${rest}`;
 }
 
-async function* oneFile(path: string, content: Buffer): AsyncGenerator<Uint8Array> {
-  yield encodeTar([{ path, mode: 0o644, content }], 0);
-}
-
-/** Reads as much as is needed to see that something is too long. */
 async function readUpTo(chunks: AsyncIterable<Uint8Array>, maxBytes: number): Promise<Buffer> {
   const parts: Uint8Array[] = [];
   let length = 0;

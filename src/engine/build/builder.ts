@@ -299,7 +299,7 @@ export class Builder implements Disposable {
     for (const targetPlatform of targetPlatforms) {
       const plan = await planBuild(dockerfile, {
         ...{ ...request, entitlements, settings: runSettings(hostConfig), platform, resolveImage },
-        ...{ targetPlatform, showsPlatform, inheritsArgs: !hasStepImages },
+        ...{ targetPlatform, showsPlatform, isClassic: hasStepImages },
       });
       const own = targetPlatform ?? platform;
       const options = { images, cache: this.#cache, noCache, hasSteps: hasStepImages, ...timesOf(request) };

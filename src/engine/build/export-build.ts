@@ -14,7 +14,7 @@ import {
   platformIndex,
   writeComposedArchive,
 } from "../../image/mod.ts";
-import { parseReference, withDefaultTag } from "../../spec/image-reference.ts";
+import { familiarReference, parseReference, withDefaultTag } from "../../spec/image-reference.ts";
 import type { Descriptor, Platform } from "../../spec/oci-image.ts";
 import { formatPlatform } from "../../spec/platform.ts";
 import type { BlobTarget } from "../cache/cache-request.ts";
@@ -139,12 +139,18 @@ async function exportImage(
           made.map(({ id }) => id),
           name,
         );
+        publishTag(options, own.id, name);
         part(`naming to ${name}`, { completed: true });
         onTag(name);
       }
       return made;
     },
   );
+}
+
+function publishTag({ engine, images }: ExportOptions, id: Digest, reference: string): void {
+  const { Labels } = images.get(id).document.config;
+  engine.events.publish("image", "tag", id, { ...Labels, name: familiarReference(parseReference(reference)) });
 }
 
 function namesOf({ tags }: ExportOptions, { name = "" }: BuildOutput["attrs"]): string[] {

@@ -1,4 +1,5 @@
 /** Has a plan solved, and says what happens as Docker's classic builder does. */
+import { LighterError } from "../../base/errors.ts";
 import { shortId } from "../../base/ids.ts";
 import { type BuildPlan, type PlannedStage, SCRATCH, type Solver, stepNames, type Vertex } from "../../build/mod.ts";
 import type { ImageStore } from "../../image/mod.ts";
@@ -54,6 +55,8 @@ export async function buildTargets(targets: readonly BuildTarget[], followed: Fo
     maxMtimeSeconds: targets[0]?.chain.epochSeconds,
     onImage: (made) => {
       say(` ---> ${shortId(made)}\n`);
+      const unused = targets[0]?.plan.unusedArgs ?? [];
+      if (unused.length > 0) say(`[Warning] One or more build-args [${unused.join(" ")}] were not consumed\n`);
       request.onImage?.(made);
       say(`Successfully built ${shortId(made)}\n`);
     },
@@ -66,7 +69,10 @@ async function followPlan({ plan, platform, chain }: BuildTarget, followed: Foll
   const { solve, images, output, request, imageExtra } = followed;
   const { say } = request;
   const { globalArgs, stages } = plan;
-  const count = stages.reduce((sum, { steps }) => sum + 1 + steps.length, globalArgs.length);
+  const count = stages.reduce(
+    (sum, { steps, triggerCount }) => sum + 1 + steps.length - triggerCount,
+    globalArgs.length,
+  );
   const ends = new Map<PlannedStage, ChainLink>();
   const exported = new Set<PlannedStage>();
   for (let stage = stages.at(-1); stage !== undefined; stage = stage.baseStage) exported.add(stage);
@@ -77,9 +83,13 @@ async function followPlan({ plan, platform, chain }: BuildTarget, followed: Foll
     say(`Step ${++at}/${count} : ${stage.from}\n`);
     let link = ends.get(stage.baseStage!) ?? chain.begin(stage, baseOf(stage, images));
     let root = await solved(stage.baseVertex ?? stage.baseStage?.vertex, solve);
-    say(` ---> ${link.id === undefined ? "" : shortId(link.id)}\n`);
-    for (const step of stage.steps) {
-      say(`Step ${++at}/${count} : ${step.text}\n`);
+    const sayBase = () => say(` ---> ${link.id === undefined ? "" : shortId(link.id)}\n`);
+    const { triggerCount } = stage;
+    if (triggerCount === 0) sayBase();
+    else say(`# Executing ${triggerCount} build trigger${triggerCount === 1 ? "" : "s"}\n`);
+    for (const [index, step] of stage.steps.entries()) {
+      const isTrigger = index < triggerCount;
+      if (!isTrigger) say(`Step ${++at}/${count} : ${step.text}\n`);
       const before = images.snapshots.layersOf(root).length;
       if (step.vertex !== undefined) {
         output.show(step.vertex);
@@ -92,11 +102,15 @@ async function followPlan({ plan, platform, chain }: BuildTarget, followed: Foll
       const done = await chain.add(link, stage, { ...step, root, isEmpty, isExported: exported.has(stage) });
       link = done.link;
       if (step.vertex === undefined && done.isKnown) say(" ---> Using cache\n");
-      if (step !== stages.at(-1)!.steps.at(-1)) say(` ---> ${shortId(link.id ?? root)}\n`);
+      const isLast = step === stages.at(-1)!.steps.at(-1); // its id is told with the image
+      if (index === triggerCount - 1 && !isLast) sayBase();
+      else if (!isTrigger && !isLast) say(` ---> ${shortId(link.id ?? root)}\n`);
     }
     ends.set(stage, link);
     if (stage !== stages.at(-1)) continue;
     const { vertex = SCRATCH } = stage;
+    if (request.hasStepImages && link.id === undefined)
+      throw new LighterError("invalid", "No image was generated. Is your Dockerfile empty?");
     request.onResult?.({ platform, root, vertex, names: stepNames(plan), document: chain.describe(link) });
     built = { platform, root, makeImage: async () => chain.finish(link, root, await imageExtra(plan)) };
   }

@@ -24,7 +24,7 @@ export function takeDockerfile(context: SourceTree, path: string): Buffer {
     const text = readFile(context, found);
     if (text === undefined) continue;
     if (STRAY_DOCKERFILE.test(path)) context.remove(pathIn(path));
-    else removeIgnored(context, found);
+    removeIgnored(context, found); // what the client wrote for itself, too
     return text;
   }
   throw new LighterError("invalid", `Cannot locate specified Dockerfile: ${shownName(path)}`);

@@ -12,6 +12,7 @@ import type { SourceEntry, SourceTree } from "./source-tree.ts";
 /** How much is copied before the daemon hears of it. */
 const RANGE_BYTES = 64 * 1024 * 1024;
 const CHUNK_BYTES = 1024 * 1024;
+const LINK_MIN_BYTES = 1024 * 1024;
 
 export class LayerTree implements SourceTree {
   readonly #layerPaths: readonly string[];
@@ -98,9 +99,11 @@ class LayerEntry implements SourceEntry {
     return openSync(`/proc/self/fd/${this.found.fds[0]!}`, O_RDONLY | O_NONBLOCK);
   }
 
-  // A file with one name: nobody takes it for one with several, once the other name's layer and this one are seen together.
+  // A file with one name: nobody takes it for one with several, once the other name's layer and this one are seen together. A small
+  // one is copied, since there are those that refuse files with two names: cron its tables, for one.
   tryLink(directoryFd: number, name: string): boolean {
-    return this.found.stat.nlink === 1 && tryLinkFd(this.found.fds[0]!, directoryFd, name) === 0;
+    const { nlink, size } = this.found.stat;
+    return nlink === 1 && size >= LINK_MIN_BYTES && tryLinkFd(this.found.fds[0]!, directoryFd, name) === 0;
   }
 
   names(): string[] {

@@ -276,12 +276,10 @@ function keptOf({ xattrs }: Pick<TarEntry, "xattrs">): TarEntry["xattrs"] {
   return xattrs.filter(({ name }) => isKeptXattr(name));
 }
 
-/** The path of an entry from the context's root. @throws LighterError for one that leaves the context */
+/** The path of an entry from the context's root, above which there is nothing: "../x" is "x" there. @throws LighterError */
 function pathOf(given: BytePath): string {
   if (given.length >= PATH_MAX)
     throw new LighterError("invalid", `"${showPath(given.slice(0, 80))}…" is longer than ${PATH_MAX - 1} bytes`);
-  if (posix.normalize(given).startsWith("../") || posix.normalize(given) === "..")
-    throw new LighterError("invalid", `"${showPath(given)}" is outside of "/"`);
   const path = posix.join("/", given).replace(/(.)\/$/, "$1");
   if (path.split("/").length > LAYER_PATH_MAX_DEPTH)
     throw new LighterError("invalid", `"${showPath(given)}" is deeper than ${LAYER_PATH_MAX_DEPTH} directories`);

@@ -282,11 +282,12 @@ export class TarReader {
   }
 
   /**
-   * Ends the archive. It may lack its closing zero blocks, as with every other reader, but not end inside an entry.
+   * Ends the archive. It may lack its closing zero blocks, as with every other reader, and the padding of its last entry (Docker's
+   * command line writes such contexts), but not end inside an entry.
    * @throws LighterError ("invalid").
    */
   end(): void {
-    const midEntry = this.#dataLeft > 0 || this.#paddingLeft > 0 || this.#partialLength > 0 || this.#inEntry;
+    const midEntry = this.#dataLeft > 0 || this.#partialLength > 0 || this.#inEntry;
     const midHeaders = this.#pax !== undefined || this.#longName !== undefined || this.#longLink !== undefined;
     if (midEntry || midHeaders || this.#pending !== undefined) throw corrupt("ends in the middle of an entry");
   }

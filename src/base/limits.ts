@@ -67,6 +67,8 @@ export const SESSION_HEALTH_MS = { intervalMs: 5000, timeoutMs: 30_000 };
 export const GRPC_HEADERS_MAX_BYTES = 1024 * 1024;
 /** Calls at the same time on one connection. */
 export const GRPC_MAX_STREAMS = 250;
+/** Events that wait for a kubelet which does not read: each may have the whole state of a pod. Then its stream ends with an error. */
+export const CRI_WAITING_EVENTS_MAX = 1000;
 
 /** One special tar header (PAX records, GNU long name): names are under 4 KiB, xattrs under 64 KiB each. */
 export const TAR_SPECIAL_MAX_BYTES = 1024 * 1024;

@@ -1,25 +1,36 @@
 /** The table of methods of Kubernetes' runtime interface, by their paths. */
-import { type Method, type Methods, unary } from "../grpc/server.ts";
+import { answerStream, type Method, type Methods, unary } from "../grpc/server.ts";
 import * as container from "../spec/cri/containers.ts";
 import * as image from "../spec/cri/images.ts";
 import * as runtime from "../spec/cri/runtime.ts";
 import * as sandbox from "../spec/cri/sandboxes.ts";
+import * as stats from "../spec/cri/stats.ts";
 import * as stream from "../spec/cri/streams.ts";
 import { createContainer } from "./containers/create.ts";
 import { execSync } from "./containers/exec-sync.ts";
 import { removeContainer, startContainer, stopContainer } from "./containers/life.ts";
 import { containerStatus, listContainersOfPods } from "./containers/status.ts";
+import { checkpointContainer, updateContainerResources } from "./containers/update.ts";
 import type { Cri } from "./cri.ts";
 import { imageFsInfo, imageStatus, listImages, removeImage } from "./images/images.ts";
 import { pullImage } from "./images/pull.ts";
 import { runPodSandbox } from "./sandboxes/run.ts";
 import { listPodSandbox, podSandboxStatus } from "./sandboxes/status.ts";
 import { removePodSandbox, stopPodSandbox } from "./sandboxes/stop.ts";
+import { containerEvents } from "./service/events.ts";
 import { runtimeConfig, status, version } from "./service/runtime.ts";
+import { containerStats, listContainerStats } from "./stats/containers.ts";
+import { listMetricDescriptors, listPodSandboxMetrics } from "./stats/metrics.ts";
+import { listPodSandboxStats, podSandboxStats } from "./stats/sandboxes.ts";
 
 export function methodsOf(cri: Cri): Methods {
   return new Map([
-    ...named("RuntimeService", { ...aboutRuntime(cri), ...aboutSandboxes(cri), ...aboutContainers(cri) }),
+    ...named("RuntimeService", {
+      ...aboutRuntime(cri),
+      ...aboutSandboxes(cri),
+      ...aboutContainers(cri),
+      ...aboutUsage(cri),
+    }),
     ...named("ImageService", aboutImages(cri)),
   ]);
 }
@@ -96,8 +107,52 @@ function aboutContainers(cri: Cri): Record<string, Method> {
       { request: container.containerStatusRequestType, answer: container.containerStatusResponseType },
       (request) => containerStatus(cri, request),
     ),
+    UpdateContainerResources: unary(
+      {
+        request: container.updateContainerResourcesRequestType,
+        answer: container.updateContainerResourcesResponseType,
+      },
+      (request) => updateContainerResources(cri, request),
+    ),
+    CheckpointContainer: unary(
+      { request: container.checkpointContainerRequestType, answer: container.checkpointContainerResponseType },
+      (request) => checkpointContainer(cri, request),
+    ),
+    GetContainerEvents: answerStream(
+      { request: container.getEventsRequestType, answer: container.containerEventResponseType },
+      (_request, call) => containerEvents(cri, call),
+    ),
     ExecSync: unary({ request: stream.execSyncRequestType, answer: stream.execSyncResponseType }, (request, call) =>
       execSync(cri, request, call),
+    ),
+  };
+}
+
+function aboutUsage(cri: Cri): Record<string, Method> {
+  return {
+    ContainerStats: unary(
+      { request: stats.containerStatsRequestType, answer: stats.containerStatsResponseType },
+      (request) => containerStats(cri, request),
+    ),
+    ListContainerStats: unary(
+      { request: stats.listContainerStatsRequestType, answer: stats.listContainerStatsResponseType },
+      (request) => listContainerStats(cri, request),
+    ),
+    PodSandboxStats: unary(
+      { request: stats.podSandboxStatsRequestType, answer: stats.podSandboxStatsResponseType },
+      (request) => podSandboxStats(cri, request),
+    ),
+    ListPodSandboxStats: unary(
+      { request: stats.listPodSandboxStatsRequestType, answer: stats.listPodSandboxStatsResponseType },
+      (request) => listPodSandboxStats(cri, request),
+    ),
+    ListMetricDescriptors: unary(
+      { request: stats.listMetricDescriptorsRequestType, answer: stats.listMetricDescriptorsResponseType },
+      listMetricDescriptors,
+    ),
+    ListPodSandboxMetrics: unary(
+      { request: stats.listPodSandboxMetricsRequestType, answer: stats.listPodSandboxMetricsResponseType },
+      () => listPodSandboxMetrics(cri),
     ),
   };
 }

@@ -20,6 +20,11 @@ export function containerConfig(container: Container): ContainerConfig {
   return configOf(container, containerConfigType) as ContainerConfig;
 }
 
+/** Forgets a config that has changed. */
+export function forgetConfig(container: Container): void {
+  configs.delete(container);
+}
+
 // biome-ignore lint/suspicious/noExplicitAny: a type of any message
 function configOf(container: Container, type: MessageType<any>): object {
   const known = configs.get(container) ?? type.decode(Buffer.from(container.record.pod?.config ?? "", "base64"));

@@ -1,7 +1,7 @@
 /** Jobs that can be done with any files. */
 
 import { closeSync } from "node:fs";
-import { measureTree } from "../linux/measure-tree.ts";
+import { measureTree, type TreeUsage } from "../linux/measure-tree.ts";
 import { removeTreeAt } from "../linux/remove-tree.ts";
 import { AT_FDCWD } from "../linux/sys/abi.ts";
 import { bytePath, O_DIRECTORY, O_PATH, openat } from "../linux/sys/fs.ts";
@@ -10,7 +10,7 @@ import type { FileJob, JobTable } from "./protocol.ts";
 /** Removes the entry and all below it. `name` is in bytes. */
 export const removeJob: FileJob<{ directory: string; name: string }, null> = { kind: "remove" };
 
-/** Reports the bytes of the regular files below each directory of the host; -1 for an error. */
+/** Reports the usage of each directory of the host; -1 for an error. */
 export const measureJob: FileJob<{ paths: readonly string[] }, null> = { kind: "measure" };
 
 export function addGeneralJobs(jobs: JobTable): JobTable {
@@ -25,12 +25,14 @@ export function addGeneralJobs(jobs: JobTable): JobTable {
       }
     })
     .on(measureJob, ({ paths }, context) => {
-      for (const path of paths) context.note(measureOr(path, -1, context.beat));
+      for (const path of paths) context.note(measureOr(path, UNKNOWN, context.beat));
       return null;
     });
 }
 
-function measureOr(path: string, otherwise: number, beat: () => void): number {
+const UNKNOWN: TreeUsage = { bytes: -1, inodes: -1 };
+
+function measureOr(path: string, otherwise: TreeUsage, beat: () => void): TreeUsage {
   try {
     return measureTree(path, beat);
   } catch {

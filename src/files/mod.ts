@@ -3,7 +3,7 @@ export type { BodyForm } from "./body.ts";
 export { type RawBody, receiveAll, receiveBody, runWithInput } from "./input.ts";
 export { receiveWithFiles } from "./input-files.ts";
 export { addGeneralJobs } from "./jobs.ts";
-export { measureTrees } from "./measure.ts";
+export { measureTrees, measureUsage } from "./measure.ts";
 export { type JobOutput, runWithOutput, writeOutput } from "./output.ts";
 export { type FileJob, type JobContext, JobTable } from "./protocol.ts";
 export { Trash } from "./trash.ts";

@@ -19,20 +19,27 @@ interface Level {
   directories: string[];
 }
 
+export interface TreeUsage {
+  /** The bytes of regular files. */
+  bytes: number;
+  /** The number of files of all kinds, directories among them. */
+  inodes: number;
+}
+
 /**
- * The bytes of the regular files below a directory, each file counted once. Files that go meanwhile do not count, nor do those
- * that are moved elsewhere while we are in it.
+ * Measures what is below a directory, each file once. Files that go meanwhile do not count, nor do those that are moved elsewhere
+ * while we are in it.
  */
-export function measureTree(path: string, beat: () => void = () => {}): number {
+export function measureTree(path: string, beat: () => void = () => {}): TreeUsage {
   const fd = tryOpenat(AT_FDCWD, bytePath(path), FLAGS);
-  if (fd < 0) return 0;
+  if (fd < 0) return { bytes: 0, inodes: 0 };
   const measuring = new Measuring(beat);
   try {
     measuring.run(fd);
   } finally {
     measuring.close();
   }
-  return measuring.bytes;
+  return { bytes: measuring.bytes, inodes: measuring.inodes };
 }
 
 class Measuring {
@@ -41,6 +48,7 @@ class Measuring {
   /** Files with several names that have been counted. */
   readonly #counted = new Set<string>();
   bytes = 0;
+  inodes = 0;
 
   constructor(beat: () => void) {
     this.#beat = beat;
@@ -69,8 +77,10 @@ class Measuring {
       for (const { name, isDirectory } of entries) {
         this.#beat();
         const stat = isDirectory ? undefined : statEntry(fd, name);
-        if (isDirectory || stat?.kind === "directory") level.directories.push(name);
-        else if (stat?.kind === "file") this.#count(stat);
+        if (isDirectory || stat?.kind === "directory") {
+          level.directories.push(name);
+          this.inodes++;
+        } else if (stat !== undefined) this.#count(stat);
       }
     const above = this.#levels.at(-2);
     if (above === undefined || this.#levels.length <= OPEN_MAX) return;
@@ -78,10 +88,11 @@ class Measuring {
     above.fd = -1;
   }
 
-  #count({ sizeBytes, linkCount, identity }: EntryStat): void {
+  #count({ kind, sizeBytes, linkCount, identity }: EntryStat): void {
     if (linkCount > 1 && this.#counted.has(identity)) return;
     if (linkCount > 1) this.#counted.add(identity);
-    this.bytes += sizeBytes;
+    this.inodes++;
+    if (kind === "file") this.bytes += sizeBytes;
   }
 
   #leave(): void {

@@ -1,9 +1,10 @@
 /** Pods by Kubernetes' runtime interface: what a kubelet asks for, and what becomes of it on a real kernel. */
 import { afterAll, beforeAll, expect } from "bun:test";
-import { readFileSync, readlinkSync } from "node:fs";
+import { readFileSync, readlinkSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
+import { errnoOf } from "../../src/base/errors.ts";
 import { CriClient } from "../support/cri-client.ts";
-import { TestDaemon } from "../support/daemon.ts";
+import { cgroupMountPoints, TestDaemon } from "../support/daemon.ts";
 import { until } from "../support/eventually.ts";
 import { isAlive, rooted } from "../support/stage.ts";
 
@@ -26,10 +27,10 @@ afterAll(async () => {
 });
 
 /** Ends the daemon as `kill -9` does, and starts the next one. */
-async function restart(): Promise<void> {
+async function restart(flags: readonly string[] = []): Promise<void> {
   cri?.[Symbol.dispose]();
   await daemon.kill();
-  await daemon.launch({}, ["--cri", `unix://${criPath(daemon.directory)}`]);
+  await daemon.launch({}, ["--cri", `unix://${criPath(daemon.directory)}`, ...flags]);
   cri = await CriClient.connect(criPath(daemon.directory));
 }
 
@@ -86,6 +87,17 @@ async function exec(containerId: string, script: string) {
 
 const pidOf = async (id: string): Promise<number> => (await daemon.inspect(id)).State.Pid;
 const namespaceOf = (pid: number, kind: string) => readlinkSync(`/proc/${pid}/ns/${kind}`);
+
+/** Removes the cgroups of a pod, which are kubelet's to make and to remove. */
+function removeCgroups(path: string): void {
+  for (const mountPoint of cgroupMountPoints()) {
+    try {
+      rmdirSync(join(mountPoint, path));
+    } catch (error) {
+      if (errnoOf(error) !== "ENOENT") throw error; // not in every hierarchy
+    }
+  }
+}
 
 rooted("the runtime tells what it is, and that pods have no network yet", async () => {
   expect(await cri.call("Version", { version: "v1" })).toMatchObject({
@@ -195,6 +207,108 @@ rooted("a killed daemon's pods run on, and the next daemon knows all of them", a
   expect([await pidOf(pod), await pidOf(container)]).toEqual(pids);
   expect((await cri.call("PodSandboxStatus", { podSandboxId: pod })).status!.state).toBe(0);
   expect((await exec(container, "echo here")).out).toBe("here\n");
+  await cri.call("RemovePodSandbox", { podSandboxId: pod });
+});
+
+rooted("statistics tell of CPU, memory and files, and sum a pod up in its own cgroup", async () => {
+  const cgroupParent = `/lighter/pod-${process.pid}`;
+  const pod = await runPod({ linux: { cgroupParent } });
+  const script = "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; echo 12345 > /file; exec sleep 1000";
+  const container = await start(pod, script);
+  const quiet = await create(pod, "", { metadata: { name: "quiet" } });
+  await until(async () => (await exec(container, "cat /file")).out === "12345\n", "the file is written");
+  const { stats } = await cri.call("ContainerStats", { containerId: container });
+  expect(stats!.attributes).toMatchObject({ id: container, metadata: { name: "main" } });
+  expect(stats!.cpu!.usageCoreNanoSeconds!.value).toBeGreaterThan(0);
+  expect(stats!.memory!.workingSetBytes!.value).toBeGreaterThan(0);
+  expect(stats!.writableLayer).toMatchObject({ fsId: { mountpoint: daemon.dataRoot }, usedBytes: { value: 6 } });
+  expect(stats!.writableLayer!.inodesUsed!.value).toBeGreaterThanOrEqual(1);
+  expect(stats!.writableLayer!.timestamp).toBeGreaterThan(0n);
+  const listed = (await cri.call("ListContainerStats", { filter: { podSandboxId: pod } })).stats;
+  expect(new Set(listed.map(({ attributes }) => attributes!.id))).toEqual(new Set([container, quiet]));
+  expect(listed.find(({ attributes }) => attributes!.id === quiet)!.cpu).toBeUndefined();
+  const ofPod = (await cri.call("PodSandboxStats", { podSandboxId: pod })).stats!.linux!;
+  expect(ofPod.cpu!.usageCoreNanoSeconds!.value).toBeGreaterThanOrEqual(stats!.cpu!.usageCoreNanoSeconds!.value);
+  expect(ofPod.process!.processCount!.value).toBeGreaterThanOrEqual(2);
+  expect((await cri.call("ListPodSandboxStats", {})).stats.map(({ attributes }) => attributes!.id)).toEqual([pod]);
+  const names = (await cri.call("ListMetricDescriptors", {})).descriptors.map(({ name }) => name);
+  const [metrics] = (await cri.call("ListPodSandboxMetrics", {})).podMetrics;
+  expect(metrics!.containerMetrics.map(({ containerId }) => containerId)).toEqual([container]);
+  for (const { name, timestamp } of metrics!.containerMetrics[0]!.metrics) {
+    expect(names).toContain(name);
+    expect(timestamp).toBeGreaterThan(0n);
+  }
+  await cri.call("RemovePodSandbox", { podSandboxId: pod });
+  removeCgroups(cgroupParent);
+});
+
+rooted("limits are changed before the start and while it runs, and a refused change changes nothing", async () => {
+  const pod = await runPod();
+  const memoryLimitInBytes = 64 << 20;
+  const resources = { memoryLimitInBytes, cpuShares: 512, cpuPeriod: 100_000, cpuQuota: 50_000 };
+  const container = await create(pod, "exec sleep 1000", { linux: { resources } });
+  const update = (linux: object) => ({ containerId: container, linux });
+  await cri.call("UpdateContainerResources", update({ cpuShares: 256 }));
+  expect((await statusOf(container)).resources!.linux).toMatchObject({ memoryLimitInBytes, cpuShares: 256 });
+  await cri.call("StartContainer", { containerId: container });
+  const hostConfig = async () => (await daemon.inspect(container)).HostConfig;
+  expect(await hostConfig()).toMatchObject({ Memory: memoryLimitInBytes, CpuShares: 256, CpuQuota: 50_000 });
+  await cri.call("UpdateContainerResources", update({ memoryLimitInBytes: 128 << 20, cpuQuota: 20_000 }));
+  expect((await statusOf(container)).resources!.linux).toMatchObject({ memoryLimitInBytes: 128 << 20, cpuShares: 256 });
+  expect(await hostConfig()).toMatchObject({ Memory: 128 << 20, CpuQuota: 20_000 });
+  const before = await statusOf(container);
+  expect((await cri.failure("UpdateContainerResources", update({ cpuPeriod: 5 }))).code).toBe(3);
+  expect(await statusOf(container)).toEqual(before);
+  expect((await cri.failure("CheckpointContainer", { containerId: container })).code).toBe(12);
+  await cri.call("RemovePodSandbox", { podSandboxId: pod });
+});
+
+rooted("each client is told of what happens to pods, and of nothing else", async () => {
+  using other = await CriClient.connect(criPath(daemon.directory));
+  const told: { kind: number; id: string; states: number[] }[] = [];
+  const listening = (async () => {
+    for await (const event of other.events())
+      told.push({
+        kind: event.containerEventType,
+        id: event.containerId,
+        states: event.containersStatuses.map(({ state }) => state),
+      });
+  })().catch(() => {}); // the client goes at the end
+  // It listens once it has been told of something.
+  await until(async () => {
+    await cri.call("RemovePodSandbox", { podSandboxId: await runPod() });
+    return told.length > 0;
+  }, "events arrive");
+  await daemon.create({ Cmd: ["/bin/true"] });
+  const pod = await runPod();
+  const container = await start(pod, "exit 0");
+  await ended(container);
+  await cri.call("RemovePodSandbox", { podSandboxId: pod });
+  const of = (id: string) => told.filter((each) => each.id === id).map(({ kind }) => kind);
+  await until(() => of(pod).length === 4, "the sandbox is gone");
+  expect(of(container)).toEqual([0, 1, 2, 3]);
+  expect(of(pod)).toEqual([0, 1, 2, 3]);
+  expect(told.find(({ id, kind }) => id === container && kind === 1)!.states).toEqual([1]);
+  other[Symbol.dispose]();
+  await listening;
+});
+
+rooted("a prune leaves pods alone, and a switch keeps them out of lists", async () => {
+  const pod = await runPod();
+  const container = await start(pod, "exit 0");
+  await ended(container);
+  const { json } = await daemon.request("POST", "/containers/prune");
+  expect(json.ContainersDeleted ?? []).not.toContain(container);
+  const listed = async (filter = "") =>
+    (await daemon.request("GET", `/containers/json?all=1${filter}`)).json.map(({ Id }: { Id: string }) => Id);
+  const byLabel = `&filters=${encodeURIComponent('{"label":["io.kubernetes.pod.namespace=default"]}')}`;
+  expect(await listed(byLabel)).toEqual([pod]);
+  expect(await listed()).toContain(container);
+  await restart(["--cri-hidden"]);
+  expect(await listed()).not.toContain(container);
+  expect((await daemon.request("GET", "/info")).json.Containers).toBe((await listed()).length);
+  expect((await statusOf(container)).state).toBe(2);
+  await restart();
   await cri.call("RemovePodSandbox", { podSandboxId: pod });
 });
 

@@ -7,11 +7,12 @@ import * as containers from "../../src/spec/cri/containers.ts";
 import * as images from "../../src/spec/cri/images.ts";
 import * as runtime from "../../src/spec/cri/runtime.ts";
 import * as sandboxes from "../../src/spec/cri/sandboxes.ts";
+import * as stats from "../../src/spec/cri/stats.ts";
 import * as streams from "../../src/spec/cri/streams.ts";
 import type { DraftOf, MessageOf, MessageType } from "../../src/spec/protobuf.ts";
 import { eventually } from "./eventually.ts";
 
-const TYPES = { ...containers, ...images, ...runtime, ...sandboxes, ...streams };
+const TYPES = { ...containers, ...images, ...runtime, ...sandboxes, ...stats, ...streams };
 type Types = typeof TYPES;
 
 const IMAGE_METHODS = ["ListImages", "ImageStatus", "PullImage", "RemoveImage", "ImageFsInfo"];
@@ -46,6 +47,12 @@ export class CriClient implements Disposable {
     const metadata = { "grpc-timeout": `${timeoutS}S` };
     const answer = await this.#client.unary(`/runtime.v1.${service}/${method}`, bytes, { metadata });
     return types[`${name}ResponseType`]!.decode(answer) as AnswerOf<M>;
+  }
+
+  /** The events from now on, until the client is disposed of. */
+  async *events(): AsyncGenerator<MessageOf<typeof containers.containerEventResponseType>> {
+    for await (const answer of this.#client.call("/runtime.v1.RuntimeService/GetContainerEvents", [new Uint8Array()]))
+      yield containers.containerEventResponseType.decode(answer);
   }
 
   /** The code and the text with which a call fails. */

@@ -132,7 +132,7 @@ export class TestDaemon extends ApiClient implements AsyncDisposable {
   }
 }
 
-function cgroupMountPoints(): string[] {
+export function cgroupMountPoints(): string[] {
   return readFileSync("/proc/self/mountinfo", "utf8")
     .split("\n")
     .filter((line) => / - cgroup2? /.test(line))

@@ -57,6 +57,7 @@ export interface DaemonOptions extends ReloadableOptions {
   tls: TlsFiles | undefined;
   /** The path of the socket for Kubernetes; undefined for none. */
   criPath: string | undefined;
+  hidesPods: boolean;
   dataRoot: string;
   execRoot: string;
   pidPath: string | undefined;
@@ -101,6 +102,7 @@ export function parseDaemonOptions(
     group: values.group,
     tls,
     criPath: values.cri === undefined ? undefined : parseCriAddress(values.cri),
+    hidesPods: values["cri-hidden"] ?? false,
     dataRoot: values["data-root"] ?? "/var/lib/lighter",
     execRoot: values["exec-root"] ?? "/run/lighter",
     pidPath: values.pidfile,

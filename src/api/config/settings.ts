@@ -17,6 +17,7 @@ export interface Values {
   hosts?: string[];
   group?: string;
   cri?: string;
+  "cri-hidden"?: boolean;
   tls?: boolean;
   tlsverify?: boolean;
   tlscacert?: string;
@@ -105,6 +106,7 @@ export const SETTINGS: { readonly [K in keyof Required<Values>]: Setting<Require
     kind: text("ADDRESS"),
     help: 'serve Kubernetes\' runtime interface there, for a kubelet: unix:///run/lighter/cri.sock, or "unix://" for that',
   },
+  "cri-hidden": { kind: flag, help: "lists and counts leave out the containers of pods" },
   tls: { kind: flag, help: "TLS on tcp:// sockets; implied by --tlsverify" },
   tlsverify: { kind: flag, help: "TLS, and clients must have a certificate" },
   tlscacert: { kind: text("PATH"), help: 'authority of clients\' certificates (default "~/.docker/ca.pem")' },

@@ -9,6 +9,7 @@ import { measureForList } from "../system/measure.ts";
 import { portsForFilter } from "./container-networks.ts";
 import { ContainerSummaries, idOfImage } from "./container-summary.ts";
 import { isInRange, parsePortRange } from "./port-range.ts";
+import { visibleContainers } from "./visible.ts";
 
 const FILTERS = [
   "ancestor",
@@ -38,7 +39,7 @@ export async function listContainers({ daemon, query, response, apiMinor }: Answ
   const matches = compileFilters(daemon, filters);
   // A limit or a status includes stopped containers; with Docker, other filters do not.
   const withStopped = query.boolean("all") || limit > 0 || filters.get("status") !== undefined;
-  const all = daemon.engine.list();
+  const all = visibleContainers(daemon);
   let containers = all.filter((container) => (withStopped || container.isActive) && matches(container));
   if (limit > 0) containers = containers.slice(0, limit);
   const summaries = new ContainerSummaries(daemon, all, apiMinor);

@@ -8,12 +8,15 @@ import { publishPrune } from "../images/image-events.ts";
 import { isBefore, parseUntil } from "../images/image-filters.ts";
 import { measureContainers } from "../system/measure.ts";
 
-/** POST /containers/prune: removes containers that do not run. */
+/** POST /containers/prune: removes containers that do not run, but none of a pod: these are kubelet's to remove. */
 export async function pruneContainers({ daemon, query, response }: AnswerCall): Promise<void> {
   const filters = Filters.parse(query.text("filters"), ["label", "label!", "until"]);
   const until = parseUntil(filters.get("until"));
   const isWanted = ({ isActive, record }: Container) =>
-    !isActive && isBefore(record.createdAt, until) && filters.matchesLabels(record.config.Labels ?? {});
+    !isActive &&
+    record.pod === undefined &&
+    isBefore(record.createdAt, until) &&
+    filters.matchesLabels(record.config.Labels ?? {});
   const deleted: string[] = [];
   let bytes = 0;
   const wanted = daemon.engine.list().filter(isWanted);

@@ -22,6 +22,8 @@ interface DaemonSettings extends ReloadableOptions {
   openDoors: readonly string[];
   /** The names and addresses that the daemon was told to listen at by TCP. */
   ownNames: readonly string[];
+  /** True if lists leave out what belongs to pods. */
+  hidesPods: boolean;
 }
 
 /** What every handler may use. A reload replaces `settings` and `registries`. */
@@ -56,4 +58,5 @@ export const DEFAULT_SETTINGS: DaemonSettings = {
   addressPools: [],
   openDoors: [],
   ownNames: [],
+  hidesPods: false,
 };

@@ -2,6 +2,7 @@
 import { LighterError } from "../../base/errors.ts";
 import { describeRecord } from "../build/cache.ts";
 import { ContainerSummaries } from "../containers/container-summary.ts";
+import { visibleContainers } from "../containers/visible.ts";
 import { type Daemon, pendingRemovalCount } from "../daemon/daemon-state.ts";
 import { sendJson } from "../http/protocol.ts";
 import type { AnswerCall } from "../http/router.ts";
@@ -55,7 +56,7 @@ function describeImages(daemon: Daemon, apiMinor: number): { LayersSize: number;
 }
 
 async function describeContainers(daemon: Daemon, apiMinor: number): Promise<object[]> {
-  const all = daemon.engine.list();
+  const all = visibleContainers(daemon);
   const summaries = new ContainerSummaries(daemon, all, apiMinor);
   const sizes = await measureForList(daemon, all);
   return all.map((container, index) => ({ ...summaries.describe(container), ...sizes[index] }));

@@ -5,6 +5,7 @@ import { isIpAddress } from "../../base/ip-address.ts";
 import { formatNow } from "../../base/time.ts";
 import { VERSION } from "../../base/version.ts";
 import { LOG_DRIVERS, NETWORK_DRIVERS, OWN_RUNTIMES, runtimeFeatures } from "../../engine/mod.ts";
+import { visibleContainers } from "../containers/visible.ts";
 import type { Daemon } from "../daemon/daemon-state.ts";
 import { sendJson } from "../http/protocol.ts";
 import type { AnswerCall } from "../http/router.ts";
@@ -18,8 +19,9 @@ export function info({ daemon, response, apiMinor }: AnswerCall): void {
 }
 
 /** The fields that any version of the API has. */
-function describeSystem({ engine, images, host, settings, devices }: Daemon): Record<string, unknown> {
-  const containers = engine.list();
+function describeSystem(daemon: Daemon): Record<string, unknown> {
+  const { engine, images, host, settings, devices } = daemon;
+  const containers = visibleContainers(daemon);
   const count = (...statuses: string[]) => containers.filter(({ state }) => statuses.includes(state)).length;
   const running = count("running", "restarting");
   const discovered = devices.list();

@@ -3,7 +3,7 @@ import type { linuxContainerResourcesType } from "../../spec/cri/common.ts";
 import type { DockerHostConfig } from "../../spec/docker-api.ts";
 import type { MessageOf } from "../../spec/protobuf.ts";
 
-type Resources = MessageOf<typeof linuxContainerResourcesType>;
+export type Resources = MessageOf<typeof linuxContainerResourcesType>;
 
 /** The limits; zero and what is negative are none. Without a limit of swap there is one of memory alone. */
 export function limitsOf(resources: Resources | undefined): DockerHostConfig {

@@ -27,7 +27,7 @@ function summaryOf(sandbox: Container) {
   };
 }
 
-function sandboxStatusOf(sandbox: Container) {
+export function sandboxStatusOf(sandbox: Container) {
   const { linux } = sandboxConfig(sandbox);
   const [ip = "", ...more] = sandbox.record.pod?.addresses ?? [];
   return {

@@ -32,6 +32,13 @@ export interface StatsSample {
 /** The host's cgroups, read once: that takes longer than all the rest of a sample, and every container has one each second. */
 let cgroupHost: CgroupHost | undefined;
 
+/** Reads what a cgroup counts, such as one above several containers; undefined if it is not there. */
+export function readCgroup(path: string): CgroupStats | undefined {
+  cgroupHost ??= detectCgroupHost();
+  const stats = readStats(cgroupHost, path);
+  return stats.cpu.usageNs === 0 && stats.memory.usageBytes === 0 ? undefined : stats;
+}
+
 /** Reads a sample; undefined if the container does not run. */
 export function readSample(container: Container, memoryTotalBytes: number): StatsSample | undefined {
   if (!container.isRunning) return undefined;

@@ -183,7 +183,7 @@ export const containerStatusType = new MessageType({
   user: message(18, containerUserType),
   stopSignal: integer(19),
 });
-const uInt64ValueType = new MessageType({
+export const uInt64ValueType = new MessageType({
   value: integer(1),
 });
 const filesystemIdentifierType = new MessageType({

@@ -21,6 +21,7 @@ import {
   mountType,
   namespaceOptionType,
   podSandboxConfigType,
+  podSandboxStatusType,
   securityProfileType,
   selinuxOptionType,
 } from "./common.ts";
@@ -139,4 +140,24 @@ export const containerStatusRequestType = new MessageType({
 export const containerStatusResponseType = new MessageType({
   status: message(1, containerStatusType),
   info: stringMap(2),
+});
+export const updateContainerResourcesRequestType = new MessageType({
+  containerId: string(1),
+  linux: message(2, linuxContainerResourcesType),
+  annotations: stringMap(4),
+});
+export const updateContainerResourcesResponseType = new MessageType({});
+export const checkpointContainerRequestType = new MessageType({
+  containerId: string(1),
+  location: string(2),
+  timeout: integer(3),
+});
+export const checkpointContainerResponseType = new MessageType({});
+export const getEventsRequestType = new MessageType({});
+export const containerEventResponseType = new MessageType({
+  containerId: string(1),
+  containerEventType: integer(2),
+  createdAt: int64(3),
+  podSandboxStatus: message(4, podSandboxStatusType),
+  containersStatuses: messages(5, containerStatusType),
 });

@@ -1,0 +1,42 @@
+/** UpdateContainerResources, ReopenContainerLog and CheckpointContainer. */
+import { LighterError } from "../../base/errors.ts";
+import { updateContainer } from "../../engine/mod.ts";
+import { containerConfigType } from "../../spec/cri/containers.ts";
+import type { Cri } from "../cri.ts";
+import { containerConfig, findContainer, forgetConfig } from "../pods.ts";
+import { limitsOf, type Resources } from "./resources.ts";
+
+/** Changes the limits of a container, also of one that does not run yet: the row and the kernel, or neither. */
+export async function updateContainerResources(
+  { engine, host }: Cri,
+  { containerId, linux }: { containerId: string; linux: Resources | undefined },
+): Promise<object> {
+  const container = findContainer(engine, containerId);
+  if (container.record.status === "exited")
+    throw new LighterError("conflict", `container ${JSON.stringify(container.id)} is in exited state`);
+  if (linux === undefined) return {};
+  await updateContainer(container, limitsOf(linux), host);
+  await container.queue.run(() => {
+    const config = containerConfig(container);
+    const resources = merge(config.linux?.resources, linux);
+    const updated = { ...config, linux: { ...config.linux, resources } };
+    const text = Buffer.from(containerConfigType.encode(updated)).toString("base64");
+    container.changeOrLater({ pod: { ...container.record.pod!, config: text } });
+    forgetConfig(container);
+  });
+  return {};
+}
+
+/** What is given replaces what was. */
+function merge(before: Resources | undefined, given: Resources): Resources {
+  if (before === undefined) return given;
+  const changes = Object.entries(given).filter(([, value]) =>
+    typeof value === "object" ? ("size" in value ? value.size : value.length) > 0 : Boolean(value),
+  );
+  return { ...before, ...Object.fromEntries(changes) };
+}
+
+export function checkpointContainer({ engine }: Cri, { containerId }: { containerId: string }): object {
+  findContainer(engine, containerId);
+  throw new LighterError("not-supported", "checkpoints of pods' containers are not available yet");
+}

@@ -1,0 +1,41 @@
+/** ContainerStats and ListContainerStats. */
+import { type Container, sampleStats } from "../../engine/mod.ts";
+import type { containerStatsFilterType } from "../../spec/cri/stats.ts";
+import type { MessageOf } from "../../spec/protobuf.ts";
+import type { Cri } from "../cri.ts";
+import { containerConfig, findContainer, listContainers, matchesLabels } from "../pods.ts";
+import { cpuUsage, memoryUsage } from "./usage.ts";
+import { writableLayers } from "./writable-layer.ts";
+
+export async function containerStats(cri: Cri, { containerId }: { containerId: string }) {
+  const [stats] = await statsOfContainers(cri, [findContainer(cri.engine, containerId)]);
+  return { stats: stats! };
+}
+
+export async function listContainerStats(
+  cri: Cri,
+  { filter }: { filter: MessageOf<typeof containerStatsFilterType> | undefined },
+) {
+  const { id = "", podSandboxId = "", labelSelector = new Map<string, string>() } = filter ?? {};
+  const wanted = listContainers(cri.engine).filter(
+    (container) =>
+      container.id.startsWith(id) &&
+      (container.record.pod?.sandboxId ?? "").startsWith(podSandboxId) &&
+      matchesLabels(containerConfig(container).labels, labelSelector),
+  );
+  return { stats: await statsOfContainers(cri, wanted) };
+}
+
+/** Statistics of containers, in their order. One that does not run uses its disk alone. */
+export async function statsOfContainers(cri: Cri, containers: readonly Container[]) {
+  const layers = await writableLayers(cri, containers);
+  return containers.map((container, index) => {
+    const { metadata, labels, annotations } = containerConfig(container);
+    const sample = sampleStats(container);
+    return {
+      attributes: { id: container.id, metadata, labels, annotations },
+      ...(sample && { cpu: cpuUsage(container, sample.cgroup), memory: memoryUsage(sample.cgroup) }),
+      writableLayer: layers[index],
+    };
+  });
+}

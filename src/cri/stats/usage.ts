@@ -1,0 +1,55 @@
+/** What a cgroup counts, as kubelet wants it: CPU time and how much of it now, and memory that cannot be taken away. */
+import { nowNs } from "../../base/time.ts";
+import type { StatsSample } from "../../engine/mod.ts";
+
+type Counters = StatsSample["cgroup"];
+
+const value = (number: number) => ({ value: Math.max(0, Math.round(number)) });
+
+/** The last CPU time of whatever has one, by which the present use is told. */
+const earlier = new WeakMap<object, { atNs: bigint; usageNs: number; coresNano: number }>();
+/** Two looks that are closer together than this say little: the answer is the one before. */
+const APART_NS = 1_000_000_000n;
+
+/** CPU time of `owner`, and billionths of a core used since the last time somebody asked; 0 the first time. */
+export function cpuUsage(owner: object, { cpu }: Counters) {
+  const atNs = nowNs();
+  const before = earlier.get(owner);
+  const passedNs = before === undefined ? 0n : atNs - before.atNs;
+  let coresNano = before?.coresNano ?? 0;
+  if (before === undefined || passedNs >= APART_NS) {
+    coresNano = before === undefined ? 0 : (Math.max(0, cpu.usageNs - before.usageNs) / Number(passedNs)) * 1e9;
+    earlier.set(owner, { atNs, usageNs: cpu.usageNs, coresNano });
+  }
+  return { timestamp: atNs, usageCoreNanoSeconds: value(cpu.usageNs), usageNanoCores: value(coresNano) };
+}
+
+/** Memory in use. What the kernel can take from file caches without a loss is not in the working set. */
+export function memoryUsage({ memory }: Counters) {
+  const { usageBytes, limitBytes, stat } = memory;
+  const of = (...names: readonly string[]) => Number(names.map((name) => stat[name]).find((each) => each != null) ?? 0);
+  const workingSet = Math.max(0, usageBytes - of("total_inactive_file", "inactive_file"));
+  return {
+    timestamp: nowNs(),
+    workingSetBytes: value(workingSet),
+    ...(limitBytes === undefined ? {} : { availableBytes: value(limitBytes - workingSet) }),
+    usageBytes: value(usageBytes),
+    rssBytes: value(of("total_rss", "anon")),
+    pageFaults: value(of("total_pgfault", "pgfault")),
+    majorPageFaults: value(of("total_pgmajfault", "pgmajfault")),
+  };
+}
+
+/** The counters of a pod's interfaces; eth0, or whichever is first, is the default one. */
+export function networkUsage(interfaces: StatsSample["interfaces"]) {
+  if (interfaces === undefined) return undefined;
+  const all = interfaces.map(({ name, rxBytes, rxErrors, txBytes, txErrors }) => ({
+    name,
+    rxBytes: value(rxBytes),
+    rxErrors: value(rxErrors),
+    txBytes: value(txBytes),
+    txErrors: value(txErrors),
+  }));
+  const defaultInterface = all.find(({ name }) => name === "eth0") ?? all[0];
+  return { timestamp: nowNs(), ...(defaultInterface && { defaultInterface }), interfaces: all };
+}

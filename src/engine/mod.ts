@@ -87,6 +87,7 @@ export { DEFAULT_GC, type GcSettings } from "./build/gc-policy.ts";
 export { receiveTree } from "./build/receive-tree.ts";
 export { sendTree } from "./build/send-tree.ts";
 export { StepFailed } from "./build/step-failed.ts";
+export type { StepTerminal } from "./build/step-shell.ts";
 export type { BlobTarget, CacheExport, CacheImport, CachePlace, CacheTarget } from "./cache/cache-request.ts";
 export { readCache } from "./cache/import-cache.ts";
 export { parseFlag, parseLayerForm } from "./cache/layer-form.ts";

@@ -58,6 +58,8 @@ export const SOLVE_STATUS_TYPE = "application/vnd.lighter.solve-status+json";
 /** The `id` of a message that carries a `SolveStatus`, of one that says what was made, and of one that shows what has failed. */
 export const SOLVE_STATUS_ID = "lighter.solve-status";
 export const BUILD_RESULT_ID = "lighter.build-result";
+/** The same for one that says that a shell waits where a command has failed: all that the command has said was told before. */
+export const BUILD_SHELL_ID = "lighter.build-shell";
 export const BUILD_FAILURE_ID = "lighter.build-failure";
 
 /** Where a build has failed. */

@@ -357,6 +357,80 @@ buildTest("an output that cannot be written fails the build, and one that is not
   );
 });
 
+buildTest("--debug opens a shell where a command has failed, as it was then, and keeps nothing of it", async () => {
+  const mounts = ["secret,id=s", "cache,target=/c,id=debug", "bind,target=/m"].map((mount) => `--mount=type=${mount}`);
+  const step = `RUN ${mounts.join(" ")} echo of the step > /tmp/made; touch /c/cached; echo told; false`;
+  const context = directory({
+    Dockerfile: `FROM tools:1\nENV A=b\nWORKDIR /tmp\nCOPY a .\nUSER user\nUSER root\n${step}\n`,
+    a: "of the context\n",
+  });
+  const flags = ["--debug", "--secret", "id=s,env=OWN"];
+  const stdin =
+    "pwd; cat made a /m/a /run/secrets/s; echo; echo $A; ls /c; echo on stderr >&2; touch /c/more; exit 3\n";
+  const build = (given: string) => lighter(["build", ...flags, context], { stdin: given, env: { OWN: "secret" } });
+  const failed = await build(stdin);
+  expect(failed.stdout).toBe("/tmp\nof the step\nof the context\nof the context\nsecret\nb\ncached\non stderr\n");
+  expect([failed.code, failed.stderr]).toEqual([
+    1,
+    expect.stringMatching(/ told\n(.*\n)*.*exit code 1\nThis is a shell/),
+  ]);
+  expect(failed.stderr).toEndWith("did not complete successfully: exit code: 1\n");
+  expect((await build("ls /c\n")).stdout).toBe("cached\nmore\n"); // a cache is a cache
+  expect((await build("")).code).toBe(1);
+  const without = await lighter(["build", "--secret", "id=s,env=OWN", context], { stdin, env: { OWN: "secret" } });
+  expect([without.code, without.stdout]).toEqual([1, ""]);
+
+  const bare = directory({
+    Dockerfile: 'FROM scratch\nCOPY --from=tools:1 /bin/busybox /bin/false\nRUN ["/bin/false"]\n',
+  });
+  const shellless = await lighter(["build", "--debug", bare], { stdin });
+  expect([shellless.code, shellless.stdout]).toEqual([
+    1,
+    expect.stringMatching(/\/bin\/sh.*no such file or directory\n$/),
+  ]);
+  expect((await lighter(["build", "--debug", "-"])).stderr).toStartWith("--debug needs stdin");
+  await until(() => daemon.leftovers([]).length === 0, "nothing is left of the shells");
+});
+
+buildTest("--debug: a command that fails while there is a shell waits for its end, and then fails, too", async () => {
+  const stages = [1, 2].map((number) => `FROM tools:1 AS s${number}\nRUN false && echo ${number}\n`);
+  const copies = [1, 2].map((number) => `COPY --from=s${number} / /\n`);
+  const context = directory({ Dockerfile: [...stages, "FROM tools:1\n", ...copies].join("") });
+  const { stdout, stderr, code } = await lighter(["build", "--debug", context], {
+    stdin: "echo in it; sleep 1; echo still\n",
+  });
+  expect([stdout, code, stderr.split("This is a shell").length]).toEqual(["in it\nstill\n", 1, 2]);
+});
+
+buildTest("--debug on a terminal: the shell has it, with its size, and a client that goes ends all of it", async () => {
+  const context = directory({ Dockerfile: "FROM tools:1\nRUN echo in-$((1 + 1)) && sh -c 'exit 7'\n" });
+  const argv = [...lighterCommand, "-H", `unix://${daemon.socketPath}`, "build", "--debug", context];
+  const session = new TerminalSession(argv, { rows: 33, columns: 77 });
+  await session.shows("This is a shell");
+  await until(() => session.isRaw, "the terminal is raw");
+  session.type("until busybox stty size | busybox grep '33 77'; do :; done; echo is-$((40 + 2))\r");
+  await session.shows("is-42");
+  session.resize(44, 88);
+  session.type("until busybox stty size | busybox grep '44 88'; do :; done; echo is-$((50 + 2))\r");
+  await session.shows("is-52");
+  session.type("sh -c 'echo is-$((60 + 2)); sleep 100000'\r");
+  await session.shows("is-62");
+  session.type("\x03"); // a signal for what runs there
+  session.type("echo is-$((70 + 2))\r");
+  await session.shows("is-72");
+  session.type("exit\r");
+  expect(await session.ended()).toBe(1);
+  expect(session.isRaw).toBe(false);
+  await session.shows("exit code: 7");
+  session.close();
+  const cut = new TerminalSession(argv);
+  await until(() => cut.isRaw, "the terminal is raw");
+  cut.type("sleep 100000 & sleep 100000\r");
+  expect(daemon.leftovers([])).not.toEqual([]);
+  cut.close();
+  await until(() => daemon.leftovers([]).length === 0, "nothing is left of the shell");
+});
+
 buildTest("a step gets secrets and agents of this machine, and no layer has them", async () => {
   const words = "FROM tools:1\nRUN --mount=type=secret,id=file --mount=type=secret,id=variable,env=FROM_ENV";
   const context = directory({

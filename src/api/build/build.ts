@@ -1,8 +1,21 @@
 /** Docker's classic POST /build, and the cache of builds. */
+import { finished } from "node:stream/promises";
 import { LighterError } from "../../base/errors.ts";
-import { type BuildRequest, type ProvenanceOptions, parseProvenance, StepFailed } from "../../engine/mod.ts";
+import {
+  type BuildRequest,
+  type ProvenanceOptions,
+  parseProvenance,
+  StepFailed,
+  type StepTerminal,
+} from "../../engine/mod.ts";
 import { parseGoJson } from "../../spec/go-json.ts";
-import { BUILD_FAILURE_ID, BUILD_RESULT_ID, SOLVE_STATUS_ID, SOLVE_STATUS_TYPE } from "../../spec/solve-status.ts";
+import {
+  BUILD_FAILURE_ID,
+  BUILD_RESULT_ID,
+  BUILD_SHELL_ID,
+  SOLVE_STATUS_ID,
+  SOLVE_STATUS_TYPE,
+} from "../../spec/solve-status.ts";
 import type { Daemon } from "../daemon/daemon-state.ts";
 import type { Query } from "../http/query.ts";
 import type { AnswerCall } from "../http/router.ts";
@@ -22,7 +35,7 @@ export async function build(call: AnswerCall): Promise<void> {
   const stream = new ProgressStream(response);
   const options = {
     ...buildOptions(query, hasStatus),
-    ...(sessionId === undefined ? {} : ofSession(findSession(daemon.clientSessions, sessionId))),
+    ...(sessionId === undefined ? {} : ofSession(findSession(daemon.clientSessions, sessionId), stream)),
     noCache: query.boolean("nocache") || (!hasStatus && lacksCache(daemon, query)),
     provenance: provenanceOf(query),
   };
@@ -82,9 +95,29 @@ function failureMessage(error: StepFailed, hasStatus: boolean): object {
   return { errorDetail: { code: error.exitCode, ...errorDetail, ...message }, ...rest, ...text };
 }
 
+/** Waits for the end of a shell: the failure of another command would end the build, and the shell with it. */
+async function usedUp(terminal: StepTerminal | undefined): Promise<undefined> {
+  if (terminal !== undefined) await finished(terminal.stream, { readable: false }).catch(() => {}); // the client has gone
+}
+
 /** What a build gets of its client's session. */
-function ofSession(session: ReturnType<typeof findSession>): Pick<BuildRequest, "inputs" | "namedContext"> {
-  return { inputs: session, namedContext: ({ name }) => session.context(name) };
+function ofSession(
+  session: ReturnType<typeof findSession>,
+  stream: ProgressStream,
+): Pick<BuildRequest, "inputs" | "namedContext"> {
+  let shell: ReturnType<typeof session.shell> | undefined;
+  const inputs: BuildRequest["inputs"] = {
+    secret: (id) => session.secret(id),
+    ssh: (id) => session.ssh(id),
+    debug: async ({ command, exitCode }) => {
+      if (shell !== undefined) return await usedUp(await shell);
+      shell = session.shell();
+      const terminal = await shell;
+      if (terminal !== undefined) stream.send({ id: BUILD_SHELL_ID, aux: { command, exitCode } });
+      return terminal;
+    },
+  };
+  return { inputs, namedContext: ({ name }) => session.context(name) };
 }
 
 /** The caches that are kept elsewhere: [{"Type": "registry", "Attrs": {"ref": "…"}}]. */

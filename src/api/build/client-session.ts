@@ -3,6 +3,7 @@ import type { Socket } from "node:net";
 import { Duplex } from "node:stream";
 import { LighterError } from "../../base/errors.ts";
 import { writable, writeAll } from "../../base/writable.ts";
+import type { StepTerminal } from "../../engine/mod.ts";
 import {
   encodeFrame,
   FRAME_KINDS,
@@ -171,6 +172,12 @@ class ClientSession {
 
   ssh(id: string): Promise<Duplex | undefined> {
     return this.open({ kind: "ssh", id });
+  }
+
+  /** Asks for somebody to use a shell. */
+  async shell(): Promise<StepTerminal | undefined> {
+    const stream = await this.open({ kind: "shell", id: "" });
+    return stream && { stream, sizes: await this.open({ kind: "shell-sizes", id: "" }) };
   }
 }
 

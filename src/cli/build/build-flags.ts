@@ -57,6 +57,7 @@ export const buildFlags = {
   "cpu-shares": intFlag("", { hidden: true, short: "c" }),
   "cpuset-cpus": stringFlag("", { hidden: true }),
   "cpuset-mems": stringFlag("", { hidden: true }),
+  debug: boolFlag("Open a shell where a RUN fails"),
   "disable-content-trust": boolFlag("", { hidden: true, initial: true }),
   file: stringFlag("Name of the Dockerfile (default: PATH/Dockerfile)", { short: "f" }),
   "force-rm": boolFlag("", { hidden: true }),

@@ -34,7 +34,7 @@ interface StreamSender {
 /** Opens what a stream is for; undefined if there is none of that id. */
 export type StreamProvider = (id: string, sender: StreamSender) => Promise<ClientStream | undefined>;
 
-type Providers = Readonly<Record<StreamRequest["kind"], StreamProvider>>;
+type Providers = Readonly<Partial<Record<StreamRequest["kind"], StreamProvider>>>;
 
 export class BuildSession {
   readonly id: string;

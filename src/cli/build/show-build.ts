@@ -2,6 +2,7 @@
 import {
   BUILD_FAILURE_ID,
   BUILD_RESULT_ID,
+  BUILD_SHELL_ID,
   type BuildFailure,
   SOLVE_STATUS_ID,
   type SolveStatus,
@@ -12,6 +13,7 @@ import { parseJson } from "../http/client.ts";
 import type { Response } from "../http/http.ts";
 import { stderr } from "../output.ts";
 import type { ProgressKind } from "./build-flags.ts";
+import type { FailedCommand } from "./debug-shell.ts";
 import { formatFailure, formatWarnings } from "./failure-text.ts";
 import { PlainDisplay } from "./plain-display.ts";
 import { SolveState } from "./solve-state.ts";
@@ -36,10 +38,16 @@ interface Built {
 interface Display {
   update(status: SolveStatus): void | Promise<void>;
   end(): void | Promise<void>;
+  /** Shows nothing as long as `work` has the terminal. */
+  pauseFor(work: () => Promise<void>): Promise<void>;
 }
 
-/** @throws CliError with what has failed */
-export async function showBuild(response: Response, kind: ProgressKind): Promise<Built> {
+/** `shell` is called where a command has failed, and resolves when nobody looks around there any more. @throws CliError with what has failed */
+export async function showBuild(
+  response: Response,
+  kind: ProgressKind,
+  shell: (failed: FailedCommand) => Promise<void>,
+): Promise<Built> {
   const state = new SolveState();
   const display = await openDisplay(kind, state);
   let failure: BuildFailure = {};
@@ -50,6 +58,8 @@ export async function showBuild(response: Response, kind: ProgressKind): Promise
       const message = parseJson<Message>(value);
       if (message.id === SOLVE_STATUS_ID) await display.update(message.aux as SolveStatus);
       else if (message.id === BUILD_FAILURE_ID) failure = message.aux as BuildFailure;
+      else if (message.id === BUILD_SHELL_ID)
+        await display.pauseFor(() => shell(message.aux as unknown as FailedCommand));
       else if (message.id === BUILD_RESULT_ID) result = message.aux ?? {};
       else if (typeof message.aux?.ID === "string") id = message.aux.ID;
       else if (message.error !== undefined) error = message.errorDetail?.message ?? message.error;
@@ -69,8 +79,9 @@ export async function showBuild(response: Response, kind: ProgressKind): Promise
 const PLAIN_INTERVAL_MS = 1000;
 
 async function openDisplay(kind: ProgressKind, state: SolveState): Promise<Display> {
-  if (kind === "rawjson") return { update: (status) => stderr.control(`${JSON.stringify(status)}\n`), end: () => {} };
-  if (kind === "quiet") return { update: (status) => void state.apply(status), end: () => {} };
+  const unheld = { end: () => {}, pauseFor: (work: () => Promise<void>) => work() };
+  if (kind === "rawjson") return { ...unheld, update: (status) => stderr.control(`${JSON.stringify(status)}\n`) };
+  if (kind === "quiet") return { ...unheld, update: (status) => void state.apply(status) };
   const { isTerminal, readWindowSize } = await import("../../linux/sys/tty.ts");
   if (kind === "tty" && !isTerminal(2)) throw new CliError("--progress=tty needs a terminal at stderr");
   if (kind !== "plain" && isTerminal(2)) {
@@ -79,12 +90,18 @@ async function openDisplay(kind: ProgressKind, state: SolveState): Promise<Displ
   }
   const plain = new PlainDisplay(state);
   const update = (status: SolveStatus) => stderr.text(plain.update(status));
-  const timer = setInterval(() => update({}), PLAIN_INTERVAL_MS); // what waits for another step has waited long enough
+  const begin = () => setInterval(() => update({}), PLAIN_INTERVAL_MS); // what waits for another step has waited long enough
+  let timer = begin();
+  const end = () => {
+    clearInterval(timer);
+    return stderr.text(plain.end());
+  };
   return {
-    update,
-    end: () => {
-      clearInterval(timer);
-      return stderr.text(plain.end());
+    ...{ update, end },
+    pauseFor: async (work) => {
+      await end();
+      await work();
+      timer = begin();
     },
   };
 }

@@ -23,8 +23,8 @@ export class TerminalDisplay {
   readonly #state: SolveState;
   readonly #terminal: Terminal;
   readonly #begun = formatNow();
-  readonly #timer: ReturnType<typeof setInterval>;
-  readonly #stopCleaning: () => void;
+  #timer: ReturnType<typeof setInterval> | undefined;
+  #stopCleaning = () => {};
   /** The widths of the lines of the picture that is there. */
   #widths: number[] = [];
   #isBusy = false;
@@ -32,7 +32,11 @@ export class TerminalDisplay {
   constructor(state: SolveState, terminal: Terminal) {
     this.#state = state;
     this.#terminal = terminal;
-    void terminal.stream.control(HIDE_CURSOR);
+    this.#begin();
+  }
+
+  #begin(): void {
+    void this.#terminal.stream.control(HIDE_CURSOR);
     this.#stopCleaning = cleanUpOnSignal(() => this.end());
     // When nobody reads, the last picture says so.
     this.#timer = setInterval(() => this.#paint(false).catch(() => clearInterval(this.#timer)), FRAME_INTERVAL_MS);
@@ -44,9 +48,21 @@ export class TerminalDisplay {
 
   /** Draws the last picture, which stays. */
   async end(): Promise<void> {
+    await this.#leave(true);
+  }
+
+  /** Leaves the terminal to others for a while. The next picture is drawn below what they have left. */
+  async pauseFor(work: () => Promise<void>): Promise<void> {
+    await this.#leave(false);
+    this.#widths = [];
+    await work();
+    this.#begin();
+  }
+
+  async #leave(isEnd: boolean): Promise<void> {
     clearInterval(this.#timer);
     this.#stopCleaning();
-    await this.#paint(true);
+    await this.#paint(isEnd);
     await this.#terminal.stream.control(SHOW_CURSOR);
   }
 

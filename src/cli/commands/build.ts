@@ -22,6 +22,7 @@ import {
 import { agentProvider, secretProvider } from "../build/build-inputs.ts";
 import { checkOutputs, isLayout, outputProvider } from "../build/build-outputs.ts";
 import { BuildSession } from "../build/build-session.ts";
+import { DebugShell, requireFreeStdin } from "../build/debug-shell.ts";
 import { showBuild } from "../build/show-build.ts";
 import { type Context, defineCommand } from "../command.ts";
 import { CliError } from "../exit.ts";
@@ -47,9 +48,11 @@ async function run({ client }: Context, { values, args }: ParsedFlags<typeof bui
   if (call !== "build" && call !== "explain") return await look(client, call, argument, values);
   const isExplained = call === "explain";
   const progress: ProgressKind = values.quiet || isExplained ? "quiet" : values.progress;
+  if (values.debug) requireFreeStdin(argument, values.file);
   const { dockerfile, chunks, remote } = await openContext(argument, values.file);
   const imports = await namedImports(values["cache-from"].flat());
-  const session = await openSession(client, values, imports);
+  const shell = new DebugShell();
+  const session = await openSession(client, values, imports, shell);
   const query = encodeQuery({
     ...queryOf(values),
     cacheimports: imports.length === 0 ? undefined : JSON.stringify(imports),
@@ -64,7 +67,7 @@ async function run({ client }: Context, { values, args }: ParsedFlags<typeof bui
     headers: { Accept: SOLVE_STATUS_TYPE, ...(await registryHeader()) },
     ...(chunks === undefined ? {} : { stream: { contentType: "application/x-tar", chunks } }),
   });
-  const { id, result } = await showBuild(response, progress);
+  const { id, result } = await showBuild(response, progress, (failed) => shell.use(failed));
   session?.close();
   nameLayouts(values, result);
   if (isExplained) {
@@ -83,12 +86,14 @@ async function openSession(
   client: Client,
   values: BuildFlags,
   imports: readonly CacheOption[],
+  shell: DebugShell,
 ): Promise<BuildSession | undefined> {
   const { secret, ssh, "build-context": contexts } = values;
   const exports = values["cache-to"].flat();
   const outputs = outputsOf(values);
   checkOutputs(outputs);
   const isNeeded =
+    values.debug ||
     [secret, ssh, contexts].some(({ length }) => length > 0) ||
     outputs.some(({ dest }) => dest !== undefined) ||
     [...imports, ...exports].some(({ Type }) => Type === "local");
@@ -100,6 +105,7 @@ async function openSession(
     output: outputProvider(outputs),
     "read-blob": blobReader(imports),
     "write-blob": blobWriter(exports, outputs),
+    ...(values.debug ? shell.providers() : {}),
   });
 }
 

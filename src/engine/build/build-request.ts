@@ -10,6 +10,8 @@ import type { BuildOutput } from "../outputs/output-options.ts";
 import type { ProvenanceOptions } from "../outputs/provenance.ts";
 import type { ContextRequest, NamedContext, ServedFiles } from "./build-sources.ts";
 import type { OutputTargets } from "./export-build.ts";
+import type { StepFailed } from "./step-failed.ts";
+import type { StepTerminal } from "./step-shell.ts";
 
 /** What commands get of the client, and what never is in a layer or a key. */
 export interface BuildInputs {
@@ -17,6 +19,8 @@ export interface BuildInputs {
   secret(id: string): Promise<Uint8Array | undefined>;
   /** Connects to an agent; undefined if the client forwards none of that id. Called before the step, and once for each connection. */
   ssh(id: string): Promise<Duplex | undefined>;
+  /** Gives a command that has failed somebody to look around where it was; undefined: nobody wants to. */
+  debug?(failed: Pick<StepFailed, "command" | "exitCode">): Promise<StepTerminal | undefined>;
 }
 
 /** A client that gives nothing. */

@@ -1,6 +1,7 @@
 /** Executes RUN. */
 import { shortId } from "../../base/ids.ts";
 import type { ExecOp, RunSettings, StepListener } from "../../build/mod.ts";
+import type { StepDirectory } from "../../image/mod.ts";
 import type { StartRequest, Supervised } from "../../runtime/mod.ts";
 import type { DockerHostConfig } from "../../spec/docker-api.ts";
 import { FrameReader } from "../process/frame-reader.ts";
@@ -11,6 +12,7 @@ import { findStubs, removeStubs } from "./mount-stubs.ts";
 import { StepFailed } from "./step-failed.ts";
 import { StepMounts } from "./step-mounts.ts";
 import type { StepBody, StepRoot, StepRoots } from "./step-roots.ts";
+import { converse, shellOf } from "./step-shell.ts";
 
 interface RunStepsOptions {
   roots: StepRoots;
@@ -21,6 +23,12 @@ interface RunStepsOptions {
 
 interface RunOptions extends StepListener {
   signal: AbortSignal;
+}
+
+interface FailedStep extends Pick<RunOptions, "signal"> {
+  root: string;
+  directory: StepDirectory;
+  mounts: StepMounts;
 }
 
 const OUTPUT = { stdin: false, stdout: true, stderr: true, closeStdinOnEnd: false, headers: true };
@@ -44,7 +52,12 @@ export class RunSteps {
         layers,
         mounts.mounts.map(({ destination }) => destination),
       );
-      await this.#execute(step, op, mounts, options);
+      try {
+        await this.#execute(step, op, mounts, options);
+      } catch (error) {
+        if (error instanceof StepFailed) await this.#lookAround(error, op, { root, directory, mounts, ...options });
+        throw error;
+      }
       if (op.keeps !== undefined) return mounts.commit(op.keeps);
       removeStubs(step.paths.upper, layers, stubs);
       return roots.commit(root, directory);
@@ -74,6 +87,20 @@ export class RunSteps {
         use(process, step, config!),
       );
     });
+  }
+
+  /** Lets the client look around where a command has failed, if it wants to. */
+  async #lookAround(failed: StepFailed, op: ExecOp, { root, directory, mounts, signal }: FailedStep): Promise<void> {
+    const { roots, request } = this.#options;
+    const terminal = await request.inputs?.debug?.(failed);
+    if (terminal === undefined) return;
+    const hasTerminal = terminal.sizes !== undefined;
+    const body = { ...bodyOf({ ...op, args: [shellOf(op)] }, request.hostConfig), Tty: hasTerminal };
+    const step = await roots.continue(root, body, directory);
+    const attach = [{ ...OUTPUT, stdin: true, closeStdinOnEnd: true }];
+    const change = (planned: StartRequest) => withMounts(planned, mounts);
+    const guest = { ...step, attach, hasStdin: true, hasTerminal, change, signal };
+    await converse(terminal, (use) => roots.engine.guests.run(guest, use));
   }
 
   async #execute(step: StepRoot, { args }: ExecOp, mounts: StepMounts, options: RunOptions): Promise<void> {

@@ -2,7 +2,8 @@
  * The root file systems of steps: snapshots of the image store. Each is looked at, or changed to the next one, as a mount that
  * nobody else sees.
  */
-import { chmodSync, chownSync, lstatSync } from "node:fs";
+import { chmodSync, chownSync, lstatSync, rmSync } from "node:fs";
+import { join } from "node:path";
 import { randomId } from "../../base/ids.ts";
 import type { Image, ImageStore, SnapshotLayer, StepDirectory } from "../../image/mod.ts";
 import type { DockerHostConfig } from "../../spec/docker-api.ts";
@@ -52,11 +53,21 @@ export class StepRoots {
     body: StepBody,
     use: (step: StepRoot, directory: StepDirectory) => Promise<T>,
   ): Promise<T> {
+    return await this.#withDirectory(root, async (directory) =>
+      use(await this.#step(root, body, directory), directory),
+    );
+  }
+
+  /** The root file system of a step that has ended, for another one. */
+  async continue(root: string, body: StepBody, directory: StepDirectory): Promise<StepRoot> {
+    // A mark of volatile mounts: none after the first has the same upper directory, as the disk may have lost some of it.
+    rmSync(join(directory.work, "work/incompat/volatile"), { recursive: true, force: true });
+    return await this.#step(root, body, directory);
+  }
+
+  async #step(root: string, body: StepBody, directory: StepDirectory): Promise<StepRoot> {
     const id = randomId();
-    return await this.#withDirectory(root, async (directory) => {
-      const paths = this.engine.paths.step(id, directory.path);
-      return await use({ record: await this.#recordOf(id, root, body), paths }, directory);
-    });
+    return { record: await this.#recordOf(id, root, body), paths: this.engine.paths.step(id, directory.path) };
   }
 
   /** Keeps what was changed in a root file system as a snapshot. Returns its id. */

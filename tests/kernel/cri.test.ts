@@ -1,11 +1,13 @@
 /** Pods by Kubernetes' runtime interface: what a kubelet asks for, and what becomes of it on a real kernel. */
 import { afterAll, beforeAll, expect } from "bun:test";
-import { readFileSync, readlinkSync, rmdirSync } from "node:fs";
+import { mkdirSync, readFileSync, readlinkSync, rmdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { errnoOf } from "../../src/base/errors.ts";
 import { CriClient } from "../support/cri-client.ts";
 import { cgroupMountPoints, TestDaemon } from "../support/daemon.ts";
 import { until } from "../support/eventually.ts";
+import { dockerArchive } from "../support/image-archive.ts";
+import { rawTar } from "../support/image-tar.ts";
 import { isAlive, rooted } from "../support/stage.ts";
 
 let daemon: TestDaemon;
@@ -208,6 +210,96 @@ rooted("a killed daemon's pods run on, and the next daemon knows all of them", a
   expect((await cri.call("PodSandboxStatus", { podSandboxId: pod })).status!.state).toBe(0);
   expect((await exec(container, "echo here")).out).toBe("here\n");
   await cri.call("RemovePodSandbox", { podSandboxId: pod });
+});
+
+/** Lines of /proc/self/status of a process in the container. */
+async function processStatus(containerId: string): Promise<Record<string, string>> {
+  const { out } = await exec(containerId, "cat /proc/1/status");
+  return Object.fromEntries(out.split("\n").map((line) => line.split(":\t", 2).map((part) => part.trim())));
+}
+
+rooted("a security context is what the process has: ids, groups by policy, capabilities, filters, masks", async () => {
+  const layer = rawTar(
+    { name: "etc/passwd", content: "user:x:1000:1000::/:/bin/sh\n" },
+    { name: "etc/group", content: "extra:x:50000:user\n" },
+    ...["bin", "lib", "lib64"].map((name) => ({ name, type: "2", linkName: `usr/${name}` })),
+  );
+  const archive = dockerArchive({ layers: [layer], tags: ["grouped:latest"], config: { Cmd: ["/bin/sh"] } });
+  await daemon.request("POST", "/images/load", archive, { "Content-Type": "application/x-tar" });
+  const pod = await runPod();
+  const context = {
+    runAsUser: { value: 1000 },
+    runAsGroup: { value: 2000 },
+    supplementalGroups: [3000],
+    capabilities: { dropCapabilities: ["ALL"], addCapabilities: ["NET_RAW"] },
+    noNewPrivs: true,
+    readonlyRootfs: true,
+    seccomp: { profileType: 0 },
+    maskedPaths: ["/proc/cmdline"],
+    readonlyPaths: ["/proc/sys"],
+    namespaceOptions: { pid: CONTAINER },
+  };
+  const image = { image: "grouped" };
+  const merged = await start(pod, "exec sleep 1000", { image, linux: { securityContext: context } });
+  const status = await processStatus(merged);
+  expect(status).toMatchObject({ Uid: "1000\t1000\t1000\t1000", Gid: "2000\t2000\t2000\t2000" });
+  expect(status).toMatchObject({ Groups: "2000 3000 50000", NoNewPrivs: "1", Seccomp: "2" });
+  expect(status.CapBnd).toBe("0000000000002000");
+  expect((await statusOf(merged)).user!.linux).toMatchObject({ uid: 1000, gid: 2000 });
+  expect((await exec(merged, "cat /proc/cmdline; echo x > /file || echo read-only")).out).toBe("read-only\n");
+  const strict = { ...context, supplementalGroupsPolicy: 1 };
+  const alone = await start(pod, "exec sleep 1000", {
+    ...{ metadata: { name: "strict" }, image },
+    linux: { securityContext: strict },
+  });
+  expect((await processStatus(alone)).Groups).toBe("2000 3000");
+  const everything = { privileged: true, namespaceOptions: { pid: CONTAINER } };
+  const privileged = await start(pod, "exec sleep 1000", {
+    metadata: { name: "privileged" },
+    linux: { securityContext: everything },
+  });
+  expect(await processStatus(privileged)).toMatchObject({ Seccomp: "0", NoNewPrivs: "0" });
+  const unconfined = await start(pod, "exec sleep 1000", {
+    metadata: { name: "unconfined" },
+    linux: { securityContext: { namespaceOptions: { pid: CONTAINER } } },
+  });
+  expect((await exec(unconfined, "grep Seccomp: /proc/self/status")).out).toBe("Seccomp:\t0\n");
+  const group = { runAsGroup: { value: 1 } };
+  expect(
+    await cri.failure("CreateContainer", {
+      podSandboxId: pod,
+      config: containerConfig("", { linux: { securityContext: group } }),
+    }),
+  ).toMatchObject({ code: 3, message: "user group is specified without user" });
+  await cri.call("RemovePodSandbox", { podSandboxId: pod });
+  await cri.call("RemoveImage", { image });
+});
+
+rooted("a pod with ids of its own: its root is nobody on the host, and mapped binds have its owners", async () => {
+  const uids = [{ hostId: 0x5000_0000, containerId: 0, length: 65_536 }];
+  const namespaceOptions = { pid: CONTAINER, usernsOptions: { mode: POD, uids, gids: uids } };
+  const linux = { securityContext: { namespaceOptions } };
+  const pod = await runPod({ linux });
+  const directory = join(daemon.directory, "mapped");
+  mkdirSync(directory);
+  writeFileSync(join(directory, "file"), "");
+  const mapping = { uidmappings: uids, gidmappings: uids };
+  const mounts = [
+    USR,
+    { hostPath: directory, containerPath: "/mapped", ...mapping },
+    { hostPath: directory, containerPath: "/plain" },
+  ];
+  const container = await start(pod, "exec sleep 1000", { linux, mounts });
+  expect(namespaceOf(await pidOf(container), "user")).toBe(namespaceOf(await pidOf(pod), "user"));
+  expect(statSync(`/proc/${await pidOf(container)}`).uid).toBe(0x5000_0000);
+  expect((await exec(container, "stat -c %u /mapped/file /plain/file; touch /mapped/new")).out).toBe("0\n65534\n");
+  expect(statSync(join(directory, "new")).uid).toBe(0);
+  await cri.call("RemovePodSandbox", { podSandboxId: pod });
+  const two = { usernsOptions: { mode: POD, uids: [...uids, ...uids], gids: uids } };
+  const refused = await cri.failure("RunPodSandbox", {
+    config: podConfig({ linux: { securityContext: { namespaceOptions: two } } }),
+  });
+  expect(refused).toMatchObject({ code: 3, message: expect.stringContaining("uid mapping") });
 });
 
 rooted("statistics tell of CPU, memory and files, and sum a pod up in its own cgroup", async () => {

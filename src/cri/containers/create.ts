@@ -1,7 +1,7 @@
 /** CreateContainer: what kubelet asks for, in the words of Docker's API, which the engine checks and completes. */
 import { posix } from "node:path";
 import { LighterError } from "../../base/errors.ts";
-import { type Container, createContainer as create } from "../../engine/mod.ts";
+import { type Container, createContainer as create, type PodRecord } from "../../engine/mod.ts";
 import { containerConfigType } from "../../spec/cri/containers.ts";
 import type { DockerCreateBody, DockerHostConfig } from "../../spec/docker-api.ts";
 import type { Cri } from "../cri.ts";
@@ -13,10 +13,13 @@ import { podName } from "../sandboxes/names.ts";
 import { NODE, POD, TARGET } from "../sandboxes/namespace-modes.ts";
 import { usesHostNetwork } from "../sandboxes/run.ts";
 import { deviceSettings } from "./devices.ts";
-import { mountSettings } from "./mounts.ts";
-import { limitsOf } from "./resources.ts";
+import { mappedDestinations, mountSettings } from "./mounts.ts";
+import { furtherLimitsOf, limitsOf } from "./resources.ts";
 import { securitySettings, userSettings } from "./security.ts";
 import { stopSignalName } from "./stop-signal.ts";
+
+/** The policy that leaves the image's groups out. Source: SupplementalGroupsPolicy in api.proto. */
+const STRICT = 1;
 
 interface Request {
   podSandboxId: string;
@@ -37,16 +40,28 @@ export async function createContainer(cri: Cri, request: Request): Promise<{ con
     throw new LighterError("not-found", `failed to resolve image ${JSON.stringify(asked)}: not found`);
   const pod = sandboxConfig(sandbox);
   const { name = "", namespace = "", uid = "" } = pod.metadata ?? {};
-  const logPath = logPathOf(pod.logDirectory, config.logPath);
-  const record = {
-    sandboxId: sandbox.id,
-    config: Buffer.from(containerConfigType.encode(config)).toString("base64"),
-    ...(logPath === undefined ? {} : { logPath }),
-  };
+  const record = podRecordOf(sandbox, config);
   const body = { ...containerBody(config), Image: asked, HostConfig: hostConfigOf(cri, sandbox, config) };
   const ownName = podName(metadata.name, name, namespace, uid, metadata.attempt);
   const { id } = await create(engine, body, ownName, { pod: record });
   return { containerId: id };
+}
+
+/** What the engine keeps of the request. */
+function podRecordOf(sandbox: Container, config: ContainerConfig): PodRecord {
+  const logPath = logPathOf(sandboxConfig(sandbox).logDirectory, config.logPath);
+  const { idMappings } = sandbox.record.pod ?? {};
+  const mappedMounts = idMappings === undefined ? [] : mappedDestinations(config.mounts);
+  const limits = furtherLimitsOf(config.linux?.resources);
+  return {
+    sandboxId: sandbox.id,
+    config: Buffer.from(containerConfigType.encode(config)).toString("base64"),
+    ...(logPath === undefined ? {} : { logPath }),
+    ...(idMappings === undefined ? {} : { idMappings }),
+    ...(mappedMounts.length === 0 ? {} : { mappedMounts }),
+    ...(limits === undefined ? {} : { limits }),
+    ...(config.linux?.securityContext?.supplementalGroupsPolicy === STRICT ? { groups: "strict" } : {}),
+  };
 }
 
 function logPathOf(directory: string, path: string): string | undefined {

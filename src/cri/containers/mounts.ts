@@ -1,4 +1,5 @@
 /** A container's mounts in the words of Docker's API. */
+import { posix } from "node:path";
 import type { mountType } from "../../spec/cri/common.ts";
 import type { DockerHostConfig, DockerMount } from "../../spec/docker-api.ts";
 import type { MessageOf } from "../../spec/protobuf.ts";
@@ -15,6 +16,13 @@ export function mountSettings(mounts: readonly Mount[]): Pick<DockerHostConfig, 
   return { Mounts: [...last.values()].map(toMount) };
 }
 
+/** The destinations of mounts whose files have the owners that the pod sees. */
+export function mappedDestinations(mounts: readonly Mount[]): string[] {
+  return mounts
+    .filter(({ uidmappings, gidmappings }) => uidmappings.length + gidmappings.length > 0)
+    .map(({ containerPath }) => posix.normalize(containerPath).replace(/(?<=.)\/$/, ""));
+}
+
 function toMount(mount: Mount): DockerMount {
   const { containerPath, hostPath, readonly, recursiveReadOnly, propagation } = mount;
   const where = JSON.stringify(containerPath);
@@ -22,8 +30,6 @@ function toMount(mount: Mount): DockerMount {
   if (recursiveReadOnly && !readonly) throw invalid(`mount ${where}: recursive_read_only requires readonly`);
   if (recursiveReadOnly && propagation !== 0)
     throw invalid(`mount ${where}: recursive_read_only requires private propagation`);
-  if (mount.uidmappings.length + mount.gidmappings.length > 0)
-    throw invalid(`mount ${where}: mappings of ids are not available yet`);
   const kind = PROPAGATIONS[propagation];
   if (kind === undefined) throw invalid(`mount ${where}: there is no propagation ${propagation}`);
   return {

@@ -1,4 +1,5 @@
 /** Limits of a container in the words of Docker's API. */
+import type { PodRecord } from "../../engine/mod.ts";
 import type { linuxContainerResourcesType } from "../../spec/cri/common.ts";
 import type { DockerHostConfig } from "../../spec/docker-api.ts";
 import type { MessageOf } from "../../spec/protobuf.ts";
@@ -17,5 +18,15 @@ export function limitsOf(resources: Resources | undefined): DockerHostConfig {
     ...(hasMemory ? { Memory: memoryLimitInBytes, MemorySwap: memorySwapLimitInBytes || -1 } : {}),
     ...(resources.cpusetCpus === "" ? {} : { CpusetCpus: resources.cpusetCpus }),
     ...(resources.cpusetMems === "" ? {} : { CpusetMems: resources.cpusetMems }),
+  };
+}
+
+/** The limits for which Docker has no words; undefined for none. */
+export function furtherLimitsOf(resources: Resources | undefined): PodRecord["limits"] {
+  const { hugepageLimits = [], unified = new Map<string, string>() } = resources ?? {};
+  if (hugepageLimits.length === 0 && unified.size === 0) return undefined;
+  return {
+    ...(hugepageLimits.length === 0 ? {} : { hugepageLimits }),
+    ...(unified.size === 0 ? {} : { unified: Object.fromEntries(unified) }),
   };
 }

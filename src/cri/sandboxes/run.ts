@@ -5,6 +5,7 @@ import { podSandboxConfigType } from "../../spec/cri/common.ts";
 import type { DockerCreateBody } from "../../spec/docker-api.ts";
 import type { Cri } from "../cri.ts";
 import { invalid, required } from "../errors.ts";
+import { idMappingsOf } from "../id-mappings.ts";
 import { possibleOomScore } from "../oom-score.ts";
 import type { SandboxConfig } from "../pods.ts";
 import { RUNTIME_HANDLERS } from "../service/runtime.ts";
@@ -33,9 +34,11 @@ export async function runPodSandbox(cri: Cri, request: Request): Promise<{ podSa
     );
   const name = podName("POD", metadata.name, metadata.namespace, metadata.uid, metadata.attempt);
   const image = await installSandboxImage(cri.images);
+  const idMappings = idMappingsOf(config.linux?.securityContext?.namespaceOptions);
   const pod = {
     config: Buffer.from(podSandboxConfigType.encode(config)).toString("base64"),
     runtimeHandler: request.runtimeHandler,
+    ...(idMappings === undefined ? {} : { idMappings }),
   };
   const { id } = await createContainer(engine, sandboxBody(cri, config, image), name, { pod }).catch((error) => {
     throw reserved(error, name);

@@ -17,7 +17,7 @@ export function version() {
 
 export async function status(cri: Cri, { verbose }: { verbose: boolean }) {
   const network = await cri.network.readiness();
-  const features = { recursiveReadOnlyMounts: true, userNamespaces: false };
+  const features = { recursiveReadOnlyMounts: true, userNamespaces: cri.host.rights.idmappedMounts };
   const config = { dataRoot: cri.engine.paths.dataRoot, cgroup: cri.host.cgroup.mode };
   return {
     status: {

@@ -282,7 +282,7 @@ export function planAskedMounts(points: readonly MountPoint[], probe: HostProbe,
       source,
       options: [
         ...(directory?.options ?? [point.nonRecursive ? "bind" : "rbind"]),
-        ...(isMapped && point.type === "volume" && directory === undefined ? ["idmap"] : []),
+        ...(isMapped && (point.isMapped || (point.type === "volume" && directory === undefined)) ? ["idmap"] : []),
         ...(point.readOnly ? [point.shallowReadOnly ? "ro" : "rro"] : []),
         ...(propagation === "" ? [] : [propagation]),
       ],

@@ -25,6 +25,8 @@ export interface MountPoint {
   shallowReadOnly: boolean;
   /** True if the engine makes a missing source, as a directory. */
   createSource: boolean;
+  /** True for a bind whose files have the owners that a container with ids of its own sees. */
+  isMapped?: boolean;
   volume?: VolumeOfMount;
   /** The mount options of a tmpfs, which win over Docker's defaults. */
   tmpfsOptions?: string[];

@@ -23,7 +23,8 @@ export async function createContainer(
   const planned = newRecord(plan, id, givenName ?? randomName((candidate) => engine.containers.hasName(candidate)));
   engine.endpoints.check(planned);
   engine.containers.requireFreeName(planned.name);
-  const record = { ...planned, idMappings: engine.userNamespaces.assign(planned), pod: options.pod };
+  const ofPod = { ...planned, pod: options.pod };
+  const record = { ...ofPod, idMappings: engine.userNamespaces.assign(ofPod) };
   const mountPoints = engine.volumes.claim(record.mountPoints, (claimed) =>
     engine.store.insert({ ...record, mountPoints: claimed }),
   );

@@ -60,6 +60,7 @@ import { planMachineFiles, writeHostFiles } from "./machine-files.ts";
 import { readSecrets, withoutMachineSecrets } from "./machine-secrets.ts";
 import { planPatiently } from "./patient-probe.ts";
 import type { CreateOptions, CreatePlan, ExecOptions, Planner, PlannerParts, StartPlan } from "./planner.ts";
+import { groupsOfPod, withPodLimits, withPodMounts } from "./pod-plan.ts";
 
 interface DockerPlannerOptions extends PlannerParts {
   paths: EnginePaths;
@@ -216,7 +217,7 @@ export class DockerPlanner implements Planner {
   ): Promise<StartPlan> {
     const { config, hostConfig } = record;
     const view = seesOwnLimits(config, hostConfig);
-    const mountPoints = this.#asMounted(record.mountPoints);
+    const mountPoints = [...withPodMounts(this.#asMounted(record.mountPoints), record.pod)];
     const layers = this.#images.layersOf(record.imageId);
     const peers = options.dryRun ? fakePeers(hostConfig, process.pid) : this.#findPeers(record);
     const user = asSystemError(() =>
@@ -242,7 +243,8 @@ export class DockerPlanner implements Planner {
       timeOffsets: view ? offsetsFromNow(this.#host) : undefined,
     };
     const ociConfig = await this.#plan((probe) => {
-      const withDevices = this.#withDevices(buildOciConfig({ ...input, probe }), record, probe);
+      const built = withPodLimits(buildOciConfig({ ...input, probe }), record.pod);
+      const withDevices = this.#withDevices(built, record, probe);
       return { ...withDevices, mounts: this.#withKinds(withDevices.mounts ?? [], probe) };
     });
     const ofMachine = isMachine(hostConfig)
@@ -399,14 +401,17 @@ export class DockerPlanner implements Planner {
   /** Resolves a user. `upper`: the container's own files, which may differ from the image's once it has run. */
   #resolveUser(record: ContainerRecord, upper: string | undefined, user: string): ResolvedUser {
     const groups = record.hostConfig.GroupAdd ?? [];
-    const key = JSON.stringify([record.imageId, user, groups]);
+    const { pod } = record;
+    const key = JSON.stringify([record.imageId, user, groups, pod && (pod.groups ?? "merge")]);
     const known = upper === undefined ? this.#usersOfImages.get(key) : undefined;
     if (known !== undefined) return known;
     const { lowerDirs } = this.#images.layersOf(record.imageId);
     const layers = upper === undefined ? lowerDirs : [upper, ...lowerDirs];
     const read = (path: string) => readFileInLayers(layers, path, PASSWD_MAX_BYTES)?.toString("utf8") ?? "";
     const groupText = read("/etc/group");
-    const resolved = resolveUser(read("/etc/passwd"), groupText, user);
+    const passwdText = read("/etc/passwd");
+    const byName = (name: string) => resolveUser(passwdText, groupText, name);
+    const resolved = pod === undefined ? byName(user) : groupsOfPod(pod, byName(user), user, byName);
     const added = groups.map((group) => resolveGroup(groupText, group));
     const withGroups = { ...resolved, additionalGids: [...resolved.additionalGids, ...added] };
     if (upper !== undefined) return withGroups;

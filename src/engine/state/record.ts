@@ -1,6 +1,7 @@
 /** A container as its row holds it. */
 import type { MachineEnd } from "../../machine/mod.ts";
 import type { DockerContainerConfig, DockerHostConfig } from "../../spec/docker-api.ts";
+import type { OciResources } from "../../spec/oci-runtime.ts";
 import type { MountPoint } from "../config/mounts.ts";
 import type { HealthRecord } from "../health/health-state.ts";
 import type { ContainerNetworking } from "../networks/types.ts";
@@ -17,6 +18,14 @@ export interface PodRecord {
   readonly config: string;
   /** The file that the container's output goes to. */
   readonly logPath?: string;
+  /** The ids of its user namespace; undefined: the host's. */
+  readonly idMappings?: IdMappings;
+  /** The destinations of binds whose files have the owners that the container sees. */
+  readonly mappedMounts?: readonly string[];
+  /** Whether the user's groups in the image count; by default they do. */
+  readonly groups?: "strict";
+  /** Limits for which Docker has no words. */
+  readonly limits?: Pick<OciResources, "hugepageLimits" | "unified">;
   /** The handler that the sandbox was asked to run with. */
   readonly runtimeHandler?: string;
   /** True if the sandbox was told to stop: nothing starts in it any more. */

@@ -2,7 +2,7 @@
 import { LighterError } from "../../base/errors.ts";
 import { peerReferences } from "../config/namespaces.ts";
 import { parseUsernsMode, validateInUserNamespace } from "../config/userns-mode.ts";
-import type { ContainerRecord } from "../state/record.ts";
+import type { ContainerRecord, PodRecord } from "../state/record.ts";
 import { type IdMappings, sameMappings } from "./id-mappings.ts";
 import { allocate, isWithin } from "./id-pool.ts";
 import { DEFAULT_COUNT, type UserNamespaceSetting } from "./remap.ts";
@@ -10,7 +10,7 @@ import { DEFAULT_COUNT, type UserNamespaceSetting } from "./remap.ts";
 export type { IdMappings } from "./id-mappings.ts";
 export { parseRemap, readAccountFiles, type UserNamespaceSetting } from "./remap.ts";
 
-type Asked = Pick<ContainerRecord, "id" | "hostConfig" | "idMappings">;
+type Asked = Pick<ContainerRecord, "id" | "hostConfig" | "idMappings" | "pod">;
 
 /**
  * The ids of all containers. A container has them from its creation until its row is gone, so that no process and no file of it
@@ -48,6 +48,7 @@ export class UserNamespaces {
    * @throws LighterError "unavailable" when there are no more; "conflict" if it may not be with those whose namespaces it shares
    */
   assign(container: Asked): IdMappings | null {
+    if (container.pod !== undefined) return ofPod(container.pod, container.hostConfig);
     const mode = parseUsernsMode(container.hostConfig.UsernsMode);
     const { defaultMode, pool } = this.#setting;
     if (mode.kind === "host" || (mode.kind === "default" && defaultMode.kind === "host")) return null;
@@ -84,4 +85,11 @@ export class UserNamespaces {
       throw new LighterError("conflict", "cannot share namespaces of containers in different user namespaces");
     return first;
   }
+}
+
+/** Kubelet gives each pod its ids, whatever the daemon's setting is. */
+function ofPod({ idMappings }: PodRecord, hostConfig: ContainerRecord["hostConfig"]): IdMappings | null {
+  if (idMappings === undefined) return null;
+  validateInUserNamespace(hostConfig);
+  return idMappings;
 }

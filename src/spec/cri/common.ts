@@ -23,7 +23,7 @@ const portMappingType = new MessageType({
   hostPort: integer(3),
   hostIp: string(4),
 });
-const idMappingType = new MessageType({
+export const idMappingType = new MessageType({
   hostId: integer(1),
   containerId: integer(2),
   length: integer(3),

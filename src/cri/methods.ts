@@ -17,6 +17,7 @@ import { pullImage } from "./images/pull.ts";
 import { runPodSandbox } from "./sandboxes/run.ts";
 import { listPodSandbox, podSandboxStatus } from "./sandboxes/status.ts";
 import { removePodSandbox, stopPodSandbox } from "./sandboxes/stop.ts";
+import { updatePodSandboxResources } from "./sandboxes/update.ts";
 import { containerEvents } from "./service/events.ts";
 import { runtimeConfig, status, version } from "./service/runtime.ts";
 import { containerStats, listContainerStats } from "./stats/containers.ts";
@@ -69,6 +70,10 @@ function aboutSandboxes(cri: Cri): Record<string, Method> {
     RemovePodSandbox: unary(
       { request: sandbox.removePodSandboxRequestType, answer: sandbox.removePodSandboxResponseType },
       (request) => removePodSandbox(cri, request),
+    ),
+    UpdatePodSandboxResources: unary(
+      { request: sandbox.updatePodSandboxResourcesRequestType, answer: sandbox.updatePodSandboxResourcesResponseType },
+      (request) => updatePodSandboxResources(cri, request),
     ),
     PodSandboxStatus: unary(
       { request: sandbox.podSandboxStatusRequestType, answer: sandbox.podSandboxStatusResponseType },

@@ -166,6 +166,7 @@ export {
 } from "./process/control.ts";
 export type { Exec, ExecRequestOptions } from "./process/exec.ts";
 export { FRAME_HEADER_BYTES, FrameReader } from "./process/frame-reader.ts";
+export { killTree } from "./process/kill-tree.ts";
 export { machineEndOf, machineStateOf, untilRunning } from "./process/machine-state.ts";
 export { pauseContainer, unpauseContainer } from "./process/pause.ts";
 export { stopForHost } from "./process/shutdown.ts";

@@ -190,12 +190,19 @@ rooted("a container's end has its reason: completed, failed, or never started", 
   await cri.call("RemovePodSandbox", { podSandboxId: pod });
 });
 
-rooted("a command that takes too long is killed", async () => {
+rooted("a command that takes too long is killed, with what it has started", async () => {
   const pod = await runPod();
   const container = await start(pod, "exec sleep 1000");
   const late = await cri.failure("ExecSync", { containerId: container, cmd: ["/bin/sleep", "1000"], timeout: 1 });
   expect(late).toMatchObject({ code: 4, message: expect.stringContaining("timeout 1s exceeded") });
   expect((await exec(container, "exit 4")).code).toBe(4);
+  const script = "sleep 98765 & (sleep 98765; :) & wait";
+  const tree = await cri.failure("ExecSync", { containerId: container, cmd: ["/bin/sh", "-c", script], timeout: 1 });
+  expect(tree.code).toBe(4);
+  await until(
+    async () => (await exec(container, "grep -l [9]8765 /proc/[0-9]*/cmdline")).out === "",
+    "its children end",
+  );
   await cri.call("RemovePodSandbox", { podSandboxId: pod });
 });
 
@@ -351,6 +358,7 @@ rooted("limits are changed before the start and while it runs, and a refused cha
   const before = await statusOf(container);
   expect((await cri.failure("UpdateContainerResources", update({ cpuPeriod: 5 }))).code).toBe(3);
   expect(await statusOf(container)).toEqual(before);
+  await cri.call("UpdatePodSandboxResources", { podSandboxId: pod, resources: { cpuShares: 2048 } });
   expect((await cri.failure("CheckpointContainer", { containerId: container })).code).toBe(12);
   await cri.call("RemovePodSandbox", { podSandboxId: pod });
 });

@@ -3,7 +3,7 @@ import type { Socket } from "node:net";
 import { LighterError } from "../../base/errors.ts";
 
 import { timerMs } from "../../base/timer.ts";
-import { type Container, type Exec, FrameReader, PendingAttach } from "../../engine/mod.ts";
+import { type Container, type Exec, FrameReader, killTree, PendingAttach } from "../../engine/mod.ts";
 import type { Cri } from "../cri.ts";
 import { invalid } from "../errors.ts";
 import { findContainer } from "../pods.ts";
@@ -38,7 +38,7 @@ export async function execSync(
     const socket = (await pending.connection)?.socket;
     const output = new Output();
     const closed = socket === undefined ? Promise.resolve() : output.readFrom(socket).catch(() => {}); // as if closed
-    await endInTime(engine.execs, exec, request.timeout, signal, closed);
+    await endInTime(exec, request.timeout, signal, closed);
     socket?.destroy();
     return { ...output.parts, exitCode: exec.exitCode ?? 0 };
   } finally {
@@ -56,13 +56,7 @@ function userOf({ record }: Container): { User?: string } {
 }
 
 /** Resolves when the command has ended, and its output, too, unless somebody else holds that open. */
-async function endInTime(
-  execs: Cri["engine"]["execs"],
-  exec: Exec,
-  timeoutS: number,
-  signal: AbortSignal,
-  closed: Promise<void>,
-): Promise<void> {
+async function endInTime(exec: Exec, timeoutS: number, signal: AbortSignal, closed: Promise<void>): Promise<void> {
   const { promise: late, resolve } = Promise.withResolvers<"late">();
   const timer = timeoutS > 0 ? setTimeout(() => resolve("late"), timerMs(timeoutS * 1000)) : undefined;
   const giveUp = () => resolve("late");
@@ -72,7 +66,7 @@ async function endInTime(
     const outcome = await Promise.race([exec.end.then(() => closed), late]);
     if (outcome !== "late") return;
     if (exec.isRunning) {
-      await execs.kill(exec, "KILL");
+      await killTree(exec);
       await exec.end;
       throw new LighterError(
         "timed-out",

@@ -1,7 +1,13 @@
 /** Messages of Kubernetes' runtime interface: pod sandboxes. Source: kubernetes/cri-api pkg/apis/runtime/v1/api.proto. */
 
 import { boolean, int64, integer, MessageType, message, messages, string, stringMap } from "../protobuf.ts";
-import { containerStatusType, podSandboxConfigType, podSandboxMetadataType, podSandboxStatusType } from "./common.ts";
+import {
+  containerStatusType,
+  linuxContainerResourcesType,
+  podSandboxConfigType,
+  podSandboxMetadataType,
+  podSandboxStatusType,
+} from "./common.ts";
 
 export const runPodSandboxRequestType = new MessageType({
   config: message(1, podSandboxConfigType),
@@ -51,3 +57,9 @@ const podSandboxType = new MessageType({
 export const listPodSandboxResponseType = new MessageType({
   items: messages(1, podSandboxType),
 });
+export const updatePodSandboxResourcesRequestType = new MessageType({
+  podSandboxId: string(1),
+  overhead: message(2, linuxContainerResourcesType),
+  resources: message(3, linuxContainerResourcesType),
+});
+export const updatePodSandboxResourcesResponseType = new MessageType({});

@@ -21,7 +21,7 @@ import { dataOf, piecesOf } from "../../src/api/buildkit/pieces.ts";
 import { messageOf } from "../../src/base/errors.ts";
 import { sendTree } from "../../src/engine/build/send-tree.ts";
 import { GrpcClient } from "../../src/grpc/client.ts";
-import { type Methods, serveGrpc, unary } from "../../src/grpc/server.ts";
+import { type Method, type Methods, serveGrpc, unary } from "../../src/grpc/server.ts";
 import { openTunnel } from "../../src/grpc/tunnel.ts";
 import {
   buildStatusType,
@@ -594,6 +594,59 @@ stock("a client that is killed ends its build, and what it started", async () =>
   await until(() => !isRunning(), "the step has ended");
 });
 
+/** What builds have in the file system while they run. */
+function traces(): string[] {
+  const listed = (path: string) => (existsSync(path) ? readdirSync(path) : []);
+  const contexts = listed(join(daemon.dataRoot, "contexts")).filter((name) => name !== ".removed");
+  return [...contexts, ...listed(join(daemon.dataRoot, "image/steps"))];
+}
+
+/** Waits until nothing is left of builds. */
+async function nothingIsLeft(): Promise<void> {
+  await until(() => traces().length === 0, `nothing is left of builds: ${traces()}`);
+  const mounts = readFileSync("/proc/self/mountinfo", "latin1")
+    .split("\n")
+    .filter((line) => line.includes(daemon.dataRoot));
+  expect(mounts).toEqual([]);
+}
+
+stock("a build that ends in any phase leaves nothing, and what was finished is used", async () => {
+  const dockerfile = `FROM tools:1\nRUN echo finished ${Date.now()}\nRUN sleep 1002\n`;
+  const isRunning = () => spawnSync("pgrep", ["-f", "sleep 1002$"]).status === 0;
+  for (const signal of ["SIGINT", "SIGKILL"] as const) {
+    const child = spawnBuildx(["build", contextOf({ Dockerfile: dockerfile })]);
+    await until(isRunning, "the step runs");
+    child.kill(signal);
+    await until(() => !isRunning(), "the step has ended");
+    await child.exited;
+    await nothingIsLeft();
+  }
+  const again = await build(contextOf({ Dockerfile: dockerfile.replace(/RUN sleep.*/, "") }));
+  expect(again.stderr).toMatch(/RUN echo finished \d+\n#\d+ CACHED/);
+
+  // A session that is lost in the middle of the context; and one in the middle of an output.
+  const files = { Dockerfile: "FROM scratch\nCOPY a /\n", a: "a" };
+  for (const [hangs, query] of [
+    ["/moby.filesync.v1.FileSync/DiffCopy", ""],
+    ["/moby.filesync.v1.FileSend/DiffCopy", `&outputs=${encodeURIComponent('[{"Type":"tar"}]')}`],
+  ] as const) {
+    const begun = Promise.withResolvers<void>();
+    const id = `lost${hangs.length}${query.length}`;
+    const session = await serveSession(id, { files }, [hangs, () => hang(begun.resolve)]);
+    const built = buildVersion2(`remote=client-session&session=${id}${query}`);
+    await begun.promise;
+    session[Symbol.dispose]();
+    expect((await built).error).toContain("the peer has gone away");
+    await nothingIsLeft();
+  }
+});
+
+/** Answers nothing, ever. */
+async function* hang(begun: () => void): AsyncGenerator<Uint8Array> {
+  begun();
+  await new Promise(() => {});
+}
+
 /** Opens a connection of a client that leaves HTTP/1.1. */
 const upgrade = (path: string, headers?: Record<string, string>) => upgradeAt(daemon.socketPath, path, headers);
 
@@ -613,8 +666,8 @@ function sessionMethods({
   ]);
 }
 
-async function serveSession(id: string, content: Parameters<typeof sessionMethods>[0]) {
-  const methods = sessionMethods(content);
+async function serveSession(id: string, content: Parameters<typeof sessionMethods>[0], ...more: [string, Method][]) {
+  const methods = new Map([...sessionMethods(content), ...more]);
   const { stream } = await upgrade("/session", {
     "X-Docker-Expose-Session-Uuid": id,
     "X-Docker-Expose-Session-Grpc-Method": [...methods.keys()].join(","),

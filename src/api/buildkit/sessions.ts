@@ -3,6 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { LighterError } from "../../base/errors.ts";
 import { SESSION_HEALTH_MS, SESSION_WAIT_MS } from "../../base/limits.ts";
 import type { GrpcClient } from "../../grpc/client.ts";
+import { GrpcError, UNIMPLEMENTED } from "../../grpc/status.ts";
 
 const HEADER = "x-docker-expose-session-";
 const HEALTH = "/grpc.health.v1.Health/Check";
@@ -30,11 +31,22 @@ export class Session {
   }
 }
 
+/** When clients are asked how they are, and how long they have for the answer. */
+interface HealthTimes {
+  intervalMs: number;
+  timeoutMs: number;
+}
+
 /** The sessions of all clients, by the id that each has chosen. */
 export class Sessions {
+  readonly #health: HealthTimes;
   readonly #sessions = new Map<string, Session>();
   /** Builds that were told of a session before it came. */
   readonly #waiting = new Map<string, Set<(session: Session) => void>>();
+
+  constructor(health: HealthTimes = SESSION_HEALTH_MS) {
+    this.#health = health;
+  }
 
   /** Reads the headers, or metadata, that announce a session. @throws LighterError "invalid", also for an id in use */
   announced(valuesOf: (key: string) => readonly string[]): { id: string; methods: string[] } {
@@ -50,8 +62,7 @@ export class Sessions {
     this.#sessions.set(id, session);
     for (const take of this.#waiting.get(id) ?? []) take(session);
     try {
-      const hasHealth = session.has(HEALTH);
-      await Promise.race([client.closed, hasHealth ? untilIll(client) : new Promise<never>(() => {})]);
+      await Promise.race([client.closed, untilIll(client, this.#health)]);
     } finally {
       client[Symbol.dispose]();
       this.#sessions.delete(id);
@@ -80,16 +91,15 @@ export class Sessions {
   }
 }
 
-/** Resolves when the client has not answered twice. */
-async function untilIll(client: GrpcClient): Promise<void> {
-  const { intervalMs, timeoutMs } = SESSION_HEALTH_MS;
+/** Resolves when the client has not answered twice. That it does not know its health is an answer, too. */
+async function untilIll(client: GrpcClient, { intervalMs, timeoutMs }: HealthTimes): Promise<void> {
   for (let failures = 0; failures < 2; ) {
     await sleep(intervalMs, undefined, { ref: false });
     try {
       await client.unary(HEALTH, new Uint8Array(), { signal: AbortSignal.timeout(timeoutMs) });
       failures = 0;
-    } catch {
-      failures++;
+    } catch (error) {
+      failures = error instanceof GrpcError && error.status.code === UNIMPLEMENTED ? 0 : failures + 1;
     }
   }
 }

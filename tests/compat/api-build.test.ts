@@ -298,6 +298,13 @@ buildTest("a name that a build gives is an event", async () => {
   expect(events.map(({ Actor }) => [Actor.ID, Actor.Attributes.name])).toEqual([[id, "named-by-build:1"]]);
 });
 
+buildTest("an image's names are in the order of the full ones", async () => {
+  const names = ["first:latest", "in/x:1", "127.0.0.1:5000/x:2"];
+  await build(contextOf("FROM tools:1\nLABEL has=names"), names.map((name) => `t=${name}`).join("&"));
+  const { json } = await daemon.request("GET", "/images/first/json");
+  expect(json.RepoTags).toEqual(["127.0.0.1:5000/x:2", "in/x:1", "first:latest"]);
+});
+
 buildTest("containers of an image that was made from another are found by that one", async () => {
   await build(contextOf("FROM tools:1\nLABEL a=1"), "t=ancestor:1");
   await build(contextOf("FROM ancestor:1\nLABEL b=1"), "t=descendant:1");

@@ -18,9 +18,9 @@ export interface Image {
   chainIds: ChainId[];
   /** The size of the files in all layers, unpacked. */
   sizeBytes: number;
-  /** Familiar names with tag, "hello:latest", sorted. */
+  /** Familiar names with tag, "hello:latest", in the order of the full names, as with Docker. */
   repoTags: string[];
-  /** Familiar names with digest, sorted. */
+  /** Familiar names with digest, in the same order. */
   repoDigests: string[];
   /** The image that it was made from, by a step of a build or by a commit; "" if there is none. */
   parentId: Digest | "";
@@ -29,12 +29,9 @@ export interface Image {
 }
 
 export function presentImage(image: StoredImage, index: ImageIndex): Image {
-  const references = [...image.references].map(parseReference);
+  const references = [...image.references].sort().map(parseReference);
   const names = (hasDigest: boolean): string[] =>
-    references
-      .filter((reference) => (reference.digest !== undefined) === hasDigest)
-      .map(familiarReference)
-      .sort();
+    references.filter((reference) => (reference.digest !== undefined) === hasDigest).map(familiarReference);
   return {
     id: image.id,
     manifestDigest: image.manifestDigest,

@@ -43,7 +43,7 @@ export async function runWithInput<Argument, Result>(
   workers: FileWorkers,
   job: FileJob<Argument, Result>,
   argument: Argument,
-  { fds = [] }: Pick<RunOptions, "fds">,
+  { fds = [], onNote }: Pick<RunOptions, "fds" | "onNote">,
   source: AsyncIterable<Uint8Array>,
 ): Promise<Result> {
   const [ours, theirs] = socketPair("stream");
@@ -56,7 +56,8 @@ export async function runWithInput<Argument, Result>(
     isClosed = true;
   };
   try {
-    const options = { fds: [...fds, theirs], signal: aborter.signal, onSent: closeTheirs };
+    const own = { fds: [...fds, theirs], signal: aborter.signal, onSent: closeTheirs };
+    const options = onNote === undefined ? own : { ...own, onNote };
     const running = workers.run(job, argument, options);
     void writeAll(source, socket).catch((error: unknown) => aborter.abort(error));
     return await running;

@@ -76,7 +76,7 @@ export { type ImageLayers, ImageStore, type LoadedImage, type RemoveRecord } fro
 export { decompress, decompressStream, looksLikeArchive, peek } from "./tar/compression.ts";
 export { type ExtractOptions, LiveExtractor } from "./tar/extract-live.ts";
 export type { IdTranslations } from "./tar/id-translation.ts";
-export { TAR_BLOCK_BYTES, type TarEntry, TarReader } from "./tar/tar-reader.ts";
+export { TAR_BLOCK_BYTES, type TarEntry, TarReader, type TarSink } from "./tar/tar-reader.ts";
 export { encodeTar, encodeTarHeader, TAR_END, tarPaddingBytes } from "./tar/tar-writer.ts";
 export { type TreeBelow, writeFileTar, writeTreesTar } from "./tar/tree-tar.ts";
 export { copyDirectoryFromLayers } from "./tree/copy-directory.ts";

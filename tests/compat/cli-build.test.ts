@@ -1,5 +1,6 @@
 /** `lighter build` against our daemon, with real steps. */
 import { afterAll, beforeAll, expect } from "bun:test";
+import { randomBytes } from "node:crypto";
 import {
   mkdirSync,
   mkdtempSync,
@@ -181,6 +182,24 @@ buildTest(
     writeFileSync(join(elsewhere, "Some.Dockerfile.dockerignore"), "*\n!b");
     await lighter(["build", "-t", "all:3", "-f", join(elsewhere, "Some.Dockerfile"), context]);
     expect(await filesOf("all:3")).toEqual(["/all/b"]);
+  },
+);
+
+buildTest(
+  "large files of a context arrive as they are, and what cannot be read here is said by the client",
+  async () => {
+    const text = (length: number) => randomBytes(length / 2).toString("hex");
+    const files = { small: text(1000), middle: text(300_000), large: text(20_000_000), "deep/large": text(1_000_000) };
+    const context = directory({ Dockerfile: "FROM scratch\nCOPY . /\n", ".dockerignore": "Dockerfile\n.d*", ...files });
+    const output = join(folder, "large-files");
+    const built = await lighter(["build", "-o", output, context]);
+    expect([built.code, built.stderr]).toEqual([0, expect.stringMatching(/transferring context: 2[12]\.\d+MB/)]);
+    for (const [name, content] of Object.entries(files))
+      expect(readFileSync(join(output, name), "utf8") === content, name).toBe(true);
+    // Files of sysfs say that they are longer than what can be read.
+    const unreadable = await lighter(["build", "-f", join(context, "Dockerfile"), "/sys/module/kernel/parameters"]);
+    expect(unreadable.code).toBe(1);
+    expect(unreadable.stderr).toMatch(/^read \/sys\/\S+: it became shorter meanwhile$/m);
   },
 );
 

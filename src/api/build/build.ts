@@ -35,7 +35,7 @@ export async function build(call: AnswerCall): Promise<void> {
   const stream = new ProgressStream(response);
   const options = {
     ...buildOptions(query, hasStatus),
-    ...(sessionId === undefined ? {} : ofSession(findSession(daemon.clientSessions, sessionId), stream)),
+    ...(sessionId === undefined ? {} : ofSession(findSession(daemon.clientSessions, sessionId), query, stream)),
     noCache: query.boolean("nocache") || (!hasStatus && lacksCache(daemon, query)),
     provenance: provenanceOf(query),
   };
@@ -64,7 +64,7 @@ export async function build(call: AnswerCall): Promise<void> {
       const pushed: string[] = [];
       const onPushed = (digest: string) => void pushed.push(digest);
       const targets = targetsOf(daemon, { ...transfer, sessionId, onPushed });
-      const asked = { ...options, targets, context: request, signal: stream.signal, ...listeners };
+      const asked = { context: request, ...options, targets, signal: stream.signal, ...listeners };
       if (hasStatus && query.text("call") === "explain") {
         stream.send({ id: BUILD_RESULT_ID, aux: { text: await daemon.builder.explain(asked) } });
         return;
@@ -103,8 +103,9 @@ async function usedUp(terminal: StepTerminal | undefined): Promise<undefined> {
 /** What a build gets of its client's session. */
 function ofSession(
   session: ReturnType<typeof findSession>,
+  query: Query,
   stream: ProgressStream,
-): Pick<BuildRequest, "inputs" | "namedContext"> {
+): Pick<BuildRequest, "inputs" | "namedContext"> & Partial<Pick<BuildRequest, "context">> {
   let shell: ReturnType<typeof session.shell> | undefined;
   const inputs: BuildRequest["inputs"] = {
     secret: (id) => session.secret(id),
@@ -117,7 +118,10 @@ function ofSession(
       return terminal;
     },
   };
-  return { inputs, namedContext: ({ name }) => session.context(name) };
+  return {
+    ...{ inputs, namedContext: ({ name }) => session.context(name) },
+    ...(query.boolean("contextsent") ? { context: session.sentContext } : {}),
+  };
 }
 
 /** The caches that are kept elsewhere: [{"Type": "registry", "Attrs": {"ref": "…"}}]. */

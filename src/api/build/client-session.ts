@@ -3,7 +3,7 @@ import type { Socket } from "node:net";
 import { Duplex } from "node:stream";
 import { LighterError } from "../../base/errors.ts";
 import { writable, writeAll } from "../../base/writable.ts";
-import type { StepTerminal } from "../../engine/mod.ts";
+import type { RawBody, StepTerminal } from "../../engine/mod.ts";
 import {
   encodeFrame,
   FRAME_KINDS,
@@ -13,8 +13,8 @@ import {
   NO_PAYLOAD,
   type StreamRequest,
 } from "../../spec/build-session.ts";
-import { formatHead } from "../http/protocol.ts";
-import type { UpgradeCall } from "../http/router.ts";
+import { formatHead, sendEmpty } from "../http/protocol.ts";
+import type { AnswerCall, Call, UpgradeCall, Upload } from "../http/router.ts";
 import type { ClientDirectory } from "./cache-places.ts";
 
 /** Bytes of a secret. BuildKit's number. */
@@ -67,7 +67,44 @@ class SessionStream extends Duplex {
   }
 }
 
+type Body = AsyncIterable<Uint8Array> | RawBody;
+
+/** A context that comes in a request of its own, before or after the build asks for it. */
+class SentContext {
+  readonly #given = Promise.withResolvers<Body>();
+  readonly #used = Promise.withResolvers<void>();
+  #isGiven = false;
+
+  constructor() {
+    for (const { promise } of [this.#given, this.#used]) promise.catch(() => {}); // who waits hears of it
+  }
+
+  /** Resolves when the build has read it. */
+  async give(body: Body): Promise<void> {
+    if (this.#isGiven) throw new LighterError("conflict", "the session has a context already");
+    this.#isGiven = true;
+    this.#given.resolve(body);
+    await this.#used.promise;
+  }
+
+  async handTo(use: (body: Body) => Promise<void>): Promise<void> {
+    try {
+      await use(await this.#given.promise);
+      this.#used.resolve();
+    } catch (error) {
+      this.#used.reject(error);
+      throw error;
+    }
+  }
+
+  fail(error: LighterError): void {
+    this.#given.reject(error);
+    this.#used.reject(error);
+  }
+}
+
 class ClientSession {
+  readonly sentContext = new SentContext();
   readonly #socket: Socket;
   readonly #streams = new Map<number, SessionStream>();
   readonly #decoder = new FrameDecoder();
@@ -80,8 +117,9 @@ class ClientSession {
     socket.on("data", (bytes: Buffer) => this.#receive(bytes));
     socket.on("end", () => socket.destroy());
     socket.on("close", () => {
-      for (const stream of this.#streams.values())
-        stream.fail(new LighterError("unavailable", "the client of the build has gone"));
+      const gone = new LighterError("unavailable", "the client of the build has gone");
+      this.sentContext.fail(gone);
+      for (const stream of this.#streams.values()) stream.fail(gone);
     });
   }
 
@@ -189,6 +227,24 @@ export function findSession(sessions: ClientSessions, id: string): ClientSession
   const session = sessions.get(id);
   if (session === undefined) throw new LighterError("invalid", `no active session for ${id}`);
   return session;
+}
+
+/** POST /lighter/builds/context?session=ID: the context of the session's build. */
+export async function sendContext(call: AnswerCall): Promise<void> {
+  await sessionOf(call).sentContext.give(call.request);
+  sendEmpty(call.response, 200);
+}
+
+/** Handles POST /lighter/builds/context in the file worker that needs the context. */
+export function uploadContext(call: Call): Upload {
+  return async (body) => {
+    await sessionOf(call).sentContext.give(body);
+    return { contentType: "text/plain; charset=utf-8", text: "" };
+  };
+}
+
+function sessionOf({ daemon, query }: Call): ClientSession {
+  return findSession(daemon.clientSessions, query.text("session") ?? "");
 }
 
 /** POST /lighter/builds/session?id=ID: the connection is the client's session until it ends. */

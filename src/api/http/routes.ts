@@ -1,7 +1,7 @@
 /** The table of all routes of the API. */
 
 import { listBuildCache, pruneBuildCache } from "../build/cache.ts";
-import { openClientSession } from "../build/client-session.ts";
+import { openClientSession, sendContext, uploadContext } from "../build/client-session.ts";
 import { cancelBuild, listBuilds, showBuild } from "../build/past-builds.ts";
 import { buildOfVersion } from "../buildkit/build-route.ts";
 import { grpc, refuseWithoutUpgrade, session } from "../buildkit/grpc.ts";
@@ -167,6 +167,7 @@ export const routes: readonly Route[] = [
   { method: "POST", path: "/lighter/exec/{id}/attach", stream: attachExec },
   { method: "GET", path: "/lighter/builds", answer: listBuilds },
   { method: "POST", path: "/lighter/builds/session", answer: refuseWithoutUpgrade, upgrade: openClientSession },
+  { method: "POST", path: "/lighter/builds/context", answer: sendContext, upload: uploadContext },
   { method: "GET", path: "/lighter/builds/cache", answer: listBuildCache },
   { method: "GET", path: "/lighter/builds/{id}", answer: showBuild },
   { method: "POST", path: "/lighter/dockerfile", answer: answerDockerfile },

@@ -3,6 +3,7 @@ import { readFileSync, statSync } from "node:fs";
 import { basename, dirname, join, relative, resolve } from "node:path";
 import { errnoOf } from "../../base/errors.ts";
 import { type IgnoreRules, parseIgnoreFile } from "../../spec/docker-ignore.ts";
+import type { FileRange } from "../../spec/file-range.ts";
 import { packContent } from "../copy/copy-pack.ts";
 import { stdinChunks } from "../copy/input-file.ts";
 import { CliError } from "../exit.ts";
@@ -13,10 +14,14 @@ import type { StreamProvider } from "./build-session.ts";
 interface BuildContext {
   /** Where the daemon finds the Dockerfile in the context. */
   dockerfile: string;
-  /** The archive; undefined if the daemon fetches `remote`. */
-  chunks?: AsyncIterable<Uint8Array>;
+  /** One of these: a directory, an archive, or what the daemon fetches. */
+  pack?: PackDirectory;
+  archive?: AsyncIterable<Uint8Array>;
   remote?: string;
 }
+
+/** Packs the directory as a tar, in which large files are ranges where they are taken. */
+export type PackDirectory = (takesFiles: () => boolean) => AsyncGenerator<Uint8Array | FileRange>;
 
 /** A name for a Dockerfile that comes from elsewhere; the daemon removes a file of such a name once it has read it. */
 function strayName(): string {
@@ -63,7 +68,7 @@ function directoryContext(path: string, file: string, given: string | undefined)
   const extra = new Map(isInside ? [] : [[name, text]]);
   const keeps = rules === undefined ? undefined : keeperOf(rules, new Set([name]));
   const options = { withoutOwners: true, ...(keeps === undefined ? {} : { keeps }) };
-  return { dockerfile: name, chunks: packContent(root, options, extra) };
+  return { dockerfile: name, pack: (takesFiles) => packContent(root, { ...options, takesFiles }, extra) };
 }
 
 /** `--build-context NAME=SOURCE`. @throws Error in the words of Docker's client */
@@ -159,13 +164,13 @@ async function stdinContext(file: string): Promise<BuildContext> {
     length += value.length;
   }
   const begin = Buffer.concat(head);
-  if (isArchive(begin)) return { dockerfile: file || "Dockerfile", chunks: joined(begin, chunks) };
+  if (isArchive(begin)) return { dockerfile: file || "Dockerfile", archive: joined(begin, chunks) };
   const rest: Uint8Array[] = [begin];
   for await (const chunk of chunks) rest.push(new Uint8Array(chunk));
   const text = Buffer.concat(rest);
   if (text.length === 0) throw new CliError("the Dockerfile (or archive) from stdin is empty");
   const extra = new Map([["Dockerfile", text.toString()]]);
-  return { dockerfile: "Dockerfile", chunks: packContent(undefined, {}, extra) };
+  return { dockerfile: "Dockerfile", archive: packContent(undefined, {}, extra) };
 }
 
 function isArchive(begin: Buffer): boolean {

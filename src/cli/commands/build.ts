@@ -22,10 +22,11 @@ import {
 import { agentProvider, secretProvider } from "../build/build-inputs.ts";
 import { checkOutputs, isLayout, outputProvider } from "../build/build-outputs.ts";
 import { BuildSession } from "../build/build-session.ts";
+import { ContextUpload } from "../build/context-upload.ts";
 import { DebugShell, requireFreeStdin } from "../build/debug-shell.ts";
 import { showBuild } from "../build/show-build.ts";
 import { type Context, defineCommand } from "../command.ts";
-import { CliError } from "../exit.ts";
+import { ApiError, CliError } from "../exit.ts";
 import type { ParsedFlags } from "../flags.ts";
 import { type Client, encodeQuery } from "../http/client.ts";
 import { CredentialStore, encodeAuthHeader } from "../login/credentials.ts";
@@ -49,25 +50,31 @@ async function run({ client }: Context, { values, args }: ParsedFlags<typeof bui
   const isExplained = call === "explain";
   const progress: ProgressKind = values.quiet || isExplained ? "quiet" : values.progress;
   if (values.debug) requireFreeStdin(argument, values.file);
-  const { dockerfile, chunks, remote } = await openContext(argument, values.file);
+  const { dockerfile, pack, archive, remote } = await openContext(argument, values.file);
   const imports = await namedImports(values["cache-from"].flat());
   const shell = new DebugShell();
-  const session = await openSession(client, values, imports, shell);
+  const canUpload = pack !== undefined && "unix" in client.host.address;
+  const session = await openSession(client, values, { imports, shell, canUpload });
+  const upload = session !== undefined && canUpload ? new ContextUpload(client, session.id, pack) : undefined;
+  const body = upload === undefined ? (archive ?? pack?.(() => false)) : undefined;
   const query = encodeQuery({
     ...queryOf(values),
     cacheimports: imports.length === 0 ? undefined : JSON.stringify(imports),
     dockerfile,
     remote,
     session: session?.id,
+    contextsent: upload && "1",
     call: isExplained ? call : undefined,
   });
   const response = await client.request({
     method: "POST",
     path: `/build${query}`,
     headers: { Accept: SOLVE_STATUS_TYPE, ...(await registryHeader()) },
-    ...(chunks === undefined ? {} : { stream: { contentType: "application/x-tar", chunks } }),
+    ...(body === undefined ? {} : { stream: { contentType: "application/x-tar", chunks: body } }),
   });
-  const { id, result } = await showBuild(response, progress, (failed) => shell.use(failed));
+  const { id, result } = await showBuild(response, progress, (failed) => shell.use(failed)).catch((error: unknown) => {
+    throw upload?.failure ?? error;
+  });
   session?.close();
   nameLayouts(values, result);
   if (isExplained) {
@@ -81,12 +88,11 @@ async function run({ client }: Context, { values, args }: ParsedFlags<typeof bui
   return 0;
 }
 
-/** Opens a session if the build needs something of this machine, or is to leave something on it. */
+/** Opens a session if the build needs something of this machine, is to leave something on it, or has a context that can be uploaded. */
 async function openSession(
   client: Client,
   values: BuildFlags,
-  imports: readonly CacheOption[],
-  shell: DebugShell,
+  { imports, shell, canUpload }: { imports: readonly CacheOption[]; shell: DebugShell; canUpload: boolean },
 ): Promise<BuildSession | undefined> {
   const { secret, ssh, "build-context": contexts } = values;
   const exports = values["cache-to"].flat();
@@ -97,8 +103,8 @@ async function openSession(
     [secret, ssh, contexts].some(({ length }) => length > 0) ||
     outputs.some(({ dest }) => dest !== undefined) ||
     [...imports, ...exports].some(({ Type }) => Type === "local");
-  if (!isNeeded) return undefined;
-  return await BuildSession.open(client, {
+  if (!isNeeded && !canUpload) return undefined;
+  const session = BuildSession.open(client, {
     secret: secretProvider(secret),
     ssh: agentProvider(ssh),
     context: contextProvider(contexts),
@@ -106,6 +112,10 @@ async function openSession(
     "read-blob": blobReader(imports),
     "write-blob": blobWriter(exports, outputs),
     ...(values.debug ? shell.providers() : {}),
+  });
+  return await session.catch((error: unknown) => {
+    if (isNeeded || !(error instanceof ApiError)) throw error;
+    return undefined; // another daemon takes the context with the build
   });
 }
 

@@ -50,11 +50,21 @@ interface PackOptions {
  * requested.
  * @throws CliError that names the file
  */
+export function packContent(
+  directory: string | undefined,
+  options: Omit<PackOptions, "takesFiles">,
+  extra: ReadonlyMap<string, string>,
+): AsyncGenerator<Uint8Array>;
+export function packContent(
+  directory: string | undefined,
+  options: PackOptions,
+  extra: ReadonlyMap<string, string>,
+): AsyncGenerator<Uint8Array | FileRange>;
 export async function* packContent(
   directory: string | undefined,
   options: PackOptions,
   extra: ReadonlyMap<string, string>,
-): AsyncGenerator<Uint8Array> {
+): AsyncGenerator<Uint8Array | FileRange> {
   yield* new Packer(options).packContent(directory === undefined ? undefined : bytePath(directory), extra);
 }
 
@@ -69,9 +79,9 @@ class Packer {
     this.#options = options;
   }
 
-  *packContent(directory: BytePath | undefined, extra: ReadonlyMap<string, string>): Generator<Uint8Array> {
+  *packContent(directory: BytePath | undefined, extra: ReadonlyMap<string, string>): Generator<Uint8Array | FileRange> {
     const names = directory === undefined ? [] : namesIn(directory);
-    for (const name of names) yield* this.#pack(`${directory}/${name}` as BytePath, name) as Generator<Uint8Array>; // nobody takes files
+    for (const name of names) yield* this.#pack(`${directory}/${name}` as BytePath, name);
     for (const [name, text] of extra) yield* this.#putText(bytePath(name), Buffer.from(text));
     yield* this.#end();
   }

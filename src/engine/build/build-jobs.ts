@@ -1,6 +1,6 @@
 /** The jobs that file workers do for builds: see copy-work.ts and context-work.ts for how. */
 import type { ChangeAction, CopyOp } from "../../build/mod.ts";
-import type { FileJob } from "../../files/mod.ts";
+import type { BodyForm, FileJob } from "../../files/mod.ts";
 import type { Owner } from "../../image/mod.ts";
 
 /** Directories of the host: the layers of a root file system, topmost first. */
@@ -57,8 +57,16 @@ export const writeDownloadJob: FileJob<{ path: string; modifiedSeconds: number }
   hasClient: true,
 };
 
-/** Spools a context, from the tar that comes from its last fd, into an empty directory. */
-export const spoolContextJob: FileJob<{ path: string }, null> = { kind: "spool context", hasClient: true };
+export interface SpoolArgument {
+  path: string;
+  form: BodyForm;
+}
+
+/**
+ * Spools a context into an empty directory, from the tar that comes from its fd; a second one has what comes before. Notes how many bytes
+ * have come so far, and resolves with their number.
+ */
+export const spoolContextJob: FileJob<SpoolArgument, number> = { kind: "spool context", hasClient: true };
 
 /** Writes the files of a spooled context into an empty directory. */
 export const writeContextJob: FileJob<{ spoolPath: string; path: string }, null> = { kind: "write context" };

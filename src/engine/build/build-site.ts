@@ -107,7 +107,7 @@ export class BuildSite implements AsyncDisposable {
 }
 
 /** The time between two counts of what is being transferred. */
-export const COUNT_INTERVAL_MS = 200;
+const COUNT_INTERVAL_MS = 200;
 
 /** The layers of an image as parts of a task. */
 export function showPull(part: BuildTask["part"]): (event: PullEvent) => void {

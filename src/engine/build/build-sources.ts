@@ -6,7 +6,7 @@ import { LighterError } from "../../base/errors.ts";
 import { randomId } from "../../base/ids.ts";
 import { BUILD_DOCKERFILE_MAX_BYTES } from "../../base/limits.ts";
 import { type GitSource, type HttpSource, type LocalSource, parseGitSource, type SourceOp } from "../../build/mod.ts";
-import { runWithInput, type Trash } from "../../files/mod.ts";
+import { type RawBody, runWithInput, type Trash } from "../../files/mod.ts";
 import { looksLikeArchive, peek, spoolDigest, TAR_BLOCK_BYTES } from "../../image/mod.ts";
 import { bytePath } from "../../linux/sys/fs.ts";
 import { checkOut } from "../sources/git-source.ts";
@@ -17,9 +17,15 @@ import type { StepRoots } from "./step-roots.ts";
 /** Where a build's context comes from. */
 export interface ContextRequest {
   /** A tar, compressed or not. */
-  context: AsyncIterable<Uint8Array>;
+  context: AsyncIterable<Uint8Array> | SentContext;
   /** The URL of a tar, of a Dockerfile or of a git repository, in place of the tar. */
   remote: string | undefined;
+}
+
+/** A tar that the client sends in a request of its own, which may be there already, or come later. */
+export interface SentContext {
+  /** Calls `use` with it, once. */
+  handTo(use: (body: AsyncIterable<Uint8Array> | RawBody) => Promise<void>): Promise<void>;
 }
 
 /** Files that a client serves to its build. */
@@ -31,6 +37,10 @@ export interface ServedFiles {
 
 /** Asks a client for a directory that it serves. Yields a tar. */
 export type NamedContext = (source: LocalSource) => AsyncIterable<Uint8Array>;
+
+interface ReceivedContext extends Pick<ContextRequest, "remote"> {
+  context: AsyncIterable<Uint8Array> | RawBody;
+}
 
 export class BuildSources implements Disposable {
   readonly contextId = "context";
@@ -88,8 +98,8 @@ export class BuildSources implements Disposable {
   }
 
   /** Receives the context. @throws LighterError for what is no tar, or a hostile one, and for what cannot be fetched */
-  async receive({ context, remote }: ContextRequest): Promise<void> {
-    if (remote === undefined) return await this.#spool(this.contextId, context);
+  async receive({ context, remote }: ReceivedContext, onBytes: (byteCount: number) => void): Promise<void> {
+    if (remote === undefined) return await this.#spool(this.contextId, context, onBytes);
     const git = parseGitSource(onGitHub(remote));
     if (git !== undefined) {
       this.#places.set(this.contextId, { layers: [(await this.#checkOut(git)).path] });
@@ -112,9 +122,17 @@ export class BuildSources implements Disposable {
     else this.#remoteDockerfile = (await readUpTo(whole, BUILD_DOCKERFILE_MAX_BYTES)).toString();
   }
 
-  async #spool(id: string, tar: AsyncIterable<Uint8Array>): Promise<void> {
+  async #spool(
+    id: string,
+    tar: ReceivedContext["context"],
+    onBytes: (byteCount: number) => void = () => {},
+  ): Promise<void> {
     const path = this.#newDirectory();
-    await runWithInput(this.#workers, spoolContextJob, { path }, {}, tar);
+    const onNote = (byteCount: unknown) => onBytes(byteCount as number);
+    if ("fd" in tar) {
+      const options = { fds: [tar.fd, tar.firstFd], signal: this.#signal, onNote };
+      onBytes(await this.#workers.run(spoolContextJob, { path, form: tar.form }, options));
+    } else onBytes(await runWithInput(this.#workers, spoolContextJob, { path, form: "plain" }, { onNote }, tar));
     this.#places.set(id, { spoolPath: path });
   }
 

@@ -31,9 +31,9 @@ import { describeProvenance, type ProvenanceSource } from "../outputs/provenance
 import type { Downloads } from "../sources/http-source.ts";
 import { BuildCache } from "./build-cache.ts";
 import type { BuildHistory } from "./build-history.ts";
-import type { BuildProgress, BuildTask } from "./build-progress.ts";
+import type { BuildProgress } from "./build-progress.ts";
 import type { BuildRequest } from "./build-request.ts";
-import { BuildSite, COUNT_INTERVAL_MS, type SiteRequest, showPull } from "./build-site.ts";
+import { BuildSite, type SiteRequest, showPull } from "./build-site.ts";
 import { checkBuilt } from "./build-warnings.ts";
 import { CacheHousehold } from "./cache-household.ts";
 import { CacheMounts } from "./cache-mounts.ts";
@@ -195,10 +195,17 @@ export class Builder implements Disposable {
     const definition = { text: "", vertex: "" };
     try {
       const { served, remote } = request;
-      const receive = (context: AsyncIterable<Uint8Array>) =>
-        progress.task("[internal] load build context", (task) =>
-          sources.receive({ context: counted(context, task), remote }),
-        );
+      const receive = (context: BuildRequest["context"]) =>
+        progress.task("[internal] load build context", async ({ part }) => {
+          let current = 0;
+          const use = (body: Parameters<typeof sources.receive>[0]["context"]) =>
+            sources.receive({ context: body, remote }, (byteCount) => {
+              current = byteCount;
+              part("transferring context:", { current });
+            });
+          await ("handTo" in context ? context.handTo(use) : use(context));
+          part("transferring context:", { current, completed: true });
+        });
       if (served === undefined) await receive(request.context);
       Object.assign(definition, await this.#readDockerfile(site, request, progress));
       for (const { vertex } of request.contextInputs?.values() ?? []) await site.fetchImages(verticesOf(vertex));
@@ -348,16 +355,4 @@ function timesOf({ buildArgs, outputs = [] }: BuildRequest): {
     epochSeconds: text === "" ? undefined : Number(text),
     rewritesTimes: outputs.some(({ attrs }) => attrs["rewrite-timestamp"] === "true"),
   };
-}
-
-async function* counted(chunks: AsyncIterable<Uint8Array>, { part }: BuildTask): AsyncGenerator<Uint8Array> {
-  let [current, shownMs] = [0, 0];
-  for await (const chunk of chunks) {
-    current += chunk.length;
-    yield chunk;
-    if (performance.now() - shownMs < COUNT_INTERVAL_MS) continue;
-    shownMs = performance.now();
-    part("transferring context:", { current });
-  }
-  part("transferring context:", { current, completed: true });
 }

@@ -1,18 +1,11 @@
 /** What a file worker does with a build's context, and with what is downloaded. */
 import { createHash } from "node:crypto";
 import { closeSync, futimesSync, openSync, writeFileSync, writeSync } from "node:fs";
-import { receiveAll } from "../../files/mod.ts";
-import {
-  copySource,
-  decompressStream,
-  LayerTarget,
-  openSource,
-  SpooledTree,
-  SpoolWriter,
-  TarReader,
-} from "../../image/mod.ts";
+import { type JobContext, receiveAll } from "../../files/mod.ts";
+import { copySource, LayerTarget, openSource, SpooledTree, SpoolWriter } from "../../image/mod.ts";
 import { bytePath } from "../../linux/sys/fs.ts";
-import type { TreePlace } from "./build-jobs.ts";
+import { readIncoming } from "../files/incoming-tar.ts";
+import type { SpoolArgument, TreePlace } from "./build-jobs.ts";
 import { openTree } from "./copy-work.ts";
 import { takeDockerfile } from "./read-dockerfile.ts";
 
@@ -36,17 +29,24 @@ export async function writeDownload(
   }
 }
 
+/** How long the daemon hears nothing of what has come. */
+const NOTE_INTERVAL_MS = 200;
+
 /** Spools a context, all of which belongs to root. @throws LighterError for what is no tar, and for entries that leave it. */
-export async function spoolContext(inputFd: number, { path }: { path: string }, beat: () => void): Promise<null> {
+export async function spoolContext(
+  { path, form }: SpoolArgument,
+  { fds: [fd, firstFd], beat, note }: Pick<JobContext, "fds" | "beat" | "note">,
+): Promise<number> {
   using writer = new SpoolWriter(path);
-  const reader = new TarReader(writer);
-  for await (const chunk of decompressStream(receiveAll(inputFd, beat))) {
-    reader.push(chunk);
-    beat();
-  }
-  reader.end();
+  let [byteCount, notedMs] = [0, 0];
+  await readIncoming({ fd: fd!, form, firstFd }, writer, beat, (count) => {
+    byteCount += count;
+    if (performance.now() - notedMs < NOTE_INTERVAL_MS) return;
+    notedMs = performance.now();
+    note(byteCount);
+  });
   writer.finish();
-  return null;
+  return byteCount;
 }
 
 export function writeContext({ spoolPath, path }: { spoolPath: string; path: string }, beat: () => void): null {

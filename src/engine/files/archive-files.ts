@@ -4,15 +4,8 @@ import { posix } from "node:path";
 import { errnoOf, LighterError } from "../../base/errors.ts";
 import { formatRfc3339 } from "../../base/time.ts";
 import { decodeError } from "../../base/wire-error.ts";
-import {
-  type BodyForm,
-  type JobContext,
-  receiveAll,
-  receiveBody,
-  receiveWithFiles,
-  writeOutput,
-} from "../../files/mod.ts";
-import { decompressStream, LiveExtractor, TarReader, writeFileTar } from "../../image/mod.ts";
+import { type JobContext, writeOutput } from "../../files/mod.ts";
+import { LiveExtractor, writeFileTar } from "../../image/mod.ts";
 import {
   type BytePath,
   bytePath,
@@ -36,9 +29,9 @@ import {
   showPath,
   tryOpenat2,
 } from "../../linux/sys/fs.ts";
-import type { FileRange } from "../../spec/file-range.ts";
 import { idTranslations } from "../userns/id-mappings.ts";
 import type { PathStat, ReadFilesArgument, Target, WriteFilesArgument } from "./file-jobs.ts";
+import { readIncoming } from "./incoming-tar.ts";
 
 export function statFilesBelow(rootFd: number, target: Target): PathStat {
   const fd = openTarget(rootFd, target);
@@ -84,28 +77,12 @@ export async function writeFilesBelow(
   const ids = idTranslations(idMappings);
   const extractor = new LiveExtractor(rootFd!, path, { keepKinds, ...(owner === undefined ? {} : { owner }), ids });
   try {
-    const reader = new TarReader(extractor);
-    for await (const piece of tarOf({ fd: inputFd!, form, firstFd }, beat)) {
-      if ("fd" in piece) reader.pushFile(piece);
-      else reader.push(piece);
-      beat();
-    }
-    reader.end();
+    await readIncoming({ fd: inputFd!, form, firstFd }, extractor, beat);
     extractor.finish();
     return null;
   } finally {
     extractor.close();
   }
-}
-
-/** The tar that comes in. One of which parts are in files is not compressed. */
-function tarOf(
-  { fd, form, firstFd }: { fd: number; form: BodyForm; firstFd: number | undefined },
-  beat: () => void,
-): AsyncIterable<Uint8Array | FileRange> {
-  if (firstFd === undefined) return decompressStream(receiveAll(fd, beat));
-  const body = { fd, form, firstFd };
-  return form === "files" ? receiveWithFiles(body, beat) : decompressStream(receiveBody(body, beat));
 }
 
 const resolveInRoot = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;

@@ -47,7 +47,7 @@ export function fileWorkerMain(): Promise<number> {
     )
     .on(fillJob, (argument, { beat }) => fill(argument, beat))
     .on(probeJob, (question) => answerTo(hostProbe, question))
-    .on(spoolContextJob, (argument, { fds, beat }) => spoolContext(fds[0]!, argument, beat))
+    .on(spoolContextJob, (argument, context) => spoolContext(argument, context))
     .on(writeContextJob, (argument, { beat }) => writeContext(argument, beat))
     .on(readDockerfileJob, readDockerfile)
     .on(writeDownloadJob, (argument, { fds, beat }) => writeDownload(fds[0]!, argument, beat))

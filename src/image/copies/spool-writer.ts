@@ -2,7 +2,7 @@
  * Spools a context: takes its tar, hashes the files while they come, and keeps them as few files, with an index. What the tar says of
  * links concerns the index alone; nothing of the host is looked up by a path of the tar.
  */
-import { closeSync, openSync, writeSync } from "node:fs";
+import { closeSync, openSync, readSync, writeSync } from "node:fs";
 import { join, posix } from "node:path";
 import { LighterError } from "../../base/errors.ts";
 import { CONTEXT_TAR_MAX_ENTRIES, LAYER_PATH_MAX_DEPTH, SYMLINKS_MAX } from "../../base/limits.ts";
@@ -30,6 +30,7 @@ import {
   S_IFREG,
   showPath,
 } from "../../linux/sys/fs.ts";
+import type { FileRange } from "../../spec/file-range.ts";
 import { writeFailure } from "../store/write-failure.ts";
 import { EntryFile } from "../tar/make-entry.ts";
 import type { TarEntry, TarEntryType, TarSink } from "../tar/tar-reader.ts";
@@ -40,6 +41,7 @@ import { type SpoolNode, writeIndex } from "./write-index.ts";
 /** A file of this size gets a file of its own, which a layer can have as it is. */
 const LARGE_BYTES = 1024 * 1024;
 const BUFFER_BYTES = 512 * 1024;
+const READ_BYTES = 512 * 1024;
 const IMPLIED_PARENT_MODE = 0o755;
 const ZEROS = Buffer.alloc(64 * 1024);
 
@@ -63,6 +65,7 @@ export class SpoolWriter implements TarSink, Disposable {
   readonly #digest = new Uint8Array(64);
   readonly #digests = new Digests();
   #end = 0;
+  #read: Buffer | undefined;
   #parent: { path: string; node: SpoolNode } | undefined;
 
   /** Spools into a directory, which is empty. */
@@ -143,6 +146,18 @@ export class SpoolWriter implements TarSink, Disposable {
     }
     if (file.rest?.stretches !== undefined) addStretch(file, offset, this.#small.size, bytes.length);
     this.#small.write(bytes);
+  }
+
+  /** Reads what is in a file of the client's: it is hashed, so that the kernel alone could not move it. */
+  dataIn({ fd, offset: from, length }: FileRange, offset: number): void {
+    this.#read ??= Buffer.allocUnsafeSlow(READ_BYTES);
+    for (let done = 0; done < length; ) {
+      const count = readSync(fd, this.#read, 0, Math.min(READ_BYTES, length - done), from + done);
+      if (count === 0)
+        throw new LighterError("invalid", "a file of the build context became shorter while it was read");
+      this.data(this.#read.subarray(0, count), offset + done);
+      done += count;
+    }
   }
 
   /** Hashes the zeros up to a place. What is before it is in `small`, and so is what comes, but not they. */

@@ -117,7 +117,8 @@ static int check_supervise(const struct program *p)
 	return check_slot(p, h->init_slot, 0) && h->hold <= 1 && h->hand_over <= 1 &&
 	       h->terminal <= 1 && h->console_fd < 1024 && h->sync_fd >= LISTEN_FD &&
 	       h->sync_fd < 1024 && check_string(p, h->log_path, 1) && h->log_max_files >= 1 &&
-	       h->log_max_files <= 1000 && check_string(p, h->exit_path, 0) &&
+	       h->log_max_files <= 1000 && h->log_format <= LOG_CRI &&
+	       check_string(p, h->exit_path, 0) &&
 	       check_string(p, h->socket_path, 0) && check_string(p, h->trace_path, 1) &&
 	       check_string(p, h->notified_path, h->notify_slot == NO_SLOT);
 }

@@ -20,6 +20,8 @@
 #define FIRST_CARRIED_FD 0x4u
 #define HEADER_BYTES 0x78u
 #define LISTEN_FD 0x3u
+#define LOG_CRI 0x1u
+#define LOG_JSON 0x0u
 #define MAX_TOLERATED 0x4u
 #define NOTIFIED_MAX_BYTES 0x1000u
 #define NO_OFFSET 0xffffffffu
@@ -42,6 +44,7 @@
 #define FRAME_CLOSE_STDIN 0x24
 #define FRAME_START 0x25
 #define FRAME_RELEASE 0x26
+#define FRAME_REOPEN_LOG 0x27
 #define FRAME_CREATED 0x40
 #define FRAME_STARTED 0x41
 #define FRAME_FAILED 0x42
@@ -79,7 +82,7 @@ struct program_header {
 	uint32_t notify_slot;
 	uint32_t notified_path;
 	uint32_t trace_path;
-	uint32_t reserved;
+	uint32_t log_format;
 };
 _Static_assert(sizeof(struct program_header) == HEADER_BYTES, "format.ts");
 

@@ -154,7 +154,7 @@ static int slot_fd(uint32_t slot)
 	return slot == NO_SLOT ? -1 : program->slots[slot];
 }
 
-/* ---------------------------------------------------------------------- log: Docker's json-file */
+/* ------------------------------------------ log: Docker's json-file, or the lines of Kubernetes */
 
 static void log_open(void)
 {
@@ -350,54 +350,79 @@ static void log_escaped(const uint8_t *s, size_t length)
 }
 
 /*
- * The text after each entry that is written now: the stream, and the time as Go prints it in RFC
- * 3339.
+ * The text that tells the stream and the time, as Go prints it in RFC 3339, of each entry that is
+ * written now: after an entry of a json-file, before a line for kubelet.
  */
-struct tail {
+struct stamp {
 	size_t length;
 	char text[96];
 };
 
-static void make_tail(struct tail *tail, const struct stream *stream)
+static int is_cri(void)
 {
-	uint64_t ns = now_ns();
-	time_t seconds = (time_t)(ns / 1000000000);
-	struct tm tm;
-	int length;
-
-	gmtime_r(&seconds, &tm);
-	length = snprintf(tail->text, sizeof(tail->text),
-			  "\",\"stream\":\"%s\",\"time\":\"%04d-%02d-%02dT%02d:%02d:%02d.%09u",
-			  stream->mask == ATTACH_STDOUT ? "stdout" : "stderr",
-			  (tm.tm_year + 1900) % 10000, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour,
-			  tm.tm_min, tm.tm_sec, (unsigned)(ns % 1000000000));
-	while (tail->text[length - 1] == '0')
-		length--;
-	if (tail->text[length - 1] == '.')
-		length--;
-	memcpy(tail->text + length, "Z\"}\n", 4);
-	tail->length = (size_t)length + 4;
+	return program->header.log_format == LOG_CRI;
 }
 
-/* Writes one entry: a line with its newline, or a part of a line. */
-static void log_line(const uint8_t *line, size_t length, const struct tail *tail)
+static void make_stamp(struct stamp *stamp, const struct stream *stream)
+{
+	const char *name = stream->mask == ATTACH_STDOUT ? "stdout" : "stderr";
+	uint64_t ns = now_ns();
+	time_t seconds = (time_t)(ns / 1000000000);
+	char ending[sizeof("Z stdout ")];
+	struct tm tm;
+	int length = 0;
+
+	gmtime_r(&seconds, &tm);
+	if (!is_cri())
+		length = snprintf(stamp->text, sizeof(stamp->text),
+				  "\",\"stream\":\"%s\",\"time\":\"", name);
+	length += snprintf(stamp->text + length, sizeof(stamp->text) - (size_t)length,
+			   "%04d-%02d-%02dT%02d:%02d:%02d.%09u", (tm.tm_year + 1900) % 10000,
+			   tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec,
+			   (unsigned)(ns % 1000000000));
+	while (stamp->text[length - 1] == '0')
+		length--;
+	if (stamp->text[length - 1] == '.')
+		length--;
+	if (is_cri())
+		snprintf(ending, sizeof(ending), "Z %s ", name);
+	else
+		snprintf(ending, sizeof(ending), "Z\"}\n");
+	memcpy(stamp->text + length, ending, strlen(ending));
+	stamp->length = (size_t)length + strlen(ending);
+}
+
+/*
+ * Writes one entry: a line with its newline, or a part of a line, of which the last one `ends` the
+ * line. A part for kubelet is "P", a whole line or the last part of one "F".
+ */
+static void log_line(const uint8_t *line, size_t length, const struct stamp *stamp, int ends)
 {
 	if (logfile.length + ENTRY_BYTES(length) > sizeof(logfile.buffer))
 		log_flush();
-	log_text("{\"log\":\"");
-	log_escaped(line, length);
-	log_bytes(tail->text, tail->length);
+	if (is_cri()) {
+		if (line[length - 1] == '\n')
+			length--;
+		log_bytes(stamp->text, stamp->length);
+		log_text(ends ? "F " : "P ");
+		log_bytes(line, length);
+		log_text("\n");
+	} else {
+		log_text("{\"log\":\"");
+		log_escaped(line, length);
+		log_bytes(stamp->text, stamp->length);
+	}
 	if (is_log_full(logfile.size + logfile.length))
 		log_flush(); /* the next entry belongs to another file */
 }
 
 static void log_chunk(struct stream *stream, const uint8_t *bytes, size_t length)
 {
-	struct tail tail;
+	struct stamp stamp;
 
 	if (!logfile.wanted)
 		return;
-	make_tail(&tail, stream);
+	make_stamp(&stamp, stream);
 	while (length > 0) {
 		size_t room = LINE_BYTES - stream->line_length;
 		size_t most = length < room ? length : room;
@@ -406,12 +431,13 @@ static void log_chunk(struct stream *stream, const uint8_t *bytes, size_t length
 		int ends = newline || stream->line_length + piece == LINE_BYTES;
 
 		if (ends && stream->line_length == 0) {
-			log_line(bytes, piece, &tail);
+			log_line(bytes, piece, &stamp, newline != NULL);
 		} else {
 			memcpy(stream->line + stream->line_length, bytes, piece);
 			stream->line_length += (uint32_t)piece;
 			if (ends) {
-				log_line(stream->line, stream->line_length, &tail);
+				log_line(stream->line, stream->line_length, &stamp,
+					 newline != NULL);
 				stream->line_length = 0;
 			}
 		}
@@ -423,14 +449,36 @@ static void log_chunk(struct stream *stream, const uint8_t *bytes, size_t length
 
 static void log_end(struct stream *stream)
 {
-	struct tail tail;
+	struct stamp stamp;
 
 	if (!logfile.wanted || stream->line_length == 0)
 		return;
-	make_tail(&tail, stream);
-	log_line(stream->line, stream->line_length, &tail);
+	make_stamp(&stamp, stream);
+	log_line(stream->line, stream->line_length, &stamp, 1);
 	stream->line_length = 0;
 	log_flush();
+}
+
+/*
+ * Goes on in the file that the path names now. All that was read has been written before, and the
+ * beginning of a line that is still kept belongs to the new file.
+ */
+static int answer_reopen_log(void)
+{
+	int before = logfile.fd, error;
+	uint64_t size = logfile.size;
+
+	if (!logfile.wanted)
+		return ENOENT;
+	log_open();
+	if (logfile.fd >= 0) {
+		close(before);
+		return 0;
+	}
+	error = errno;
+	logfile.fd = before;
+	logfile.size = size;
+	return error;
 }
 
 /* -------------------------------------------------------------------------------------- clients */
@@ -680,6 +728,8 @@ static int handle_frame(struct client *client, uint8_t kind, const uint8_t *payl
 		error = (uint32_t)answer_signal(payload);
 	else if (kind == FRAME_RESIZE && length == 4)
 		error = (uint32_t)answer_resize(payload);
+	else if (kind == FRAME_REOPEN_LOG && length == 0)
+		error = (uint32_t)answer_reopen_log();
 	else if (kind == FRAME_CLOSE_STDIN && length == 0)
 		close_stdin_soon();
 	else if (kind == FRAME_START && length == 0)

@@ -10,7 +10,7 @@ import { createContainer } from "./containers/create.ts";
 import { execSync } from "./containers/exec-sync.ts";
 import { removeContainer, startContainer, stopContainer } from "./containers/life.ts";
 import { containerStatus, listContainersOfPods } from "./containers/status.ts";
-import { checkpointContainer, updateContainerResources } from "./containers/update.ts";
+import { checkpointContainer, reopenContainerLog, updateContainerResources } from "./containers/update.ts";
 import type { Cri } from "./cri.ts";
 import { imageFsInfo, imageStatus, listImages, removeImage } from "./images/images.ts";
 import { pullImage } from "./images/pull.ts";
@@ -118,6 +118,10 @@ function aboutContainers(cri: Cri): Record<string, Method> {
         answer: container.updateContainerResourcesResponseType,
       },
       (request) => updateContainerResources(cri, request),
+    ),
+    ReopenContainerLog: unary(
+      { request: container.reopenContainerLogRequestType, answer: container.reopenContainerLogResponseType },
+      (request) => reopenContainerLog(cri, request),
     ),
     CheckpointContainer: unary(
       { request: container.checkpointContainerRequestType, answer: container.checkpointContainerResponseType },

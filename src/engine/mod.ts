@@ -274,9 +274,14 @@ export async function openEngine(options: OpenEngineOptions): Promise<OpenedEngi
   return { engine, builder, images, registries: openRegistries(options.registry), host, devices, trashes };
 }
 
+/** The id of the image of pods' sandboxes, which is the same for one program. */
+let sandboxImageId: string | undefined;
+
 /** Makes sure that the image of pods' sandboxes exists. Resolves with its id. */
-export function installSandboxImage(images: ImageStore): Promise<string> {
-  return installPause(images, readFileSync(initPath));
+export async function installSandboxImage(images: ImageStore): Promise<string> {
+  if (sandboxImageId !== undefined && images.isThere(sandboxImageId)) return sandboxImageId;
+  sandboxImageId = await installPause(images, readFileSync(initPath));
+  return sandboxImageId;
 }
 
 function launcherRuntime(execRoot: string): Runtime {

@@ -439,6 +439,11 @@ class ConnectedProcess implements Supervised {
       throw new LighterError("kernel", `resize the terminal: ${errno}`, { errno });
   }
 
+  async reopenLog(): Promise<void> {
+    const errno = await this.connection.reopenLog();
+    if (errno !== "") throw new LighterError("kernel", `reopen the log of ${this.pid}: open(2): ${errno}`, { errno });
+  }
+
   async closeStdin(): Promise<void> {
     await this.connection.closeStdin();
   }

@@ -25,13 +25,15 @@ export interface HandOver {
   startFifoFd?: number;
 }
 
-/** Docker's json-file log, written by the supervisor. */
+/** The log, written by the supervisor: Docker's json-file, unless it has another format. */
 interface LogPlan {
   path: string;
   /** The size beyond which a file is rotated; 0 means never. */
   maxBytes: number;
   /** The number of files kept, the current one included; at least 1. */
   maxFiles: number;
+  /** Kubernetes' format. */
+  format?: "cri";
 }
 
 /** The streams that a client wants. Output is in Docker's 8-byte-header framing, or raw with a terminal. */
@@ -243,6 +245,8 @@ export interface Supervised {
   /** Sets the terminal's size. Does nothing without a terminal. */
   resize(rows: number, columns: number): Promise<void>;
   closeStdin(): Promise<void>;
+  /** Goes on with the log in the file that its path names now. No line is lost or torn. @throws LighterError */
+  reopenLog(): Promise<void>;
   /**
    * Opens a further connection. It gets output from now on, and ends when the process's output ends. @throws LighterError
    * "unavailable" for one too many

@@ -1,8 +1,18 @@
 /** Pods by Kubernetes' runtime interface: what a kubelet asks for, and what becomes of it on a real kernel. */
 import { afterAll, beforeAll, expect } from "bun:test";
-import { mkdirSync, readFileSync, readlinkSync, rmdirSync, statSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmdirSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { errnoOf } from "../../src/base/errors.ts";
+import { parseRfc3339 } from "../../src/base/time.ts";
 import { CriClient } from "../support/cri-client.ts";
 import { cgroupMountPoints, TestDaemon } from "../support/daemon.ts";
 import { until } from "../support/eventually.ts";
@@ -216,6 +226,81 @@ rooted("a killed daemon's pods run on, and the next daemon knows all of them", a
   expect([await pidOf(pod), await pidOf(container)]).toEqual(pids);
   expect((await cri.call("PodSandboxStatus", { podSandboxId: pod })).status!.state).toBe(0);
   expect((await exec(container, "echo here")).out).toBe("here\n");
+  await cri.call("RemovePodSandbox", { podSandboxId: pod });
+});
+
+interface LogLine {
+  time: bigint;
+  stream: string;
+  tag: string;
+  text: string;
+}
+
+/** The lines of a log for kubelet. Each has to be whole. */
+function readLog(path: string): LogLine[] {
+  const text = readFileSync(path, "utf8");
+  if (text !== "" && !text.endsWith("\n")) throw new Error("the log ends in the middle of a line");
+  return text
+    .split("\n")
+    .slice(0, -1)
+    .map((line) => {
+      const [, time = "", stream = "", tag = "", rest = ""] = /^(\S+) (stdout|stderr) ([FP]) (.*)$/.exec(line) ?? [];
+      const ns = parseRfc3339(time);
+      if (ns === undefined) throw new Error(`not a line of a log: ${line.slice(0, 200)}`);
+      return { time: ns, stream, tag, text: rest };
+    });
+}
+
+rooted(
+  "output is in the log that kubelet reads: streams, long lines in parts, a last line without its end",
+  async () => {
+    const config = podConfig();
+    const pod = (await cri.call("RunPodSandbox", { config })).podSandboxId;
+    const script = `echo out; echo err >&2; echo; head -c 40000 /dev/zero | tr '\\0' x; echo; printf 'ä"\\ end'`;
+    const container = await start(pod, script, { logPath: "main/0.log" });
+    const path = join(config.logDirectory, "main/0.log");
+    expect((await ended(container)).logPath).toBe(path);
+    const lines = readLog(path);
+    expect(lines.map(({ stream, tag, text }) => [stream, tag, text.length > 100 ? text.length : text]).sort()).toEqual(
+      [
+        ["stdout", "F", "out"],
+        ["stderr", "F", "err"],
+        ["stdout", "F", ""],
+        ["stdout", "P", 16384],
+        ["stdout", "P", 16384],
+        ["stdout", "F", 40_000 - 2 * 16_384],
+        ["stdout", "F", 'ä"\\ end'],
+      ].sort(),
+    );
+    expect(statSync(path).mode & 0o777).toBe(0o640);
+    const silent = await start(pod, "exec sleep 1000", { metadata: { name: "silent" }, logPath: "silent.log" });
+    expect(readLog(join(config.logDirectory, "silent.log"))).toEqual([]);
+    await cri.call("RemoveContainer", { containerId: silent });
+    await cri.call("RemovePodSandbox", { podSandboxId: pod });
+    expect(readLog(path)).toEqual(lines); // kubelet's to remove
+  },
+);
+
+rooted("a log that kubelet renames goes on in a new file, and no line is lost or torn", async () => {
+  const config = podConfig();
+  const pod = (await cri.call("RunPodSandbox", { config })).podSandboxId;
+  const counting = 'i=0; while [ $i -lt 3000 ]; do echo "line $i"; i=$((i+1)); done; echo done; exec sleep 1000';
+  const container = await start(pod, counting, { logPath: "0.log" });
+  const path = join(config.logDirectory, "0.log");
+  const files: string[] = [];
+  const present = () => [...files, path].filter((file) => existsSync(file));
+  const lines = () => present().flatMap((file) => readLog(file).map(({ text }) => text));
+  // While it is written to, a file may be read as ending anywhere.
+  const isDone = () => present().some((file) => readFileSync(file, "utf8").includes(" F done\n"));
+  while (!isDone()) {
+    const renamed = `${path}.${files.length}`;
+    renameSync(path, renamed);
+    files.push(renamed);
+    await cri.call("ReopenContainerLog", { containerId: container });
+  }
+  expect(lines()).toEqual([...Array.from({ length: 3000 }, (_, index) => `line ${index}`), "done"]);
+  await cri.call("StopContainer", { containerId: container, timeout: 0 });
+  expect((await cri.failure("ReopenContainerLog", { containerId: container })).code).toBe(9);
   await cri.call("RemovePodSandbox", { podSandboxId: pod });
 });
 

@@ -11,6 +11,7 @@ import {
   HEADER_FIELDS,
   type HeaderField,
   LISTEN_FD,
+  LOG_CRI,
   MAX_TOLERATED,
   NO_OFFSET,
   NO_SLOT,
@@ -264,7 +265,12 @@ class Decoder {
         ...Object.fromEntries(slots),
         ...(log === NO_OFFSET
           ? {}
-          : { log: { path: this.#string(log), maxBytes: this.#number("log_max_bytes"), maxFiles } }),
+          : {
+              log: {
+                ...{ path: this.#string(log), maxBytes: this.#number("log_max_bytes"), maxFiles },
+                ...(this.#number("log_format") === LOG_CRI ? { format: "cri" as const } : {}),
+              },
+            }),
         ...(notify === undefined ? {} : { notify: { socket: notify, path: this.#string(notified) } }),
         ...(trace === NO_OFFSET ? {} : { tracePath: this.#string(trace) }),
         exitPath: this.#string(this.#number("exit_path")),

@@ -203,6 +203,7 @@ export class FakeRuntime implements Runtime {
       async resize(rows, columns) {
         process.sizes.push([rows, columns]);
       },
+      async reopenLog() {},
       async closeStdin() {
         process.stdinClosed = true;
       },

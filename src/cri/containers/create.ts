@@ -7,6 +7,7 @@ import type { DockerCreateBody, DockerHostConfig } from "../../spec/docker-api.t
 import type { Cri } from "../cri.ts";
 import { invalid, required } from "../errors.ts";
 import { findImage } from "../images/find.ts";
+import { makeLogDirectory } from "../log-directory.ts";
 import { possibleOomScore } from "../oom-score.ts";
 import { type ContainerConfig, findContainer, findSandbox, isReady, sandboxConfig } from "../pods.ts";
 import { podName } from "../sandboxes/names.ts";
@@ -67,7 +68,7 @@ function podRecordOf(sandbox: Container, config: ContainerConfig): PodRecord {
 function logPathOf(directory: string, path: string): string | undefined {
   if (directory === "" || path === "") return undefined;
   const whole = posix.join(directory, path);
-  if (!whole.startsWith("/")) throw invalid(`the log directory ${JSON.stringify(directory)} is not absolute`);
+  makeLogDirectory(posix.dirname(whole));
   return whole;
 }
 

@@ -17,10 +17,16 @@ const LOCALHOST = 2;
 export function userSettings(context: SecurityContext | undefined): Pick<DockerContainerConfig, "User"> {
   if (context === undefined) return {};
   const { runAsUser, runAsUsername, runAsGroup } = context;
+  for (const id of [runAsUser?.value, runAsGroup?.value, ...context.supplementalGroups]) checkId(id ?? 0);
   const user = runAsUser === undefined ? runAsUsername : String(runAsUser.value);
   if (runAsGroup === undefined) return user === "" ? {} : { User: user };
   if (user === "") throw invalid("user group is specified without user");
   return { User: `${user}:${runAsGroup.value}` };
+}
+
+/** Refuses ids of more than 31 bits, as images' files do. */
+function checkId(id: number): void {
+  if (id < 0 || id !== (id | 0)) throw invalid(`the id ${id} is out of range`);
 }
 
 export function securitySettings(context: SecurityContext | undefined): DockerHostConfig {

@@ -36,6 +36,15 @@ function merge(before: Resources | undefined, given: Resources): Resources {
   return { ...before, ...Object.fromEntries(changes) };
 }
 
+/** Kubelet has renamed the log: what comes from now on is for a new file at its path. */
+export async function reopenContainerLog({ engine }: Cri, { containerId }: { containerId: string }): Promise<object> {
+  const container = findContainer(engine, containerId);
+  if (!container.isRunning || container.supervised === undefined)
+    throw new LighterError("conflict", `container ${JSON.stringify(container.id)} is not running`);
+  if (container.record.pod?.logPath !== undefined) await container.supervised.reopenLog();
+  return {};
+}
+
 export function checkpointContainer({ engine }: Cri, { containerId }: { containerId: string }): object {
   findContainer(engine, containerId);
   throw new LighterError("not-supported", "checkpoints of pods' containers are not available yet");

@@ -6,6 +6,7 @@ import type { DockerCreateBody } from "../../spec/docker-api.ts";
 import type { Cri } from "../cri.ts";
 import { invalid, required } from "../errors.ts";
 import { idMappingsOf } from "../id-mappings.ts";
+import { makeLogDirectory } from "../log-directory.ts";
 import { possibleOomScore } from "../oom-score.ts";
 import type { SandboxConfig } from "../pods.ts";
 import { RUNTIME_HANDLERS } from "../service/runtime.ts";
@@ -32,8 +33,12 @@ export async function runPodSandbox(cri: Cri, request: Request): Promise<{ podSa
     throw invalid(
       `failed to get sandbox runtime: no runtime for ${JSON.stringify(request.runtimeHandler)} is configured`,
     );
+  if (config.logDirectory !== "") makeLogDirectory(config.logDirectory);
   const name = podName("POD", metadata.name, metadata.namespace, metadata.uid, metadata.attempt);
   const image = await installSandboxImage(cri.images);
+  const parent = config.linux?.cgroupParent ?? "";
+  if (parent.split("/").includes("..") || /[\0\n]/.test(parent))
+    throw invalid(`the cgroup parent ${JSON.stringify(parent)} is not a path of a cgroup`);
   const idMappings = idMappingsOf(config.linux?.securityContext?.namespaceOptions);
   const pod = {
     config: Buffer.from(podSandboxConfigType.encode(config)).toString("base64"),

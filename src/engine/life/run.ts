@@ -152,6 +152,10 @@ export async function startRequest(
     runDirectory: engine.paths.runDirectory(record.id),
     stdio: { terminal, stdin: (record.config.OpenStdin ?? false) || isMachine(record.hostConfig) },
     ...(driver === "none" ? {} : { log: { path: paths.log, maxBytes, maxFiles } }),
+    // Kubelet rotates it.
+    ...(record.pod?.logPath === undefined
+      ? {}
+      : { log: { path: record.pod.logPath, maxBytes: 0, maxFiles: 1, format: "cri" as const } }),
     attach: attaches.map(({ plan }) => withHeaders(record, plan)),
   };
 }

@@ -168,6 +168,10 @@ export class SupervisorConnection {
     return this.#request(FRAME.RESIZE, payload);
   }
 
+  reopenLog(): Promise<string> {
+    return this.#request(FRAME.REOPEN_LOG);
+  }
+
   closeStdin(): Promise<string> {
     return this.#request(FRAME.CLOSE_STDIN);
   }

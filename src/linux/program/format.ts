@@ -60,7 +60,7 @@ export const HEADER_FIELDS = [
   ["notify_slot", "u32"],
   ["notified_path", "u32"],
   ["trace_path", "u32"],
-  ["reserved", "u32"], // the struct's size is a multiple of 8
+  ["log_format", "u32"],
 ] as const satisfies readonly (readonly [string, "u32" | "u64"])[];
 
 export type HeaderField = (typeof HEADER_FIELDS)[number][0];
@@ -76,7 +76,7 @@ export type HeaderField = (typeof HEADER_FIELDS)[number][0];
  *                                                                  connection only tells of the end
  *                          SIGNAL { u32 signal }                 RESIZE { u16 rows, u16 columns }
  *                          CLOSE_STDIN {}                        START {}
- *                          RELEASE {}
+ *                          RELEASE {}                            REOPEN_LOG {}: the log's path is another file by now
  *   supervisor -> client   STARTED { u32 pid }                   CREATED { u32 pid }
  *                          FAILED { u32 opIndex, u32 errno }     EXITED { exit record }
  *                          RESULT { u32 errno } for each request, in order
@@ -96,6 +96,7 @@ export const FRAME = {
   CLOSE_STDIN: 0x24,
   START: 0x25,
   RELEASE: 0x26,
+  REOPEN_LOG: 0x27,
   CREATED: 0x40,
   STARTED: 0x41,
   FAILED: 0x42,
@@ -104,6 +105,10 @@ export const FRAME = {
   ROTATED: 0x45,
   NOTIFIED: 0x46,
 } as const;
+
+/** The formats of a log: Docker's json-file, and that of Kubernetes' container runtimes. */
+export const LOG_JSON = 0;
+export const LOG_CRI = 1;
 
 export const ATTACH_STDIN = 1;
 export const ATTACH_STDOUT = 2;

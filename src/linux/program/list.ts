@@ -208,7 +208,10 @@ export function superviseLines({ host, supervise }: Program): string[] {
   const lines = [streams];
   if (hold) lines.push("run the program when a client says START");
   if (handOver) lines.push("leave the process to the caller when a client says RELEASE");
-  if (log) lines.push(`log ${log.path}${log.maxBytes ? ` max ${log.maxBytes} bytes, ${log.maxFiles} files` : ""}`);
+  if (log)
+    lines.push(
+      `log ${log.path}${log.format === "cri" ? " for kubelet" : ""}${log.maxBytes ? ` max ${log.maxBytes} bytes, ${log.maxFiles} files` : ""}`,
+    );
   lines.push(`serve ${socketPath}`, `exit record ${exitPath}`);
   return lines;
 }

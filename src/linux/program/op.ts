@@ -299,7 +299,7 @@ export interface Supervise {
   handOver?: boolean;
   /** Number of the child's end of the sync socket: an fd that the launcher was started with and nobody uses. 3 by default. */
   syncFd?: number;
-  log?: { path: string; maxBytes: number; maxFiles: number };
+  log?: { path: string; maxBytes: number; maxFiles: number; format?: "cri" };
   /** The path of a new file for the times of the ops: for each of host and init its begin and end, u64 nanoseconds since 1970. */
   tracePath?: string;
   /** The exit record's path. It is written to `exitPath + ".tmp"` first. */

@@ -147,6 +147,10 @@ export const updateContainerResourcesRequestType = new MessageType({
   annotations: stringMap(4),
 });
 export const updateContainerResourcesResponseType = new MessageType({});
+export const reopenContainerLogRequestType = new MessageType({
+  containerId: string(1),
+});
+export const reopenContainerLogResponseType = new MessageType({});
 export const checkpointContainerRequestType = new MessageType({
   containerId: string(1),
   location: string(2),

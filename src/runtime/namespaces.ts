@@ -112,13 +112,20 @@ export function hostUserId(config: OciConfig, process: OciProcess, kind: "uid" |
   return hostIdOf(process.user?.[kind] ?? 0, config, kind);
 }
 
-/** The host's id for one of the container's: the same, or what the user namespace maps it to. */
+/** The host's id for one of the container's: the same, or what the user namespace maps it to. @throws LighterError "invalid" */
 export function hostIdOf(id: number, config: OciConfig, kind: "uid" | "gid"): number {
+  const mapped = mappedId(id, config, kind);
+  if (mapped === undefined)
+    throw new LighterError("invalid", `process.user.${kind} ${id} is not in linux.${kind}Mappings`);
+  return mapped;
+}
+
+/** As `hostIdOf`; undefined if the user namespace does not map it. */
+export function mappedId(id: number, config: OciConfig, kind: "uid" | "gid"): number | undefined {
   const mappings = kind === "uid" ? config.linux?.uidMappings : config.linux?.gidMappings;
   if (!mappings?.length) return id;
   const range = mappings.find(({ containerID, size }) => id >= containerID && id < containerID + size);
-  if (!range) throw new LighterError("invalid", `process.user.${kind} ${id} is not in linux.${kind}Mappings`);
-  return range.hostID + (id - range.containerID);
+  return range && range.hostID + (id - range.containerID);
 }
 
 /**

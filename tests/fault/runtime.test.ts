@@ -176,7 +176,8 @@ describe("a start whose op k fails says so and leaves the host as it was", () =>
     const change: RunOptions["change"] = (config) => {
       const mappings = [{ containerID: 0, hostID: 0, size: 65536 }];
       config.linux!.namespaces!.push({ type: "user" });
-      Object.assign(config.linux!, { uidMappings: mappings, gidMappings: mappings });
+      const devices = [{ path: "/dev/given", type: "c", major: 1, minor: 3 }];
+      Object.assign(config.linux!, { uidMappings: mappings, gidMappings: mappings, devices });
       const source = join(stage.rootfs, "data");
       config.mounts!.push({ destination: "/data/made", type: "bind", source, options: ["bind", "idmap"] });
     };

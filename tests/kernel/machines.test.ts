@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect } from "bun:test";
-import { existsSync, readFileSync, rmSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { machineUuid } from "../../src/machine/mod.ts";
 import { TestDaemon } from "../support/daemon.ts";
@@ -7,6 +9,7 @@ import { eventually, until } from "../support/eventually.ts";
 import { dockerArchive } from "../support/image-archive.ts";
 import { rawTar } from "../support/image-tar.ts";
 import { busyboxRoot, hasSystemd, systemdRoot } from "../support/machine-root.ts";
+import { missing } from "../support/missing.ts";
 import { isRoot, rootedWith } from "../support/stage.ts";
 import { testIf } from "../support/test-if.ts";
 
@@ -120,6 +123,28 @@ describe("a machine with busybox's init", () => {
       expect(await sh(id, "grep MemTotal /proc/meminfo")).toBe("MemTotal:         131072 kB\n");
       const hosts = await sh(id, "cd /proc; umount cpuinfo diskstats loadavg meminfo stat swaps; cat meminfo");
       expect(hosts).toContain(/^MemTotal: .*$/m.exec(readFileSync("/proc/meminfo", "utf8"))![0]);
+    },
+  );
+
+  const lacks = ["/dev/fuse", "/dev/net/tun"].find((path) => !existsSync(path)) ?? missing("cc");
+  (lacks === undefined ? here : testIf(false, `needs ${lacks}`))(
+    "owns the devices that it is given, and uses them: an interface, a file system",
+    async () => {
+      const tools = mkdtempSync(join(tmpdir(), "lighter-tools-"));
+      chmodSync(tools, 0o755);
+      const built = spawnSync("cc", ["-static", "-o", join(tools, "user"), "tests/support/device-user.c"]);
+      expect(built.stderr.toString()).toBe("");
+      const device = (PathOnHost: string, path = PathOnHost, CgroupPermissions = "rwm") =>
+        ({ PathOnHost, PathInContainer: path, CgroupPermissions }) as const;
+      const Devices = [device("/dev/fuse"), device("/dev/net/tun"), device("/dev/zero", "/dev/disks/zero", "r")];
+      const other = await startBusybox({}, { Devices, Binds: [`${tools}:/mnt/tools:ro`] });
+      const script = `stat -c '%t:%T %u:%g' /dev/fuse /dev/net/tun /dev/disks/zero; mkdir /mnt/x; /mnt/tools/user /mnt/x
+        chmod 640 /dev/disks/zero; head -c 1 /dev/disks/zero | wc -c; mknod /tmp/zero c 1 5 2>/dev/null && echo made`;
+      const hosts = statSync("/dev/zero").mode;
+      expect(await sh(other, script)).toBe("a:e5 0:0\na:c8 0:0\n1:5 0:0\ninterface tun7 0\nmounted /mnt/x\n1\n");
+      expect(statSync("/dev/zero").mode).toBe(hosts);
+      await remove(other);
+      rmSync(tools, { recursive: true });
     },
   );
 

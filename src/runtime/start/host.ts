@@ -1,6 +1,7 @@
 /** The ops that the launcher plays for a start, before its clone and after it. */
 import { OpList, slot } from "../../linux/program/builder.ts";
 import { cloneProcess, delegateCgroup, makeBirthplace, makeCgroup } from "../cgroup.ts";
+import { closeGivenNodes, makeGivenNodes } from "../devices.ts";
 import {
   cloneElsewhere,
   cloneOnHost,
@@ -52,6 +53,8 @@ function prepare(ops: OpList, plan: StartPlan, existing: ReadonlySet<string>): v
   delegateCgroup(ops, plan.delegated, hostUserId(config, process, "uid"));
   makeRdtGroup(ops, plan.rdt);
   makeView(ops, request, host);
+  ops.begin("mounts");
+  makeGivenNodes(ops, config, plan.nodes);
   ops.begin("namespaces");
   openPrivateProc(ops, host, plan.procNeeds);
   connectAgent(ops, plan.listenerPath);
@@ -104,6 +107,7 @@ function letInitGoOn(ops: OpList, plan: StartPlan): void {
   closePrivateProc(ops, plan.procNeeds);
   closeOnHost(ops, [...plan.sources, ...plan.idmappedRoot]);
   closeOwnersOf(ops, plan.mappedLate);
+  closeGivenNodes(ops, plan.nodes);
   ops.begin("streams");
   takeOver(ops, request.stdio);
   forwardListener(ops, plan.listenerPath, { id, config, bundle }, SLOT_INIT);

@@ -1,6 +1,7 @@
 /** The ops that a container's first process plays, from its birth to its execve(2). */
 import { OpList } from "../../linux/program/builder.ts";
 import { joinCgroup } from "../cgroup.ts";
+import { populateDev } from "../devices.ts";
 import type { HostFacts } from "../host-facts.ts";
 import { joinRdtGroup } from "../intel-rdt.ts";
 import { labelOnExec } from "../labels.ts";
@@ -20,7 +21,7 @@ import { enterNamespaces, finishNamespaces } from "../namespaces.ts";
 import { writeOomScore, writeSysctls } from "../proc.ts";
 import { becomeProcess, dieWithSupervisor, pause, raiseRlimits, startSession } from "../process.ts";
 import { writeFiles } from "../root-files.ts";
-import { bindConsole, hidePaths, kernelMountsOf, makeWorkingDirectory, pivotRoot, populateDev } from "../rootfs.ts";
+import { bindConsole, hidePaths, kernelMountsOf, makeWorkingDirectory, pivotRoot } from "../rootfs.ts";
 import { resetAffinity, setMemoryPolicy, setPersonality } from "../scheduling.ts";
 import { connectStdio, openTerminal } from "../stdio.ts";
 import type { StartRequest } from "../types.ts";
@@ -104,8 +105,7 @@ function buildRoot(ops: OpList, plan: StartPlan, joinLate: () => void): void {
   if (plan.holdsRoot && !rootByHost) giveRoot(ops);
   ops.begin("mounts");
   mountAll(ops, host, config, mounts, joinLate);
-  if (!request.filesOnly)
-    populateDev(ops, host, config, mounts, plan.userNamespace !== undefined || host.rights?.deviceNodes === false);
+  if (!request.filesOnly) populateDev(ops, host, config, mounts, plan.nodes);
 }
 
 /** Connects its terminal, its streams and its interfaces. */

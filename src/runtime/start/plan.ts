@@ -5,6 +5,7 @@ import { type CgroupPlan, delegatedPaths, planCgroup } from "../../linux/cgroup/
 import { ATTR } from "../../linux/mount/options.ts";
 import type { OciConfig, OciProcess } from "../../spec/oci-runtime.ts";
 import { type OwnCgroup, planOwnCgroup, withBuiltinDevices } from "../cgroup.ts";
+import { type NodeOrigin, nodeOrigin } from "../devices.ts";
 import type { HostFacts } from "../host-facts.ts";
 import { type HostSource, type MappedLate, planIdmappedRoot } from "../idmap.ts";
 import { planIntelRdt, type RdtPlan } from "../intel-rdt.ts";
@@ -42,6 +43,7 @@ export interface StartPlan {
   idmappedRoot: readonly HostSource[];
   /** Mounts whose owners are mapped once their source exists. */
   mappedLate: readonly MappedLate[];
+  nodes: NodeOrigin;
   /** True if the host's side mounts the root, in init's mount namespace. */
   rootByHost: boolean;
   /** True if the launcher holds the root, so that its file system outlives the process. */
@@ -107,6 +109,7 @@ export function planStart(request: StartRequest, host: HostFacts, networking?: N
     sources,
     idmappedRoot,
     mappedLate: late,
+    nodes: request.filesOnly ? "bound" : nodeOrigin(request, host, userNamespace),
     rootByHost: idmappedRoot.length > 0,
     holdsRoot,
     cgroup,

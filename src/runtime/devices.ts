@@ -7,7 +7,8 @@ import type { DeviceType, Slot } from "../linux/program/op.ts";
 import { AT_SYMLINK_NOFOLLOW, MNT_DETACH } from "../linux/sys/abi.ts";
 import type { DeviceOfHost, OciConfig, OciDevice } from "../spec/oci-runtime.ts";
 import type { HostFacts } from "./host-facts.ts";
-import { DEV, type PlannedMount, ROOT } from "./mounts.ts";
+import { DEV, ROOT } from "./mounts/place.ts";
+import type { PlannedMount } from "./mounts/plan.ts";
 import { hostIdOf, mappedId } from "./namespaces.ts";
 import type { StartRequest } from "./types.ts";
 

@@ -17,7 +17,7 @@ import {
 } from "../linux/netlink/links.ts";
 import type { NetlinkRequest, OpList } from "../linux/program/builder.ts";
 import type { OciConfig } from "../spec/oci-runtime.ts";
-import { hasNamespace } from "./mounts.ts";
+import { hasNamespace } from "./mounts/plan.ts";
 import { SLOT_INIT } from "./namespaces.ts";
 
 export interface NetDevice {

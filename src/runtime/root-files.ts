@@ -2,7 +2,7 @@
 import { posix } from "node:path";
 import { utf8 } from "../base/bytes.ts";
 import { O, type OpList, slot, text } from "../linux/program/builder.ts";
-import { ROOT } from "./mounts.ts";
+import { ROOT } from "./mounts/place.ts";
 import type { RootFile } from "./types.ts";
 
 const NEW_FILE = O.WRONLY | O.CREAT | O.EXCL | O.NOFOLLOW | O.CLOEXEC;

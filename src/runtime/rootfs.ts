@@ -6,7 +6,8 @@ import { ATTR, propagationOf } from "../linux/mount/options.ts";
 import { O, type OpList, slot, text } from "../linux/program/builder.ts";
 import { MNT_DETACH, MS_SLAVE } from "../linux/sys/abi.ts";
 import type { OciConfig } from "../spec/oci-runtime.ts";
-import { isKernelDirectory, type PlannedMount, ROOT } from "./mounts.ts";
+import { isKernelDirectory, ROOT } from "./mounts/place.ts";
+import type { PlannedMount } from "./mounts/plan.ts";
 
 const MS_MOVE = 0x2000;
 

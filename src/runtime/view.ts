@@ -7,7 +7,8 @@ import { ATTR } from "../linux/mount/options.ts";
 import { O, type OpList, slot, text } from "../linux/program/builder.ts";
 import { MNT_DETACH } from "../linux/sys/abi.ts";
 import type { HostFacts } from "./host-facts.ts";
-import { type PlannedMount, ROOT } from "./mounts.ts";
+import { ROOT } from "./mounts/place.ts";
+import type { PlannedMount } from "./mounts/plan.ts";
 import type { StartRequest } from "./types.ts";
 
 /** What is covered by the file of the same name. */

@@ -2,7 +2,7 @@
 import { OpList } from "../../linux/program/builder.ts";
 import { removeCgroup } from "../cgroup.ts";
 import { removeRdtGroup } from "../intel-rdt.ts";
-import { letGoOfRoot } from "../mounts.ts";
+import { letGoOfRoot } from "../mounts/root.ts";
 import type { StartPlan } from "./plan.ts";
 
 export function cleanupOps({ request, networking, ownCgroup, rdt, holdsRoot }: StartPlan): OpList {

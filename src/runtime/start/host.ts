@@ -13,7 +13,8 @@ import {
   openOwnersOf,
 } from "../idmap.ts";
 import { makeRdtGroup } from "../intel-rdt.ts";
-import { holdRoot, sendRoot, sendSources } from "../mounts.ts";
+import { holdRoot, sendRoot } from "../mounts/root.ts";
+import { sendSources } from "../mounts/sources.ts";
 import { cloneFlags, hostUserId, mapIds, openNamespaces, SLOT_INIT } from "../namespaces.ts";
 import { openNotifySocket } from "../notify.ts";
 import { closePrivateProc, openPrivateProc } from "../proc.ts";

@@ -5,18 +5,9 @@ import { populateDev } from "../devices.ts";
 import type { HostFacts } from "../host-facts.ts";
 import { joinRdtGroup } from "../intel-rdt.ts";
 import { labelOnExec } from "../labels.ts";
-import {
-  checkPlainDirectories,
-  cloneRoot,
-  cloneSources,
-  giveRoot,
-  makeReadonly,
-  mountAll,
-  mountRoot,
-  openRootPlace,
-  receiveRoot,
-  receiveSources,
-} from "../mounts.ts";
+import { makeReadonly, mountAll } from "../mounts/mount.ts";
+import { checkPlainDirectories, cloneRoot, giveRoot, mountRoot, openRootPlace, receiveRoot } from "../mounts/root.ts";
+import { cloneSources, receiveSources } from "../mounts/sources.ts";
 import { enterNamespaces, finishNamespaces } from "../namespaces.ts";
 import { writeOomScore, writeSysctls } from "../proc.ts";
 import { becomeProcess, dieWithSupervisor, pause, raiseRlimits, startSession } from "../process.ts";

@@ -1,4 +1,7 @@
-/* Uses /dev/net/tun and /dev/fuse as their users do: makes an interface, mounts a file system. Prints what there is then. */
+/*
+ * Uses /dev/net/tun and /dev/fuse as their users do: makes an interface, mounts a file system.
+ * Prints what there is then.
+ */
 #include <fcntl.h>
 #include <linux/if.h>
 #include <linux/if_tun.h>

@@ -17,7 +17,7 @@ const mayImport: Record<string, readonly string[]> = {
   cli: ["spec", "base"],
   dashboard: ["spec", "base"],
   api: ["engine", "cri", "grpc", "spec", "base"],
-  cri: ["engine", "grpc", "spec", "base"],
+  cri: ["engine", "network", "grpc", "spec", "base"],
   grpc: ["spec", "base"],
   oci: ["runtime", ...below],
   engine: ["runtime", "image", "build", "network", "volume", "machine", "files", ...below],

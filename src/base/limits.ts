@@ -67,6 +67,10 @@ export const SESSION_HEALTH_MS = { intervalMs: 5000, timeoutMs: 30_000 };
 export const GRPC_HEADERS_MAX_BYTES = 1024 * 1024;
 /** Calls at the same time on one connection. */
 export const GRPC_MAX_STREAMS = 250;
+/** A file that describes a network to plugins. Real ones have a few hundred bytes. */
+export const CNI_CONFIG_MAX_BYTES = 1024 * 1024;
+/** How long a plugin may take; kubelet waits four minutes for a pod. Then it is killed, and the pod has failed. */
+export const CNI_PLUGIN_TIMEOUT_MS = 120_000;
 /** Events that wait for a kubelet which does not read: each may have the whole state of a pod. Then its stream ends with an error. */
 export const CRI_WAITING_EVENTS_MAX = 1000;
 

@@ -1,13 +1,24 @@
 /** Kubernetes' runtime interface, by which a kubelet runs pods here. Loaded when it is asked for. */
 import type { Socket } from "node:net";
+import { join } from "node:path";
 import { serveGrpc } from "../grpc/server.ts";
+import type { CniOptions } from "../network/cni/mod.ts";
+import { CniNetwork } from "./cni-network.ts";
 import type { Cri } from "./cri.ts";
 import { methodsOf } from "./methods.ts";
-import { NO_NETWORK } from "./network.ts";
+import { listSandboxes } from "./pods.ts";
+
+interface CriOptions extends Omit<Cri, "network"> {
+  readonly cni: Omit<CniOptions, "cacheDirectory">;
+}
 
 /** Returns what serves one connection. */
-export function createCri(parts: Omit<Cri, "network">): (socket: Socket) => void {
-  const methods = methodsOf({ ...parts, network: NO_NETWORK });
+export function createCri({ cni, ...parts }: CriOptions): (socket: Socket) => void {
+  const { engine } = parts;
+  const network = new CniNetwork({ ...cni, cacheDirectory: join(engine.paths.dataRoot, "cni") });
+  const living = new Set(listSandboxes(engine).map(({ id }) => id));
+  engine.inBackground("detach pods that are gone", network.collectGarbage(living));
+  const methods = methodsOf({ ...parts, network });
   return (socket) => {
     socket.on("error", () => socket.destroy());
     void serveGrpc(socket, methods);

@@ -31,15 +31,3 @@ export interface PodNetwork {
   /** Disconnects a pod, whether or not it is connected, or its namespace still there. */
   detach(pod: NetworkedPod): Promise<void>;
 }
-
-/** No network: pods have a namespace with nothing in it. */
-export const NO_NETWORK: PodNetwork = {
-  readiness: () =>
-    Promise.resolve({
-      isReady: false,
-      reason: "NetworkPluginNotReady",
-      message: "Network plugin returns error: cni plugin not initialized",
-    }),
-  attach: () => Promise.resolve([]),
-  detach: () => Promise.resolve(),
-};

@@ -76,7 +76,8 @@ function raise(error: Error): never {
 
 /** True while containers may be started in the sandbox. */
 export function isReady(sandbox: Container): boolean {
-  return sandbox.isRunning && !sandbox.record.pod?.isStopped;
+  const { isStopped, isStarting } = sandbox.record.pod ?? {};
+  return sandbox.isRunning && !isStopped && !isStarting;
 }
 
 /** A record's time in nanoseconds; 0 for one that has not come. */

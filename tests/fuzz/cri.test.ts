@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { LighterError } from "../../src/base/errors.ts";
 import { methodsOf } from "../../src/cri/methods.ts";
-import { NO_NETWORK } from "../../src/cri/network.ts";
+import type { PodNetwork } from "../../src/cri/network.ts";
 import { type Container, type OpenedEngine, openEngine } from "../../src/engine/mod.ts";
 import type { Methods } from "../../src/grpc/server.ts";
 import { GrpcError } from "../../src/grpc/status.ts";
@@ -28,6 +28,12 @@ const TYPES = { ...containers, ...images, ...runtime, ...sandboxes, ...stats, ..
 /** A pull asks a registry. */
 const LEFT_OUT = ["/runtime.v1.ImageService/PullImage"];
 
+const NETWORK: PodNetwork = {
+  readiness: () => Promise.resolve({ isReady: true }),
+  attach: () => Promise.resolve(["10.0.0.2"]),
+  detach: () => Promise.resolve(),
+};
+
 let directory: string;
 let opened: OpenedEngine;
 let fake: FakeRuntime;
@@ -45,7 +51,7 @@ beforeAll(async () => {
   });
   methods = methodsOf({
     ...opened,
-    network: NO_NETWORK,
+    network: NETWORK,
     registries: () => opened.registries,
     downloadAttempts: () => 1,
   });

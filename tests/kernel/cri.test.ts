@@ -7,12 +7,14 @@ import {
   readlinkSync,
   renameSync,
   rmdirSync,
+  rmSync,
   statSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
 import { errnoOf } from "../../src/base/errors.ts";
 import { parseRfc3339 } from "../../src/base/time.ts";
+import { CniPlugins } from "../support/cni-plugin.ts";
 import { CriClient } from "../support/cri-client.ts";
 import { cgroupMountPoints, TestDaemon } from "../support/daemon.ts";
 import { until } from "../support/eventually.ts";
@@ -22,6 +24,7 @@ import { isAlive, rooted } from "../support/stage.ts";
 
 let daemon: TestDaemon;
 let cri: CriClient;
+let plugins: CniPlugins;
 let attempt = 0;
 
 const criPath = (directory: string) => join(directory, "cri.sock");
@@ -30,6 +33,9 @@ const [POD, CONTAINER] = [0, 1];
 
 beforeAll(async () => {
   daemon = await TestDaemon.start();
+  plugins = new CniPlugins(daemon.directory);
+  plugins.add("fake", ["10.9.0.2/24", "fd09::2/64"]);
+  plugins.configure([{ type: "fake", capabilities: { portMappings: true, bandwidth: true } }]);
   await restart();
 });
 
@@ -42,7 +48,8 @@ afterAll(async () => {
 async function restart(flags: readonly string[] = []): Promise<void> {
   cri?.[Symbol.dispose]();
   await daemon.kill();
-  await daemon.launch({}, ["--cri", `unix://${criPath(daemon.directory)}`, ...flags]);
+  const cni = ["--cni-conf-dir", plugins.configDirectory, "--cni-bin-dir", plugins.binDirectory];
+  await daemon.launch({}, ["--cri", `unix://${criPath(daemon.directory)}`, ...cni, ...flags]);
   cri = await CriClient.connect(criPath(daemon.directory));
 }
 
@@ -111,20 +118,69 @@ function removeCgroups(path: string): void {
   }
 }
 
-rooted("the runtime tells what it is, and that pods have no network yet", async () => {
+rooted("the runtime tells what it is, and whether pods have a network", async () => {
   expect(await cri.call("Version", { version: "v1" })).toMatchObject({
     runtimeName: "lighter",
     runtimeApiVersion: "v1",
   });
-  const { status, info, runtimeHandlers } = await cri.call("Status", { verbose: true });
-  expect(status!.conditions.map(({ type, status }) => [type, status])).toEqual([
-    ["RuntimeReady", true],
-    ["NetworkReady", false],
+  const conditions = async () =>
+    (await cri.call("Status", {})).status!.conditions.map(({ type, status, reason }) => [type, status, reason]);
+  expect(await conditions()).toEqual([
+    ["RuntimeReady", true, ""],
+    ["NetworkReady", true, ""],
   ]);
+  writeFileSync(plugins.failurePath("fake", "STATUS"), "");
+  expect((await conditions())[1]).toEqual(["NetworkReady", false, "NetworkPluginNotReady"]);
+  rmSync(plugins.failurePath("fake", "STATUS"));
+  const { info, runtimeHandlers } = await cri.call("Status", { verbose: true });
   expect(info.size).toBeGreaterThan(0);
   expect(runtimeHandlers.map(({ name }) => name)).toContain("");
   expect((await cri.call("RuntimeConfig", {})).linux!.cgroupDriver).toBe(1);
 });
+
+rooted(
+  "a pod is connected by plugins, told of its ports and limits, and disconnected even after its namespace",
+  async () => {
+    const config = podConfig({
+      portMappings: [{ protocol: 1, containerPort: 53, hostPort: 5353 }, { containerPort: 80 }],
+      annotations: new Map([["kubernetes.io/ingress-bandwidth", "10M"]]),
+    });
+    const pod = (await cri.call("RunPodSandbox", { config })).podSandboxId;
+    const { network } = (await cri.call("PodSandboxStatus", { podSandboxId: pod })).status!;
+    expect(network).toEqual({ ip: "10.9.0.2", additionalIps: [{ ip: "fd09::2" }] });
+    const added = plugins.calls.find(({ container }) => container === pod)!;
+    expect(added).toMatchObject({ command: "ADD", namespace: namespaceOf(await pidOf(pod), "net") });
+    expect(added.args).toContain(`K8S_POD_NAMESPACE=default;K8S_POD_NAME=web;K8S_POD_INFRA_CONTAINER_ID=${pod}`);
+    expect(added.config.runtimeConfig).toEqual({
+      portMappings: [{ protocol: "udp", containerPort: 53, hostPort: 5353, hostIP: "" }],
+      bandwidth: { ingressRate: 10_000_000, ingressBurst: 2 ** 31 - 1 },
+    });
+    process.kill(await pidOf(pod), "SIGKILL");
+    await until(async () => (await cri.call("PodSandboxStatus", { podSandboxId: pod })).status!.state === 1, "it ends");
+    await cri.call("StopPodSandbox", { podSandboxId: pod });
+    expect(plugins.about(pod)).toEqual(["fake ADD", "fake DEL"]);
+    expect(plugins.calls.at(-1)!.namespace).toBe("");
+    await cri.call("RemovePodSandbox", { podSandboxId: pod });
+  },
+);
+
+rooted(
+  "a pod that cannot be connected leaves nothing, and one that cannot be disconnected is tried once more",
+  async () => {
+    writeFileSync(plugins.failurePath("fake", "ADD"), "");
+    const { message } = await cri.failure("RunPodSandbox", { config: podConfig() });
+    expect(message).toContain("fake refuses: as it was told");
+    rmSync(plugins.failurePath("fake", "ADD"));
+    expect((await cri.call("ListPodSandbox", {})).items).toEqual([]);
+    const pod = await runPod();
+    writeFileSync(plugins.failurePath("fake", "DEL"), "");
+    expect((await cri.failure("StopPodSandbox", { podSandboxId: pod })).message).toContain("fake refuses");
+    expect((await cri.call("PodSandboxStatus", { podSandboxId: pod })).status!.state).toBe(1);
+    rmSync(plugins.failurePath("fake", "DEL"));
+    await cri.call("RemovePodSandbox", { podSandboxId: pod });
+    expect(plugins.about(pod)).toEqual(["fake ADD", "fake DEL", "fake DEL"]);
+  },
+);
 
 rooted("images are listed with full names, found by each of them, and removed with all", async () => {
   const { images } = await cri.call("ListImages", {});

@@ -57,6 +57,8 @@ export interface DaemonOptions extends ReloadableOptions {
   tls: TlsFiles | undefined;
   /** The path of the socket for Kubernetes; undefined for none. */
   criPath: string | undefined;
+  /** Where the network of pods is described, and where its plugins are. */
+  cni: { configDirectory: string; binDirectories: readonly string[] };
   hidesPods: boolean;
   dataRoot: string;
   execRoot: string;
@@ -102,6 +104,10 @@ export function parseDaemonOptions(
     group: values.group,
     tls,
     criPath: values.cri === undefined ? undefined : parseCriAddress(values.cri),
+    cni: {
+      configDirectory: values["cni-conf-dir"] ?? "/etc/cni/net.d",
+      binDirectories: values["cni-bin-dirs"] ?? ["/opt/cni/bin", "/usr/lib/cni"],
+    },
     hidesPods: values["cri-hidden"] ?? false,
     dataRoot: values["data-root"] ?? "/var/lib/lighter",
     execRoot: values["exec-root"] ?? "/run/lighter",

@@ -18,6 +18,8 @@ export interface Values {
   group?: string;
   cri?: string;
   "cri-hidden"?: boolean;
+  "cni-conf-dir"?: string;
+  "cni-bin-dirs"?: string[];
   tls?: boolean;
   tlsverify?: boolean;
   tlscacert?: string;
@@ -107,6 +109,12 @@ export const SETTINGS: { readonly [K in keyof Required<Values>]: Setting<Require
     help: 'serve Kubernetes\' runtime interface there, for a kubelet: unix:///run/lighter/cri.sock, or "unix://" for that',
   },
   "cri-hidden": { kind: flag, help: "lists and counts leave out the containers of pods" },
+  "cni-conf-dir": { kind: text("PATH"), help: 'where pods\' network is described (default "/etc/cni/net.d")' },
+  "cni-bin-dirs": {
+    kind: texts("PATH"),
+    flag: "cni-bin-dir",
+    help: 'where its plugins are (default "/opt/cni/bin" and "/usr/lib/cni")',
+  },
   tls: { kind: flag, help: "TLS on tcp:// sockets; implied by --tlsverify" },
   tlsverify: { kind: flag, help: "TLS, and clients must have a certificate" },
   tlscacert: { kind: text("PATH"), help: 'authority of clients\' certificates (default "~/.docker/ca.pem")' },

@@ -121,7 +121,8 @@ async function serve(options: DaemonOptions, args: readonly string[]): Promise<v
     serveConnection(socket);
   };
   for (const host of options.hosts) await listen(host, { ...options, manager, accept, takesOver });
-  if (options.criPath !== undefined) await serveKubernetes(daemon, options.criPath, { manager, takesOver });
+  if (options.criPath !== undefined)
+    await serveKubernetes(daemon, options.criPath, { cni: options.cni, manager, takesOver });
   if (options.metrics !== undefined) await listenForMetrics(daemon, options.metrics);
   onReload = () => reload(daemon, args, options);
   for (const trash of opened.trashes) trash.begin();
@@ -133,7 +134,7 @@ async function serve(options: DaemonOptions, args: readonly string[]): Promise<v
 async function serveKubernetes(
   daemon: Daemon,
   path: string,
-  options: { manager: ServiceManager; takesOver: boolean },
+  { cni, ...options }: Pick<DaemonOptions, "cni"> & { manager: ServiceManager; takesOver: boolean },
 ): Promise<void> {
   const { createCri } = await import("../../cri/mod.ts");
   const { engine, images, host } = daemon;
@@ -141,6 +142,7 @@ async function serveKubernetes(
     ...{ engine, images, host },
     registries: () => daemon.registries,
     downloadAttempts: () => daemon.settings.downloadAttempts,
+    cni,
   });
   await listen({ kind: "unix", path }, { ...options, group: "0", tls: undefined, accept });
 }

@@ -1,6 +1,12 @@
 /** RunPodSandbox: a container of ours whose process keeps the pod's namespaces. */
-import { LighterError } from "../../base/errors.ts";
-import { createContainer, installSandboxImage, removeContainer, startContainer } from "../../engine/mod.ts";
+import { LighterError, messageOf } from "../../base/errors.ts";
+import {
+  type Container,
+  createContainer,
+  installSandboxImage,
+  removeContainer,
+  startContainer,
+} from "../../engine/mod.ts";
 import { podSandboxConfigType } from "../../spec/cri/common.ts";
 import type { DockerCreateBody } from "../../spec/docker-api.ts";
 import type { Cri } from "../cri.ts";
@@ -43,6 +49,7 @@ export async function runPodSandbox(cri: Cri, request: Request): Promise<{ podSa
   const pod = {
     config: Buffer.from(podSandboxConfigType.encode(config)).toString("base64"),
     runtimeHandler: request.runtimeHandler,
+    isStarting: true,
     ...(idMappings === undefined ? {} : { idMappings }),
   };
   const { id } = await createContainer(engine, sandboxBody(cri, config, image), name, { pod }).catch((error) => {
@@ -52,13 +59,23 @@ export async function runPodSandbox(cri: Cri, request: Request): Promise<{ podSa
   await using undo = new AsyncDisposableStack();
   undo.defer(() => removeContainer(engine, sandbox, { force: true, volumes: true }));
   await startContainer(engine, sandbox);
-  if (!usesHostNetwork(config)) {
-    undo.defer(() => cri.network.detach(networkedPod(sandbox)));
-    const addresses = await cri.network.attach(networkedPod(sandbox));
-    await sandbox.queue.run(() => sandbox.change({ pod: { ...sandbox.record.pod!, addresses } }));
-  }
+  if (!usesHostNetwork(config)) undo.defer(() => cri.network.detach(networkedPod(sandbox)));
+  const addresses = usesHostNetwork(config) ? [] : await attach(cri, sandbox);
+  await sandbox.queue.run(() => {
+    const { isStarting: _, ...made } = sandbox.record.pod!;
+    sandbox.change({ pod: { ...made, addresses } });
+  });
   undo.move();
   return { podSandboxId: id };
+}
+
+async function attach({ network }: Cri, sandbox: Container): Promise<string[]> {
+  try {
+    return await network.attach(networkedPod(sandbox));
+  } catch (error) {
+    const text = `failed to setup network for sandbox ${JSON.stringify(sandbox.id)}: ${messageOf(error)}`;
+    throw new LighterError("internal", text, { cause: error });
+  }
 }
 
 function reserved(error: unknown, name: string): unknown {

@@ -28,6 +28,8 @@ export interface PodRecord {
   readonly limits?: Pick<OciResources, "hugepageLimits" | "unified">;
   /** The handler that the sandbox was asked to run with. */
   readonly runtimeHandler?: string;
+  /** True until the sandbox has its network. */
+  readonly isStarting?: boolean;
   /** True if the sandbox was told to stop: nothing starts in it any more. */
   readonly isStopped?: boolean;
   /** The addresses of the sandbox in its network, the main one first. */

@@ -1,0 +1,2 @@
+/** Networks that plugins make. */
+export { Cni, type CniOptions } from "./cni.ts";

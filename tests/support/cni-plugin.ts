@@ -1,0 +1,76 @@
+/** A plugin for networks of pods that does nothing, and writes down what it is told. */
+import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+
+export interface CniCall {
+  plugin: string;
+  command: string;
+  container: string;
+  /** What the path of the namespace leads to; "" if there is none. */
+  namespace: string;
+  args: string;
+  // biome-ignore lint/suspicious/noExplicitAny: a configuration may have anything
+  config: any;
+}
+
+/** Plugins as programs, with their configuration, in a directory. */
+export class CniPlugins {
+  readonly binDirectory: string;
+  readonly configDirectory: string;
+  readonly #logPath: string;
+
+  constructor(directory: string) {
+    this.binDirectory = join(directory, "cni-bin");
+    this.configDirectory = join(directory, "cni-conf");
+    this.#logPath = join(directory, "cni-log");
+    for (const path of [this.binDirectory, this.configDirectory]) mkdirSync(path, { recursive: true });
+  }
+
+  /** Makes a plugin that answers an ADD with these addresses, and fails as long as a file "fail-NAME-COMMAND" is there. */
+  add(name: string, addresses: readonly string[]): void {
+    const result = {
+      cniVersion: "1.1.0",
+      interfaces: [{ name: "cni0" }, { name: "eth0", sandbox: "/inside" }],
+      ips: [{ address: "192.0.2.1/24", interface: 0 }, ...addresses.map((address) => ({ address, interface: 1 }))],
+    };
+    const script = `#!/bin/sh
+config=$(cat | tr -d '\\n')
+printf '{"plugin":"${name}","command":"%s","container":"%s","namespace":"%s","args":"%s","config":%s}\\n' \\
+  "$CNI_COMMAND" "$CNI_CONTAINERID" "$(readlink "$CNI_NETNS")" "$CNI_ARGS" "$config" >> '${this.#logPath}'
+if [ -e '${this.binDirectory}/fail-${name}-'$CNI_COMMAND ]; then
+  echo '{"code": 50, "msg": "${name} refuses", "details": "as it was told"}'
+  exit 1
+fi
+[ "$CNI_COMMAND" = ADD ] && echo '${JSON.stringify(result)}'
+exit 0
+`;
+    writeFileSync(join(this.binDirectory, name), script);
+    chmodSync(join(this.binDirectory, name), 0o755);
+  }
+
+  /** Writes the configuration. */
+  configure(plugins: readonly object[], more: object = {}): void {
+    const config = { cniVersion: "1.1.0", name: "pods", ...more, plugins };
+    writeFileSync(join(this.configDirectory, "10-pods.conflist"), JSON.stringify(config));
+  }
+
+  /** The path of the file that makes a plugin fail. */
+  failurePath(name: string, command: string): string {
+    return join(this.binDirectory, `fail-${name}-${command}`);
+  }
+
+  get calls(): CniCall[] {
+    if (!existsSync(this.#logPath)) return [];
+    return readFileSync(this.#logPath, "utf8")
+      .split("\n")
+      .filter((line) => line !== "")
+      .map((line) => JSON.parse(line));
+  }
+
+  /** The calls about a container: "bridge ADD". */
+  about(container: string): string[] {
+    return this.calls
+      .filter((call) => call.container === container)
+      .map(({ plugin, command }) => `${plugin} ${command}`);
+  }
+}

@@ -2,7 +2,7 @@
  * Compares builds with those of Docker's classic builder, CLI to CLI, in turns: the engine that went first goes last the next time.
  *
  *   files    a context of many small files, copied: new; unchanged; with one file changed
- *   large    one large file, copied: new; unchanged
+ *   large    one large file, copied: new; unchanged; unchanged for a minute, twice, for which it waits
  *   steps    nine instructions that are all in the cache; 20 RUN of /bin/true
  *   stages   four stages that each sleep for a second, twice
  *
@@ -12,7 +12,7 @@
  * Docker only Lighter is measured. What dominates is in build.md.
  */
 import { spawnSync } from "node:child_process";
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { loadavg } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -48,6 +48,8 @@ const groups: Readonly<Record<string, readonly Step[]>> = {
   large: [
     { title: "a large file, new", goal: 1 / 2, context: (inputs) => largeFile(inputs) },
     { title: "a large file, unchanged", goal: 1 / 2, context: ({ folder }) => join(folder, "large") },
+    { title: "a large file, unchanged for a minute", goal: 1 / 2, context: (inputs) => settledFile(inputs) },
+    { title: "a large file, once more", goal: 1 / 2, context: ({ folder }) => join(folder, "large") },
   ],
   steps: [
     { title: "20 RUN /bin/true", goal: 1 / 5, context: (inputs) => twentyRuns(inputs), flags: ["--no-cache"] },
@@ -59,6 +61,7 @@ const groups: Readonly<Record<string, readonly Step[]>> = {
 
 const FILES_PER_DIRECTORY = 100;
 const SMALL_BYTES = 3300;
+const SETTLED_MS = 61_000;
 
 function newContext({ folder }: Inputs, name: string, dockerfile: readonly string[]): string {
   const directory = join(folder, name);
@@ -91,6 +94,13 @@ function largeFile(inputs: Inputs): string {
   const file = join(directory, "file");
   run(["dd", "if=/dev/urandom", `of=${file}`, "bs=1M", `count=${inputs.sizeMb}`, "status=none"]);
   return directory;
+}
+
+/** Waits until the file is so old that its attributes tell whether it has changed. */
+function settledFile({ folder }: Inputs): string {
+  const ageMs = Date.now() - statSync(join(folder, "large/file")).ctimeMs;
+  spawnSync("sleep", [String(Math.max(0, SETTLED_MS - ageMs) / 1000)]);
+  return join(folder, "large");
 }
 
 function twentyRuns(inputs: Inputs): string {

@@ -7,4 +7,4 @@ export { measureTrees, measureUsage } from "./measure.ts";
 export { type JobOutput, runWithOutput, writeOutput } from "./output.ts";
 export { type FileJob, type JobContext, JobTable } from "./protocol.ts";
 export { Trash } from "./trash.ts";
-export { FileWorkers, Stalled } from "./workers.ts";
+export { FileWorkers, type RunOptions, Stalled } from "./workers.ts";

@@ -19,12 +19,15 @@ export { platformIndex } from "./archive/platform-index.ts";
 export { saveImages, writeComposedArchive } from "./archive/save.ts";
 export type { ImageSource, LoadProgress } from "./archive/stage-archive.ts";
 export {
+  type AbsentFile,
   ContentHash,
   copySource,
+  fillLarge,
   hasWildcards,
   isArchive,
   isDirectory,
   isFile,
+  type KnownDigests,
   LayerTarget,
   LayerTree,
   makeDirectory,

@@ -25,11 +25,11 @@ export interface Frame {
 /** What a stream is for. */
 export interface StreamRequest {
   /**
-   * "secret", "ssh" and "context" (a tar) give, "output" takes what an exporter makes. "read-blob" and "write-blob" give and take a
+   * "secret", "ssh", "context" (a tar) and "context-file" (by its path, in bytes) give, "output" takes what an exporter makes. "read-blob" and "write-blob" give and take a
    * file of a cache, by "DIGEST DIRECTORY"; one that is there already is not taken. "shell" is what a user types and sees where a
    * command has failed; "shell-sizes" are lines, "ROWS COLUMNS", if that is on a terminal.
    */
-  kind: "secret" | "ssh" | "context" | "output" | "read-blob" | "write-blob" | "shell" | "shell-sizes";
+  kind: "secret" | "ssh" | "context" | "context-file" | "output" | "read-blob" | "write-blob" | "shell" | "shell-sizes";
   id: string;
 }
 

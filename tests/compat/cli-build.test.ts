@@ -13,7 +13,7 @@ import {
 } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { TestDaemon } from "../support/daemon.ts";
 import { until } from "../support/eventually.ts";
 import { rawTar } from "../support/image-tar.ts";
@@ -202,6 +202,20 @@ buildTest(
     expect(unreadable.stderr).toMatch(/^read \/sys\/\S+: it became shorter meanwhile$/m);
   },
 );
+
+buildTest("a large file whose content is known is not read, and is asked for when a step needs it", async () => {
+  const directoryOfBun = dirname(process.execPath); // larger than what is always read, and older than a minute
+  const name = basename(process.execPath);
+  const Dockerfile = join(directory({ Dockerfile: `FROM tools:1\nCOPY ${name} /bun\n` }), "Dockerfile");
+  const layers = async (...flags: string[]) => {
+    const built = await lighter(["build", "-t", "large:1", "-f", Dockerfile, ...flags, directoryOfBun]);
+    expect(built.code, built.stderr).toBe(0);
+    return (await daemon.request("GET", "/images/large:1/json")).json.RootFS.Layers;
+  };
+  const first = await layers();
+  expect(await layers()).toEqual(first); // from the cache
+  expect(await layers("--no-cache")).toEqual(first);
+});
 
 buildTest("a Dockerfile or an archive comes from stdin, and the image's ID goes to stdout and files", async () => {
   const [idPath, metadataPath] = [join(folder, "id"), join(folder, "metadata.json")];

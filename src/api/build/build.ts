@@ -105,7 +105,7 @@ function ofSession(
   session: ReturnType<typeof findSession>,
   query: Query,
   stream: ProgressStream,
-): Pick<BuildRequest, "inputs" | "namedContext"> & Partial<Pick<BuildRequest, "context">> {
+): Pick<BuildRequest, "inputs" | "namedContext"> & Partial<Pick<BuildRequest, "context" | "contextFile">> {
   let shell: ReturnType<typeof session.shell> | undefined;
   const inputs: BuildRequest["inputs"] = {
     secret: (id) => session.secret(id),
@@ -120,7 +120,9 @@ function ofSession(
   };
   return {
     ...{ inputs, namedContext: ({ name }) => session.context(name) },
-    ...(query.boolean("contextsent") ? { context: session.sentContext } : {}),
+    ...(query.boolean("contextsent")
+      ? { context: session.sentContext, contextFile: (path) => session.contextFile(path) }
+      : {}),
   };
 }
 

@@ -187,6 +187,14 @@ class ClientSession {
     yield* stream as AsyncIterable<Uint8Array>;
   }
 
+  /** Asks for a file of the context that was sent. @throws LighterError if it is gone */
+  async *contextFile(path: string): AsyncGenerator<Uint8Array> {
+    const stream = await this.open({ kind: "context-file", id: path });
+    if (stream === undefined) throw new LighterError("invalid", `the context has no file "${path}" any more`);
+    stream.end();
+    yield* stream as AsyncIterable<Uint8Array>;
+  }
+
   /** A directory that a cache is kept in. @throws LighterError "not-found" for a blob that is not there */
   directory(path: string): ClientDirectory {
     return {

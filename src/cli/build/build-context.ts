@@ -15,13 +15,16 @@ interface BuildContext {
   /** Where the daemon finds the Dockerfile in the context. */
   dockerfile: string;
   /** One of these: a directory, an archive, or what the daemon fetches. */
-  pack?: PackDirectory;
+  directory?: ContextDirectory;
   archive?: AsyncIterable<Uint8Array>;
   remote?: string;
 }
 
-/** Packs the directory as a tar, in which large files are ranges where they are taken. */
-export type PackDirectory = (takesFiles: () => boolean) => AsyncGenerator<Uint8Array | FileRange>;
+export interface ContextDirectory {
+  path: string;
+  /** Packs it as a tar, in which large files are ranges where they are taken. */
+  pack: (takesFiles: (name: string) => boolean) => AsyncGenerator<Uint8Array | FileRange>;
+}
 
 /** A name for a Dockerfile that comes from elsewhere; the daemon removes a file of such a name once it has read it. */
 function strayName(): string {
@@ -68,7 +71,8 @@ function directoryContext(path: string, file: string, given: string | undefined)
   const extra = new Map(isInside ? [] : [[name, text]]);
   const keeps = rules === undefined ? undefined : keeperOf(rules, new Set([name]));
   const options = { withoutOwners: true, ...(keeps === undefined ? {} : { keeps }) };
-  return { dockerfile: name, pack: (takesFiles) => packContent(root, { ...options, takesFiles }, extra) };
+  const pack: ContextDirectory["pack"] = (takesFiles) => packContent(root, { ...options, takesFiles }, extra);
+  return { dockerfile: name, directory: { path: root, pack } };
 }
 
 /** `--build-context NAME=SOURCE`. @throws Error in the words of Docker's client */

@@ -50,20 +50,22 @@ async function run({ client }: Context, { values, args }: ParsedFlags<typeof bui
   const isExplained = call === "explain";
   const progress: ProgressKind = values.quiet || isExplained ? "quiet" : values.progress;
   if (values.debug) requireFreeStdin(argument, values.file);
-  const { dockerfile, pack, archive, remote } = await openContext(argument, values.file);
+  const { dockerfile, directory, archive, remote } = await openContext(argument, values.file);
   const imports = await namedImports(values["cache-from"].flat());
   const shell = new DebugShell();
-  const canUpload = pack !== undefined && "unix" in client.host.address;
-  const session = await openSession(client, values, { imports, shell, canUpload });
-  const upload = session !== undefined && canUpload ? new ContextUpload(client, session.id, pack) : undefined;
-  const body = upload === undefined ? (archive ?? pack?.(() => false)) : undefined;
+  const isHere = "unix" in client.host.address;
+  const upload = directory !== undefined && isHere ? new ContextUpload(directory) : undefined;
+  const session = await openSession(client, values, { imports, shell, upload });
+  if (session !== undefined) upload?.begin(client, session.id);
+  const isUploaded = upload !== undefined && session !== undefined;
+  const body = isUploaded ? undefined : (archive ?? directory?.pack(() => false));
   const query = encodeQuery({
     ...queryOf(values),
     cacheimports: imports.length === 0 ? undefined : JSON.stringify(imports),
     dockerfile,
     remote,
     session: session?.id,
-    contextsent: upload && "1",
+    contextsent: isUploaded ? "1" : undefined,
     call: isExplained ? call : undefined,
   });
   const response = await client.request({
@@ -92,7 +94,7 @@ async function run({ client }: Context, { values, args }: ParsedFlags<typeof bui
 async function openSession(
   client: Client,
   values: BuildFlags,
-  { imports, shell, canUpload }: { imports: readonly CacheOption[]; shell: DebugShell; canUpload: boolean },
+  { imports, shell, upload }: { imports: readonly CacheOption[]; shell: DebugShell; upload: ContextUpload | undefined },
 ): Promise<BuildSession | undefined> {
   const { secret, ssh, "build-context": contexts } = values;
   const exports = values["cache-to"].flat();
@@ -103,7 +105,7 @@ async function openSession(
     [secret, ssh, contexts].some(({ length }) => length > 0) ||
     outputs.some(({ dest }) => dest !== undefined) ||
     [...imports, ...exports].some(({ Type }) => Type === "local");
-  if (!isNeeded && !canUpload) return undefined;
+  if (!isNeeded && upload === undefined) return undefined;
   const session = BuildSession.open(client, {
     secret: secretProvider(secret),
     ssh: agentProvider(ssh),
@@ -112,6 +114,7 @@ async function openSession(
     "read-blob": blobReader(imports),
     "write-blob": blobWriter(exports, outputs),
     ...(values.debug ? shell.providers() : {}),
+    ...(upload === undefined ? {} : { "context-file": upload.provider }),
   });
   return await session.catch((error: unknown) => {
     if (isNeeded || !(error instanceof ApiError)) throw error;

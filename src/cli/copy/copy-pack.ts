@@ -41,8 +41,8 @@ interface PackOptions {
   readonly keeps?: (name: BytePath, isDirectory: boolean) => boolean | "inside";
   /** Files belong to nobody in particular: the owner is left out. */
   readonly withoutOwners?: boolean;
-  /** Whether large files may be ranges. */
-  readonly takesFiles?: () => boolean;
+  /** Whether a large file may be ranges, by its name in the archive. */
+  readonly takesFiles?: (name: BytePath) => boolean;
 }
 
 /**
@@ -156,7 +156,7 @@ class Packer {
       const capability = getxattrFd(fd, CAPABILITY);
       const xattrs = capability === undefined ? [] : [{ name: CAPABILITY, value: capability }];
       yield* this.#put(this.#header({ ...entryOf(name, "file", opened, ""), size: opened.size, xattrs }));
-      const isRange = opened.size >= FILE_RANGE_MIN_BYTES && this.#options.takesFiles?.() && isPlainFile(fd);
+      const isRange = opened.size >= FILE_RANGE_MIN_BYTES && this.#options.takesFiles?.(name) && isPlainFile(fd);
       if (isRange) yield* this.#ranges(path, fd, opened.size);
       else yield* this.#content(path, fd, opened.size);
       yield* this.#put(new Uint8Array(tarPaddingBytes(opened.size)));

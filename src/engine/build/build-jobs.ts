@@ -1,7 +1,7 @@
 /** The jobs that file workers do for builds: see copy-work.ts and context-work.ts for how. */
 import type { ChangeAction, CopyOp } from "../../build/mod.ts";
 import type { BodyForm, FileJob } from "../../files/mod.ts";
-import type { Owner } from "../../image/mod.ts";
+import type { AbsentFile, Owner } from "../../image/mod.ts";
 
 /** Directories of the host: the layers of a root file system, topmost first. */
 type Layers = readonly string[];
@@ -60,13 +60,29 @@ export const writeDownloadJob: FileJob<{ path: string; modifiedSeconds: number }
 export interface SpoolArgument {
   path: string;
   form: BodyForm;
+  /** Whether the bytes of large files may be missing whose digests are known. */
+  recalls: boolean;
 }
 
-/**
- * Spools a context into an empty directory, from the tar that comes from its fd; a second one has what comes before. Notes how many bytes
- * have come so far, and resolves with their number.
- */
-export const spoolContextJob: FileJob<SpoolArgument, number> = { kind: "spool context", hasClient: true };
+/** How many bytes have come so far; a question for the digest of a file that is identified so; or what the worker has found out. */
+export type SpoolNote = { byteCount: number } | { find: string } | { learn: [identity: string, digest: string] };
+export interface SpoolReply {
+  digest: string | null;
+}
+
+export interface Spooled {
+  byteCount: number;
+  absent: readonly AbsentFile[];
+}
+
+/** Spools a context into an empty directory, from the tar that comes from its fd; a second one has what comes before. */
+export const spoolContextJob: FileJob<SpoolArgument, Spooled> = { kind: "spool context", hasClient: true };
+
+/** Writes a file that a spooled context lacks, from what comes from its fd. */
+export const fillSpoolJob: FileJob<{ spoolPath: string; number: number }, null> = {
+  kind: "fill spool",
+  hasClient: true,
+};
 
 /** Writes the files of a spooled context into an empty directory. */
 export const writeContextJob: FileJob<{ spoolPath: string; path: string }, null> = { kind: "write context" };

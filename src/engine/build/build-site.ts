@@ -10,6 +10,7 @@ import type { BuildRequest } from "./build-request.ts";
 import { BuildSources } from "./build-sources.ts";
 import type { CacheMounts } from "./cache-mounts.ts";
 import { CopySteps } from "./copy-step.ts";
+import type { KnownFiles } from "./known-files.ts";
 import { RunSteps } from "./run-step.ts";
 import { StepOutput } from "./step-output.ts";
 import type { StepRoots } from "./step-roots.ts";
@@ -17,7 +18,7 @@ import { openWorkshop } from "./workshop.ts";
 
 export type SiteRequest = Pick<
   BuildRequest,
-  "fetchImage" | "hostConfig" | "inputs" | "namedContext" | "onStatus" | "say" | "signal"
+  "contextFile" | "fetchImage" | "hostConfig" | "inputs" | "namedContext" | "onStatus" | "say" | "signal"
 >;
 
 interface SiteOptions {
@@ -25,6 +26,7 @@ interface SiteOptions {
   trash: Trash;
   caches: CacheMounts;
   downloads: Downloads;
+  knownFiles: KnownFiles;
   solver: Solver;
   request: SiteRequest;
   /** Called when nothing uses the site any more, which may be after its end: its steps may be wanted by other builds. */
@@ -57,7 +59,9 @@ export class BuildSite implements AsyncDisposable {
     this.#options = options;
     this.signal = AbortSignal.any([request.signal, this.#aborter.signal]);
     const { signal } = this;
-    this.sources = new BuildSources(roots, trash, { signal, downloads, namedContext: request.namedContext });
+    const { namedContext, contextFile } = request;
+    const client = { namedContext, contextFile, knownFiles: options.knownFiles };
+    this.sources = new BuildSources(roots, trash, { signal, downloads, client });
     this.progress = new BuildProgress(request.onStatus);
     this.output = new StepOutput(request.say, this.progress);
   }

@@ -6,12 +6,23 @@ import { LighterError } from "../../base/errors.ts";
 import { randomId } from "../../base/ids.ts";
 import { BUILD_DOCKERFILE_MAX_BYTES } from "../../base/limits.ts";
 import { type GitSource, type HttpSource, type LocalSource, parseGitSource, type SourceOp } from "../../build/mod.ts";
-import { type RawBody, runWithInput, type Trash } from "../../files/mod.ts";
+import { type RawBody, type RunOptions, runWithInput, type Trash } from "../../files/mod.ts";
 import { looksLikeArchive, peek, spoolDigest, TAR_BLOCK_BYTES } from "../../image/mod.ts";
 import { bytePath } from "../../linux/sys/fs.ts";
 import { checkOut } from "../sources/git-source.ts";
 import { type Downloads, download, get, visit } from "../sources/http-source.ts";
-import { readDockerfileJob, spoolContextJob, type TreePlace, writeContextJob } from "./build-jobs.ts";
+import {
+  fillSpoolJob,
+  readDockerfileJob,
+  type SpoolArgument,
+  type Spooled,
+  type SpoolNote,
+  type SpoolReply,
+  spoolContextJob,
+  type TreePlace,
+  writeContextJob,
+} from "./build-jobs.ts";
+import type { KnownFiles } from "./known-files.ts";
 import type { StepRoots } from "./step-roots.ts";
 
 /** Where a build's context comes from. */
@@ -38,6 +49,15 @@ export interface ServedFiles {
 /** Asks a client for a directory that it serves. Yields a tar. */
 export type NamedContext = (source: LocalSource) => AsyncIterable<Uint8Array>;
 
+/** Gives the bytes of a file of the context that was sent, by its path, in bytes, if they were not needed then. */
+export type ContextFile = (path: string) => AsyncIterable<Uint8Array>;
+
+interface ClientSources {
+  namedContext: NamedContext | undefined;
+  contextFile: ContextFile | undefined;
+  knownFiles: KnownFiles;
+}
+
 interface ReceivedContext extends Pick<ContextRequest, "remote"> {
   context: AsyncIterable<Uint8Array> | RawBody;
 }
@@ -57,7 +77,7 @@ export class BuildSources implements Disposable {
   /** The directories of spooled contexts that were needed as such, by their paths. */
   readonly #written = new Map<string, Promise<string>>();
   readonly #namedContexts = new Map<string, Promise<string>>();
-  readonly #namedContext: NamedContext | undefined;
+  readonly #client: ClientSources;
   /** What the URL of the context led to, if that was no archive; the context is empty then. */
   #remoteDockerfile: string | undefined;
   #count = 0;
@@ -65,14 +85,10 @@ export class BuildSources implements Disposable {
   constructor(
     roots: StepRoots,
     trash: Trash,
-    {
-      signal,
-      downloads,
-      namedContext,
-    }: { signal: AbortSignal; downloads: Downloads; namedContext: NamedContext | undefined },
+    { signal, downloads, client }: { signal: AbortSignal; downloads: Downloads; client: ClientSources },
   ) {
     this.#roots = roots;
-    this.#namedContext = namedContext;
+    this.#client = client;
     this.#downloads = downloads;
     this.#trash = trash;
     this.#signal = signal;
@@ -128,12 +144,41 @@ export class BuildSources implements Disposable {
     onBytes: (byteCount: number) => void = () => {},
   ): Promise<void> {
     const path = this.#newDirectory();
-    const onNote = (byteCount: unknown) => onBytes(byteCount as number);
-    if ("fd" in tar) {
-      const options = { fds: [tar.fd, tar.firstFd], signal: this.#signal, onNote };
-      onBytes(await this.#workers.run(spoolContextJob, { path, form: tar.form }, options));
-    } else onBytes(await runWithInput(this.#workers, spoolContextJob, { path, form: "plain" }, { onNote }, tar));
+    const { knownFiles } = this.#client;
+    const onNote: RunOptions["onNote"] = (value, reply) => {
+      const note = value as SpoolNote;
+      if ("byteCount" in note) onBytes(note.byteCount);
+      else if ("learn" in note) knownFiles.learn(...note.learn);
+      else reply({ digest: knownFiles.find(note.find) ?? null } satisfies SpoolReply, []);
+    };
+    const { byteCount, absent } = await this.#receive(path, tar, onNote);
+    onBytes(byteCount);
     this.#places.set(id, { spoolPath: path });
+    if (absent.length > 0)
+      this.#unfetched.set(
+        id,
+        once(() => this.#fill(path, absent)),
+      );
+  }
+
+  async #receive(
+    path: string,
+    tar: ReceivedContext["context"],
+    onNote: RunOptions["onNote"] & object,
+  ): Promise<Spooled> {
+    if ("fd" in tar) {
+      const argument = { path, form: tar.form, recalls: this.#client.contextFile !== undefined };
+      const options = { fds: [tar.fd, tar.firstFd], signal: this.#signal, onNote };
+      return await this.#workers.run(spoolContextJob, argument, options);
+    }
+    const argument: SpoolArgument = { path, form: "plain", recalls: false };
+    return await runWithInput(this.#workers, spoolContextJob, argument, { onNote }, tar);
+  }
+
+  /** Asks the client for files whose digests were enough so far. */
+  async #fill(spoolPath: string, absent: Spooled["absent"]): Promise<void> {
+    for (const { number, path } of absent)
+      await runWithInput(this.#workers, fillSpoolJob, { spoolPath, number }, {}, this.#client.contextFile!(path));
   }
 
   /** Asks the client for a directory, once. */
@@ -145,9 +190,9 @@ export class BuildSources implements Disposable {
   }
 
   async #receiveNamed(source: LocalSource, id: string): Promise<string> {
-    if (this.#namedContext === undefined)
-      throw new LighterError("invalid", `this client serves no context "${source.name}"`);
-    await this.#spool(id, this.#namedContext(source));
+    const { namedContext } = this.#client;
+    if (namedContext === undefined) throw new LighterError("invalid", `this client serves no context "${source.name}"`);
+    await this.#spool(id, namedContext(source));
     return id;
   }
 
@@ -206,13 +251,12 @@ export class BuildSources implements Disposable {
     const spoolPath = this.#newDirectory();
     spoolDigest(spoolPath, bytePath(source.fileName), digest);
     this.#places.set(id, { spoolPath });
-    let fetching: Promise<void> | undefined;
     const fetch = async () => {
       const path = this.#newDirectory();
       await download(source, digest, path, options);
       this.#places.set(id, { layers: [path] });
     };
-    this.#unfetched.set(id, () => (fetching ??= fetch()));
+    this.#unfetched.set(id, once(fetch));
     return id;
   }
 
@@ -245,6 +289,12 @@ export class BuildSources implements Disposable {
       .digest("hex");
     return this.#known(`files:${digest}`, directory);
   }
+}
+
+/** Makes a function whose work is done once, however often it is called. */
+function once(work: () => Promise<void>): () => Promise<void> {
+  let working: Promise<void> | undefined;
+  return () => (working ??= work());
 }
 
 /** "github.com/OWNER/NAME", which people write for contexts, as the URL of a repository. */

@@ -42,6 +42,7 @@ import type { BuiltImage } from "./export-build.ts";
 import { type BuildTarget, buildTargets } from "./follow-plan.ts";
 import type { GcSettings } from "./gc-policy.ts";
 import { ImageChain } from "./image-chain.ts";
+import { KnownFiles } from "./known-files.ts";
 import { shownName } from "./read-dockerfile.ts";
 import { runSettings } from "./run-step.ts";
 import { StepRoots } from "./step-roots.ts";
@@ -69,6 +70,7 @@ export class Builder implements Disposable {
   /** The running builds that have an id of their client's. */
   readonly #running = new Map<string, AbortController>();
   readonly #downloads: Downloads;
+  readonly #knownFiles = new KnownFiles();
 
   constructor(engine: Engine, images: ImageStore, { gc, downloadMaxBytes }: BuilderSettings) {
     this.trash = new Trash(join(engine.paths.dataRoot, "contexts"), engine.workers);
@@ -274,7 +276,7 @@ export class Builder implements Disposable {
   #site(request: SiteRequest): BuildSite {
     return new BuildSite({
       ...{ roots: this.#roots, trash: this.trash, caches: this.#cacheMounts, solver: this.#solver, request },
-      downloads: this.#downloads,
+      ...{ downloads: this.#downloads, knownFiles: this.#knownFiles },
       onLeft: () => this.recover(), // a step that was done anew has taken another one's place in the cache
     });
   }

@@ -2,10 +2,18 @@
 import { createHash } from "node:crypto";
 import { closeSync, futimesSync, openSync, writeFileSync, writeSync } from "node:fs";
 import { type JobContext, receiveAll } from "../../files/mod.ts";
-import { copySource, LayerTarget, openSource, SpooledTree, SpoolWriter } from "../../image/mod.ts";
+import {
+  copySource,
+  fillLarge,
+  type KnownDigests,
+  LayerTarget,
+  openSource,
+  SpooledTree,
+  SpoolWriter,
+} from "../../image/mod.ts";
 import { bytePath } from "../../linux/sys/fs.ts";
 import { readIncoming } from "../files/incoming-tar.ts";
-import type { SpoolArgument, TreePlace } from "./build-jobs.ts";
+import type { SpoolArgument, Spooled, SpoolNote, SpoolReply, TreePlace } from "./build-jobs.ts";
 import { openTree } from "./copy-work.ts";
 import { takeDockerfile } from "./read-dockerfile.ts";
 
@@ -33,20 +41,38 @@ export async function writeDownload(
 const NOTE_INTERVAL_MS = 200;
 
 /** Spools a context, all of which belongs to root. @throws LighterError for what is no tar, and for entries that leave it. */
-export async function spoolContext(
-  { path, form }: SpoolArgument,
-  { fds: [fd, firstFd], beat, note }: Pick<JobContext, "fds" | "beat" | "note">,
-): Promise<number> {
-  using writer = new SpoolWriter(path);
+export async function spoolContext({ path, form, recalls }: SpoolArgument, daemon: JobContext): Promise<Spooled> {
+  const note = (value: SpoolNote) => daemon.note(value);
+  const known: KnownDigests = {
+    find: (identity) => {
+      note({ find: identity });
+      return (daemon.receive().value as SpoolReply).digest ?? undefined;
+    },
+    learn: (identity, digest) => note({ learn: [identity, digest] }),
+  };
+  const {
+    fds: [fd, firstFd],
+    beat,
+  } = daemon;
+  using writer = new SpoolWriter(path, recalls ? known : undefined);
   let [byteCount, notedMs] = [0, 0];
   await readIncoming({ fd: fd!, form, firstFd }, writer, beat, (count) => {
     byteCount += count;
     if (performance.now() - notedMs < NOTE_INTERVAL_MS) return;
     notedMs = performance.now();
-    note(byteCount);
+    note({ byteCount });
   });
   writer.finish();
-  return byteCount;
+  return { byteCount, absent: writer.absent };
+}
+
+/** Writes a large file of a spooled context, whose bytes come from an fd. @throws LighterError if they are others */
+export async function fillSpool(
+  { spoolPath, number }: { spoolPath: string; number: number },
+  { fds: [fd], beat }: Pick<JobContext, "fds" | "beat">,
+): Promise<null> {
+  await fillLarge(spoolPath, number, receiveAll(fd!, beat), beat);
+  return null;
 }
 
 export function writeContext({ spoolPath, path }: { spoolPath: string; path: string }, beat: () => void): null {

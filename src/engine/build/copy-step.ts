@@ -35,6 +35,7 @@ export class CopySteps {
   /** Makes several changes to the first input. Resolves with the id of the new root file system. */
   async change({ actions }: ChangeOp, inputs: readonly string[], signal: AbortSignal): Promise<string> {
     const [root = ""] = inputs;
+    for (const id of inputs.slice(1)) await this.#sources.fetch(id);
     const below = await this.#sources.directoriesOf(root);
     const owners = actions.map((action) => ("owner" in action ? ownerOf(action.owner, below) : null));
     return await this.#roots.addLayer(root, async ({ path: workPath, upper }) => {

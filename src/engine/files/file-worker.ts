@@ -8,6 +8,7 @@ import { showPath } from "../../linux/sys/fs.ts";
 import {
   changeFilesJob,
   copySourcesJob,
+  fillSpoolJob,
   hashSourcesJob,
   makeDirectoryInJob,
   readDockerfileJob,
@@ -15,7 +16,7 @@ import {
   writeContextJob,
   writeDownloadJob,
 } from "../build/build-jobs.ts";
-import { readDockerfile, spoolContext, writeContext, writeDownload } from "../build/context-work.ts";
+import { fillSpool, readDockerfile, spoolContext, writeContext, writeDownload } from "../build/context-work.ts";
 import { copySources, hashSources, makeDirectoryIn } from "../build/copy-work.ts";
 import { changeFiles } from "../llb/change-work.ts";
 import { makeMissingDirectory } from "../plan/bind-source.ts";
@@ -47,7 +48,8 @@ export function fileWorkerMain(): Promise<number> {
     )
     .on(fillJob, (argument, { beat }) => fill(argument, beat))
     .on(probeJob, (question) => answerTo(hostProbe, question))
-    .on(spoolContextJob, (argument, context) => spoolContext(argument, context))
+    .on(fillSpoolJob, fillSpool)
+    .on(spoolContextJob, spoolContext)
     .on(writeContextJob, (argument, { beat }) => writeContext(argument, beat))
     .on(readDockerfileJob, readDockerfile)
     .on(writeDownloadJob, (argument, { fds, beat }) => writeDownload(fds[0]!, argument, beat))

@@ -5,7 +5,12 @@
 import { closeSync, openSync, readSync, writeSync } from "node:fs";
 import { join, posix } from "node:path";
 import { LighterError } from "../../base/errors.ts";
-import { CONTEXT_TAR_MAX_ENTRIES, LAYER_PATH_MAX_DEPTH, SYMLINKS_MAX } from "../../base/limits.ts";
+import {
+  BUILD_DOCKERFILE_MAX_BYTES,
+  CONTEXT_TAR_MAX_ENTRIES,
+  LAYER_PATH_MAX_DEPTH,
+  SYMLINKS_MAX,
+} from "../../base/limits.ts";
 import { AT_FDCWD } from "../../linux/sys/abi.ts";
 import {
   type BytePath,
@@ -29,12 +34,14 @@ import {
   S_IFLNK,
   S_IFREG,
   showPath,
+  tryUnlinkat,
 } from "../../linux/sys/fs.ts";
 import type { FileRange } from "../../spec/file-range.ts";
 import { writeFailure } from "../store/write-failure.ts";
 import { EntryFile } from "../tar/make-entry.ts";
 import type { TarEntry, TarEntryType, TarSink } from "../tar/tar-reader.ts";
 import { isKeptXattr } from "../tar/tree-tar.ts";
+import { FileRecall, type KnownDigests } from "./file-recall.ts";
 import { INDEX_NAME, NONE, type Rest, SHA256_BYTES, SMALL_NAME } from "./spool-format.ts";
 import { type SpoolNode, writeIndex } from "./write-index.ts";
 
@@ -42,12 +49,22 @@ import { type SpoolNode, writeIndex } from "./write-index.ts";
 const LARGE_BYTES = 1024 * 1024;
 const BUFFER_BYTES = 512 * 1024;
 const READ_BYTES = 512 * 1024;
+/** The bytes of smaller files are always there: a Dockerfile may be among them. */
+const RECALLED_MIN_BYTES = BUILD_DOCKERFILE_MAX_BYTES + 1;
+/** How many files may be missing: their paths are in one message. */
+const ABSENT_MAX = 100;
 const IMPLIED_PARENT_MODE = 0o755;
 const ZEROS = Buffer.alloc(64 * 1024);
 
 const KIND_BITS: Readonly<Record<Exclude<TarEntryType, "hardlink">, number>> = {
   ...{ file: S_IFREG, directory: S_IFDIR, symlink: S_IFLNK, char: S_IFCHR, block: S_IFBLK, fifo: S_IFIFO },
 };
+
+/** A large file, by its number, and its path in the tar, in bytes. */
+export interface AbsentFile {
+  number: number;
+  path: string;
+}
 
 export class SpoolWriter implements TarSink, Disposable {
   readonly #directoryFd: number;
@@ -66,10 +83,16 @@ export class SpoolWriter implements TarSink, Disposable {
   readonly #digests = new Digests();
   #end = 0;
   #read: Buffer | undefined;
+  readonly #recalled: FileRecall | undefined;
+  /** The path of the file whose bytes are coming. */
+  #path = "";
+  /** The large files whose bytes are missing. */
+  readonly absent: AbsentFile[] = [];
   #parent: { path: string; node: SpoolNode } | undefined;
 
-  /** Spools into a directory, which is empty. */
-  constructor(path: string) {
+  /** Spools into a directory, which is empty. What `known` knows of large files that are in others is not read. */
+  constructor(path: string, known?: KnownDigests) {
+    this.#recalled = known && new FileRecall(known);
     this.#directoryFd = openat(AT_FDCWD, bytePath(path), O_PATH | O_DIRECTORY);
     this.#indexPath = join(path, INDEX_NAME);
     this.#small = new SmallFiles(join(path, SMALL_NAME));
@@ -118,6 +141,7 @@ export class SpoolWriter implements TarSink, Disposable {
     const node = nodeOf(entry, undefined);
     if (entry.type !== "file") return node;
     this.#file = node;
+    this.#path = entry.path;
     this.#end = 0;
     node.size = entry.size;
     if (entry.size < LARGE_BYTES) {
@@ -136,6 +160,11 @@ export class SpoolWriter implements TarSink, Disposable {
   }
 
   data(bytes: Uint8Array, offset: number): void {
+    this.#recalled?.mix();
+    this.#take(bytes, offset);
+  }
+
+  #take(bytes: Uint8Array, offset: number): void {
     const file = this.#file!;
     if (offset > this.#end) this.#hole(offset);
     this.#hash.update(bytes);
@@ -148,16 +177,33 @@ export class SpoolWriter implements TarSink, Disposable {
     this.#small.write(bytes);
   }
 
-  /** Reads what is in a file of the client's: it is hashed, so that the kernel alone could not move it. */
-  dataIn({ fd, offset: from, length }: FileRange, offset: number): void {
+  /** Reads what is in a file of the client's, unless it is known: it is hashed, so that the kernel alone could not move it. */
+  dataIn(range: FileRange, offset: number): void {
+    const { fd, offset: from, length } = range;
+    this.#recall(range, offset);
+    if (this.#recalled?.digest !== undefined) {
+      this.#end = offset + length;
+      return;
+    }
     this.#read ??= Buffer.allocUnsafeSlow(READ_BYTES);
     for (let done = 0; done < length; ) {
       const count = readSync(fd, this.#read, 0, Math.min(READ_BYTES, length - done), from + done);
       if (count === 0)
         throw new LighterError("invalid", "a file of the build context became shorter while it was read");
-      this.data(this.#read.subarray(0, count), offset + done);
+      this.#take(this.#read.subarray(0, count), offset + done);
       done += count;
     }
+  }
+
+  #recall(range: FileRange, offset: number): void {
+    const { size, large } = this.#file!;
+    if (this.#recalled === undefined || size < RECALLED_MIN_BYTES) return;
+    if (offset === 0 && this.absent.length === ABSENT_MAX) return;
+    this.#recalled.take(range, offset, size);
+    if (offset > 0 || this.#recalled.digest === undefined) return;
+    this.#large.close();
+    tryUnlinkat(this.#directoryFd, `${large}`);
+    this.absent.push({ number: large, path: this.#path });
   }
 
   /** Hashes the zeros up to a place. What is before it is in `small`, and so is what comes, but not they. */
@@ -171,10 +217,14 @@ export class SpoolWriter implements TarSink, Disposable {
   endEntry(): void {
     const file = this.#file;
     if (file === undefined) return;
-    if (file.size > this.#end) this.#hole(file.size);
-    this.#hash.digest(this.#digest);
+    const known = this.#recalled?.digest;
+    if (known === undefined) {
+      if (file.size > this.#end) this.#hole(file.size);
+      this.#hash.digest(this.#digest);
+      if (file.large !== NONE) this.#large.finish();
+    } else this.#digest.set(Buffer.from(known, "hex"));
     file.digest = this.#digests.add(this.#digest);
-    if (file.large !== NONE) this.#large.finish();
+    this.#recalled?.end(Buffer.from(this.#digests.at(file.digest)).toString("hex"), file.size);
     this.#file = undefined;
   }
 

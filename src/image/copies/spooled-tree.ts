@@ -75,6 +75,15 @@ export class SpooledTree implements SourceTree {
     }
   }
 
+  /** Finds the entry of a large file. */
+  entryOfLarge(number: number): SpooledEntry {
+    for (let at = 0; at < this.index.readDoubleLE(0); at++) {
+      const entry = new SpooledEntry(this, at);
+      if (entry.largeNumber === number) return entry;
+    }
+    throw new LighterError("internal", `the spooled context has no large file ${number}`);
+  }
+
   /** Opens a large file. */
   large(number: number): SourceEntry {
     return new LayerTree([this.#path]).find(`/${number}` as BytePath)!;
@@ -245,9 +254,13 @@ class SpooledEntry implements SourceEntry {
     for (let number = first; number < first + this.#u32(AT.count); number++) yield number;
   }
 
+  /** The number of its large file, or NONE. */
+  get largeNumber(): number {
+    return isFile(this) ? this.#u32(AT.first) : NONE;
+  }
+
   #large(): SourceEntry | undefined {
-    const number = isFile(this) ? this.#u32(AT.first) : NONE;
-    return number === NONE ? undefined : this.#tree.large(number);
+    return this.largeNumber === NONE ? undefined : this.#tree.large(this.largeNumber);
   }
 
   *#stretches(): Generator<{ offset: number; start: number; length: number }> {

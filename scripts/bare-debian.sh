@@ -11,7 +11,7 @@
 set -euo pipefail
 checkout=$(realpath "$(dirname "$0")/..")
 suite=trixie
-packages="nodejs npm gcc libc6-dev git ca-certificates"
+packages="nodejs npm gcc libc6-dev libquickjs git ca-certificates"
 
 root=
 if [ "${1-}" = --root ]; then

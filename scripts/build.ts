@@ -6,8 +6,8 @@
  *   dist/lighter-runtime  the OCI runtime: short commands by itself, all others by dist/lighter
  *   dist/hello            the program of the embedded image `hello`
  *   dist/init             the init of `run --init`
- *   dist/lighter          everything in one executable
- *   dist/lighter-small    with --small: the short commands on the small engine
+ *   dist/lighterd         everything in one executable, on Bun
+ *   dist/lighter          the short commands on the small engine, all others by dist/lighterd; without libquickjs a link to that
  *
  * With --check it builds nothing, and fails if there is something to build. `dist/.stamp` has the digests of the inputs. Its
  * mtime is the time when the last build *began*, so that a file saved during a build is newer; `./lighter` asks find(1) for files
@@ -31,6 +31,7 @@ import {
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { C_FLAGS, compilerCommand, compilersToLookFor, launcherSources, runtimeSources } from "./c-compiler.ts";
+import { findQuickJs } from "./quickjs.ts";
 
 const root = join(import.meta.dirname, "..");
 const dist = join(root, "dist");
@@ -53,6 +54,8 @@ interface Target {
   command: (outPath: string) => string[];
   /** Finishes and checks what was built. @throws BuildError if it is not good. */
   finish?: (outPath: string) => void;
+  /** What to say once it is built. */
+  advice?: string;
 }
 
 class BuildError extends Error {}
@@ -67,7 +70,7 @@ function main(args: string[]): void {
   const [force, check] = [args.includes("--force"), args.includes("--check")];
   mkdirSync(dist, { recursive: true });
   const stamp = force ? {} : readStamp();
-  for (const target of args.includes("--small") ? [...targets(), smallTarget()] : targets()) {
+  for (const target of targets()) {
     const path = join(dist, target.name);
     const isThere = existsSync(path);
     if (check && !isThere) throw new BuildError(`dist/${target.name} is not there: ${BUILD_IT}`);
@@ -80,10 +83,13 @@ function main(args: string[]): void {
     writeStamp(stamp, new Date(0)); // the finished targets stay fresh, but `./lighter` must come back for the rest
     const sizeBytes = statSync(path).size;
     console.error(`built dist/${target.name}: ${formatSize(sizeBytes)}, ${Math.round(performance.now() - startMs)} ms`);
+    if (target.advice !== undefined) console.error(target.advice);
   }
   if (!check) writeStamp(stamp, began);
 }
 
+/** Bun's program, which src/shims/hand-over.ts looks for. */
+const DAEMON = "lighterd";
 const BUILD_IT = "`npm run build` makes what tests run";
 
 function targets(): Target[] {
@@ -109,7 +115,7 @@ function targets(): Target[] {
       command: (outPath) => [...compiler(), ...C_FLAGS, "-o", outPath, "init/init.c"],
     },
     {
-      name: "lighter",
+      name: DAEMON,
       inputs: [
         ...files("src/**/*.*").filter((path) => !path.endsWith(".test.ts")),
         ...[
@@ -134,12 +140,22 @@ function targets(): Target[] {
         checkThatItRuns(outPath);
       },
     },
+    findQuickJs() === undefined ? linkToDaemon : commands(),
   ];
 }
 
-function smallTarget(): Target {
+/** The command line without a small engine. */
+const linkToDaemon: Target = {
+  name: "lighter",
+  inputs: [],
+  command: (outPath) => ["ln", "-s", DAEMON, outPath],
+  advice:
+    "each command would start in a millisecond instead of ten, with libquickjs\non Debian: apt-get install libquickjs",
+};
+
+function commands(): Target {
   return {
-    name: "lighter-small",
+    name: "lighter",
     inputs: [
       ...files("src/**/*.*").filter((path) => !path.endsWith(".test.ts")),
       ...files("host/*"),

@@ -25,6 +25,7 @@ export async function manualPages(runtimeHelp: string): Promise<ManualPage[]> {
     programPage(),
     ...(await pagesOf(COMMANDS, "lighter", new Map())),
     daemonPage(),
+    { name: "lighterd.8", text: ".so man8/lighter-daemon.8\n" },
     page("lighter-runtime", 8, "OCI runtime", [
       section("SYNOPSIS", "\\fBlighter\\-runtime\\fR [global options] command [command options] [arguments...]"),
       section("DESCRIPTION", `.nf\n${roff(runtimeHelp.trim())}\n.fi`),

@@ -8,7 +8,18 @@
  */
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  globSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, relative, resolve } from "node:path";
 import { gzipSync } from "node:zlib";
@@ -25,6 +36,8 @@ interface Piece {
   readonly path: string;
   readonly content: string | Buffer;
   readonly isProgram?: true;
+  /** It is a symbolic link to `content`. */
+  readonly isLink?: true;
 }
 
 class PackageError extends Error {}
@@ -58,7 +71,9 @@ function prefixOf(args: readonly string[]): string {
 
 async function install(prefix: string): Promise<void> {
   write(prefix, await pieces(prefix, "share/zsh/site-functions"));
-  console.log(`installed below ${prefix}: bin/lighter, bin/lighter-runtime, units, manual pages, completions`);
+  console.log(
+    `installed below ${prefix}: bin/lighter, bin/lighterd, bin/lighter-runtime, units, manual pages, completions`,
+  );
   console.log("as a service: systemd-sysusers && systemctl daemon-reload && systemctl enable --now lighter.service");
 }
 
@@ -100,9 +115,7 @@ async function pieces(prefix: string, zshCompletions: string): Promise<Piece[]> 
   const runtimeHelp = run(join(dist, "lighter-runtime"), ["--help"]);
   const units = globSync("packaging/systemd/*.{service,socket}", { cwd: root });
   return [
-    ...["lighter", "lighter-runtime"].map(
-      (name): Piece => ({ path: `bin/${name}`, content: fromDist(name), isProgram: true }),
-    ),
+    ...["lighter", "lighterd", "lighter-runtime"].map((name) => fromDist(name, `bin/${name}`)),
     ...units.map((path) => ({
       path: `lib/systemd/system/${path.slice("packaging/systemd/".length)}`,
       content: text(path).replaceAll("/usr/bin/", `${prefix}/bin/`),
@@ -160,17 +173,23 @@ function writeControl(tree: string, architecture: string): void {
   ]);
 }
 
+function fromDist(name: string, path: string): Piece {
+  const built = join(dist, name);
+  if (lstatSync(built).isSymbolicLink()) return { path, content: readlinkSync(built), isLink: true };
+  return { path, content: readFileSync(built), isProgram: true };
+}
+
 function write(folder: string, files: readonly Piece[]): void {
-  for (const { path, content, isProgram } of files) {
+  for (const { path, content, isProgram, isLink } of files) {
     const to = join(folder, path);
     mkdirSync(dirname(to), { recursive: true, mode: 0o755 });
     rmSync(to, { force: true }); // a running program cannot be overwritten
-    writeFileSync(to, content, { mode: isProgram ? 0o755 : 0o644 });
+    if (isLink) symlinkSync(content, to);
+    else writeFileSync(to, content, { mode: isProgram ? 0o755 : 0o644 });
   }
 }
 
 const text = (path: string) => readFileSync(join(root, path), "utf8");
-const fromDist = (name: string) => readFileSync(join(dist, name));
 /** Compresses so that the bytes are always the same. */
 const gzip = (content: string) => gzipSync(content, { level: 9 });
 

@@ -1,11 +1,13 @@
 # Builds dist/ if necessary, for ./lighter and ./test, which source this file with $root set. All output goes to standard error.
 
-# True if something that dist/lighter is made from is newer than its last build, or it was never built.
+# True if something that dist/ is made from is newer than its last build, or it was never built. A dist/lighter that is a link was
+# built without libquickjs, which may have been installed since.
 # -quit at the first such file: a few milliseconds when there is none.
 stale() {
   [ -e "$root/dist/.stamp" ] || return 0
-  [ -n "$(find "$root/src" "$root/launcher" "$root/hello" "$root/init" "$root/scripts" "$root/package.json" \
-    "$root/package-lock.json" -newer "$root/dist/.stamp" ! -name '*.test.ts' -print -quit)" ]
+  if [ -L "$root/dist/lighter" ] && [ -e /usr/include/quickjs/quickjs.h ]; then return 0; fi
+  [ -n "$(find "$root/src" "$root/launcher" "$root/host" "$root/hello" "$root/init" "$root/scripts" \
+    "$root/package.json" "$root/package-lock.json" -newer "$root/dist/.stamp" ! -name '*.test.ts' -print -quit)" ]
 }
 
 # need PROGRAM PACKAGE
@@ -35,5 +37,5 @@ setup() (
   node_modules/.bin/bun scripts/build.ts 9>&-
 )
 
-# Bun, and so dist/lighter, obeys these variables: they would make it another program.
+# Bun, and so dist/lighterd, obeys these variables: they would make it another program.
 unset BUN_OPTIONS BUN_BE_BUN

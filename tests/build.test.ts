@@ -17,21 +17,23 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { testIf } from "./support/test-if.ts";
 
 const root = join(import.meta.dirname, "..");
-const lighter = join(root, "dist/lighter");
+const QUICKJS = "/usr/include/quickjs/quickjs.h";
+const PROGRAMS = ["lighter", "lighterd"];
 let folder = "";
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), "lighter-build-"));
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-test("dist/lighter runs no code and takes no settings from the current directory", () => {
+test.each(PROGRAMS)("dist/%s runs no code and takes no settings from the current directory", (name) => {
   const provePath = join(folder, "proof");
   writeFileSync(join(folder, "evil.ts"), `require("node:fs").writeFileSync(${JSON.stringify(provePath)}, "")`);
   writeFileSync(join(folder, "bunfig.toml"), 'preload = ["./evil.ts"]\n');
   writeFileSync(join(folder, ".env"), "BUN_OPTIONS=--preload=./evil.ts\nLIGHTER_HOST=nonsense://\n");
-  const { status, stdout } = spawnSync(lighter, ["--version"], { cwd: folder, encoding: "utf8" });
+  const { status, stdout } = spawnSync(join(root, "dist", name), ["--version"], { cwd: folder, encoding: "utf8" });
   expect(status).toBe(0);
   expect(stdout.toLowerCase()).toContain("lighter");
   expect(existsSync(provePath)).toBe(false);
@@ -45,12 +47,13 @@ const VARIABLES = [
   { BUN_INSPECT_PRELOAD: "./evil.ts" },
   { BUN_TCC_OPTIONS: "-bogus" },
 ];
-test.each(VARIABLES)("dist/lighter runs no code that the environment names: %j", (variable) => {
+const HOSTILE = PROGRAMS.flatMap((name) => VARIABLES.map((variable) => ({ name, variable })));
+test.each(HOSTILE)("a program runs no code that the environment names: %j", ({ name, variable }) => {
   const provePath = join(folder, "proof-env");
   writeFileSync(join(folder, "evil.ts"), `require("node:fs").writeFileSync(${JSON.stringify(provePath)}, "")`);
   writeFileSync(join(folder, "other.toml"), 'preload = ["./evil.ts"]\n');
   writeFileSync(join(folder, "package.json"), JSON.stringify({ scripts: { runtime: `touch ${provePath}` } }));
-  const { status, stdout } = spawnSync(lighter, ["runtime", "--version"], {
+  const { status, stdout } = spawnSync(join(root, "dist", name), ["runtime", "--version"], {
     cwd: folder,
     encoding: "utf8",
     env: { ...process.env, ...variable },
@@ -59,8 +62,10 @@ test.each(VARIABLES)("dist/lighter runs no code that the environment names: %j",
   expect(existsSync(provePath)).toBe(false);
 });
 
-test("dist/lighter is the OCI runtime by first argument and by the name it is called", () => {
+test.each(PROGRAMS)("dist/%s is the OCI runtime by first argument and by the name it is called", (name) => {
+  const lighter = join(root, "dist", name);
   const link = join(folder, "lighter-runtime");
+  rmSync(link, { force: true });
   symlinkSync(lighter, link);
   const byName = spawnSync(link, ["--version"], { encoding: "utf8" });
   const byArgument = spawnSync(lighter, ["runtime", "--version"], { encoding: "utf8" });
@@ -73,15 +78,22 @@ test("dist/lighter is the OCI runtime by first argument and by the name it is ca
     expect([other.status, other.stdout, other.stderr]).toEqual([0, byName.stdout, ""]);
 });
 
-test("the launcher in dist/lighter cannot be told to fail: it is not the test variant", () => {
+test.each(PROGRAMS)("the launcher in dist/%s cannot be told to fail: it is not the test variant", (name) => {
   const launcher = readFileSync(join(root, "dist/launcher"));
-  expect(readFileSync(lighter).includes(launcher)).toBe(true);
+  expect(readFileSync(join(root, "dist", name)).includes(launcher)).toBe(true);
   expect(readFileSync(join(root, "dist/launcher-test")).equals(launcher)).toBe(false);
 });
 
 test("build.ts --check says what is not there, or was made from other sources", () => {
   const checkout = join(folder, "to-check");
-  const copies = ["scripts/build.ts", "scripts/c-compiler.ts", "dist/.stamp", "dist/launcher", "launcher"];
+  const copies = [
+    "scripts/build.ts",
+    "scripts/c-compiler.ts",
+    "scripts/quickjs.ts",
+    "dist/.stamp",
+    "dist/launcher",
+    "launcher",
+  ];
   const check = () => {
     const { status, stderr } = spawnSync(process.execPath, [join(checkout, "scripts/build.ts"), "--check"], {
       encoding: "utf8",
@@ -102,6 +114,7 @@ describe("setup.sh's stale", () => {
     "src/a.ts",
     "src/a.test.ts",
     "launcher/l.c",
+    "host/h.c",
     "hello/h.c",
     "init/i.c",
     "package.json",
@@ -119,7 +132,7 @@ describe("setup.sh's stale", () => {
 
   /** As if all were built, then `change` made. */
   function staleAfter(change: () => void): boolean {
-    for (const path of [...sources, "src", "launcher", "hello", "init", "scripts", "scripts/setup.sh"])
+    for (const path of [...sources, "src", "launcher", "host", "hello", "init", "scripts", "scripts/setup.sh"])
       utimesSync(join(checkout, path), BEFORE, BEFORE);
     utimesSync(join(checkout, "dist/.stamp"), BUILT, BUILT);
     change();
@@ -137,6 +150,10 @@ describe("setup.sh's stale", () => {
   test("is true when a source is gone, which its folder's time shows", () => {
     expect(staleAfter(() => unlinkSync(join(checkout, "src/a.ts")))).toBe(true);
     writeFileSync(join(checkout, "src/a.ts"), "");
+  });
+  testIf(existsSync(QUICKJS), "needs libquickjs")("is true when there is now what a link was built without", () => {
+    expect(staleAfter(() => symlinkSync("lighterd", join(checkout, "dist/lighter")))).toBe(true);
+    unlinkSync(join(checkout, "dist/lighter"));
   });
   test("is true when nothing was ever built", () => {
     expect(staleAfter(() => unlinkSync(join(checkout, "dist/.stamp")))).toBe(true);

@@ -6,7 +6,7 @@
  *   create   create, start, kill and delete of a container that sleeps: four commands
  *   exec     /bin/true in a running container
  *
- * "small" is the program on the small engine, if it has been built (`npm run build -- --small`).
+ * "bun" is the same runtime on Bun, as where it was built without libquickjs.
  *
  *   bun bench/cases/oci.ts [--runs 30] [--save bench/baselines/NAME.json]
  *
@@ -56,17 +56,16 @@ function main(): void {
 function findContenders(folder: string): Contender[] {
   if (!existsSync("/usr/sbin/runc") || !existsSync("/usr/bin/crun"))
     run(["apt-get", "install", "-y", "-qq", "runc", "crun"], { ...process.env, DEBIAN_FRONTEND: "noninteractive" });
-  const ours = linkTo(folder, "lighter-runtime");
   const root = (name: string) => ["--root", join(folder, "run", name)];
   const runc = { name: "runc", command: ["runc", ...root("runc")] };
   const crun = { name: "crun", command: ["crun", ...root("crun")] };
-  const lighter = { name: "lighter", command: [ours, ...root("lighter")] };
-  const small = { name: "small", command: [linkTo(folder, "lighter-small"), ...root("small")] };
+  const lighter = { name: "lighter", command: [linkTo(folder, "lighter-runtime"), ...root("lighter")] };
+  const bun = { name: "bun", command: [linkTo(folder, "lighterd"), ...root("bun")] };
   const works = (contender: Contender) => {
     const bundle = makeBundle(folder, `probe-${contender.name}`, "true");
     return spawnSync(contender.command[0]!, [...contender.command.slice(1), "run", "-b", bundle, "probe"]).status === 0;
   };
-  return [runc, crun, lighter, small].filter((contender) => {
+  return [runc, crun, lighter, bun].filter((contender) => {
     if (works(contender)) return true;
     console.log(`${contender.name} does not run here, and is left out`);
     return false;

@@ -1,7 +1,7 @@
 /**
  * Compares start-up with Docker's, CLI to CLI, interleaved in one run: `run --rm --network none IMAGE /bin/true`, one after the
- * other and 50 at a time. Then commands that are over at once, `--version` and `ps`, with the peak of their memory, also of the program
- * on the small engine if it has been built (`npm run build -- --small`). Also measures memory: the daemon with no container, the supervisor of an idle one.
+ * other and 50 at a time. Then commands that are over at once, `--version` and `ps`, with the peak of their memory, also on Bun, as
+ * where Lighter was built without libquickjs. Also measures memory: the daemon with no container, the supervisor of an idle one.
  *
  *   bun bench/cases/start.ts [--runs 30] [--save bench/baselines/NAME.json]
  *
@@ -9,7 +9,6 @@
  * ones with their own directories.
  */
 import { spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { run, timeMs, timeTogetherMs } from "../support/commands.ts";
@@ -61,7 +60,7 @@ async function main(): Promise<void> {
     report("run --rm of /bin/true, one after the other, later", one, GOALS.runRatio);
     const together = await measureTogether([docker, lighter]);
     report(`${TOGETHER} × run --rm of /bin/true, started together`, together, GOALS.togetherRatio);
-    const short = measureShort([docker, lighter, ...smallClient(lighter)], Number(values.runs));
+    const short = measureShort([docker, lighter, onBun(lighter)], Number(values.runs));
     const memory = reportMemory(idle, docker, lighter);
     if (values.save) saveBaseline(values.save, { first, one, together, short, memory });
   } finally {
@@ -88,12 +87,13 @@ async function measureTogether(engines: readonly Engine[]): Promise<Results> {
 }
 
 const SHORT_COMMANDS = [["--version"], ["ps"]];
-const SMALL_PROGRAM = join(import.meta.dirname, "../../dist/lighter-small");
 
-/** The same daemon's client on the small engine. */
-function smallClient(lighter: Engine): Engine[] {
-  return existsSync(SMALL_PROGRAM) ? [{ ...lighter, name: "small", cli: [SMALL_PROGRAM] }] : [];
-}
+/** The same daemon's client on Bun, as where it was built without libquickjs. */
+const onBun = (lighter: Engine): Engine => ({
+  ...lighter,
+  name: "bun",
+  cli: [join(import.meta.dirname, "../../dist/lighterd")],
+});
 
 function measureShort(engines: readonly Engine[], runs: number): Record<string, Summary & { peakKib: number }> {
   const results: Record<string, Summary & { peakKib: number }> = {};

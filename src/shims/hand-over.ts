@@ -47,7 +47,7 @@ export function needsBun(named: boolean, args: readonly string[]): boolean {
 }
 
 /** The file's name beside this program's. */
-const BUN_PROGRAM = "lighter";
+const BUN_PROGRAM = "lighterd";
 
 /** Becomes the program beside this one, with the same arguments and environment. */
 export function becomeBun(): never {

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { missing } from "../support/missing.ts";
 import { NetworkNamespace } from "../support/network-namespace.ts";
-import { programCommand } from "../support/program.ts";
+import { lighterProgram } from "../support/program.ts";
 
 /** Why the tests against a real dockerd cannot run here, or undefined. */
 export function whyNoDocker(): string | undefined {
@@ -25,7 +25,7 @@ export interface RunOptions {
   cwd?: string;
 }
 
-export { programCommand as lighterCommand };
+export const lighterCommand: readonly string[] = [lighterProgram];
 
 /** Runs to the end. Both clients see no configuration of the user who runs the tests. */
 export async function runProgram(argv: readonly string[], options: RunOptions = {}): Promise<Outcome> {
@@ -158,7 +158,7 @@ export class PrivateDocker {
   }
 
   lighter(args: readonly string[], options: RunOptions = {}): Promise<Outcome> {
-    return runProgram([...programCommand, ...args], { ...options, env: { DOCKER_HOST: this.host, ...options.env } });
+    return runProgram([lighterProgram, ...args], { ...options, env: { DOCKER_HOST: this.host, ...options.env } });
   }
 
   /** Removes all containers and ends the daemon. */

@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { OciConfig } from "../../src/spec/oci-runtime.ts";
-import { programCommand } from "./program.ts";
+import { lighterProgram } from "./program.ts";
 import type { Stage } from "./stage.ts";
 
 export interface CommandRan {
@@ -29,8 +29,7 @@ export class RuntimeCommand {
 
   /** The program and its arguments. */
   line(args: readonly string[]): [program: string, ...args: string[]] {
-    const [program = "", ...entry] = programCommand;
-    return [program, ...entry, "runtime", "--root", join(this.stage.directory, "state"), ...this.globalFlags, ...args];
+    return [lighterProgram, "runtime", "--root", join(this.stage.directory, "state"), ...this.globalFlags, ...args];
   }
 
   /** Runs one command; `stdin` is its input. */

@@ -609,6 +609,40 @@ testIf(canBuild && hasGit, "needs root, a static busybox and git")(
       expect(await add(`--checksum=${first} ${remote}#v1`)).toBe("Dockerfile\nout\nsub\n");
       expect(await add(`--checksum=${"0".repeat(40)} ${remote}#v1`)).toContain("expected checksum to match");
       expect(await add(`${url}/none.git`)).toMatch(/^git fetch: fatal: repository .* not found/);
+
+      // Repositories in it: one by its URL, one by where it is beside it, and in that a file of this machine's.
+      const part = (...args: string[]) => git("-C", "part", ...args);
+      git("init", "-q", "part");
+      writeFileSync(join(directory, "part/of-part"), "");
+      part("add", ".");
+      part("commit", "-qm", "part");
+      git("clone", "-q", "--bare", "part", "part.git");
+      git("-C", "part.git", "update-server-info");
+      const addPart = (name: string, address: string) => {
+        work("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", `${directory}/part.git`, name);
+        work("config", "-f", ".gitmodules", `submodule.${name}.url`, address);
+      };
+      addPart("absolute", `${url}/part.git`);
+      addPart("relative", "../part.git");
+      commit("with-parts", "");
+      const publish = () => {
+        git("-C", "repo.git", "fetch", "-q", "../work", "+refs/heads/*:refs/heads/*");
+        git("-C", "repo.git", "update-server-info");
+      };
+      publish();
+      const parts = async (query: string) => {
+        const from = `${remote}${query}`;
+        const dockerfile = `FROM tools:1\nADD ${from} /a/\nRUN cd /a; ls -d absolute/* relative/*`;
+        const { said, error } = await build(contextOf(dockerfile), "nocache=1");
+        return error ?? /^((absolute|relative)\/.*?)\n ---> /ms.exec(said)?.[1];
+      };
+      const both = "absolute/of-part\nrelative/of-part";
+      expect(await parts("")).toBe(both);
+      expect(await parts("?submodules=false")).toContain("returned a non-zero code");
+      work("config", "-f", ".gitmodules", "submodule.relative.url", `${directory}/part.git`);
+      commit("with-local", "");
+      publish();
+      expect(await parts("")).toMatch(/transport 'file' not allowed/);
     });
   },
 );

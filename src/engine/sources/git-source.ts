@@ -88,6 +88,17 @@ class Checkout {
     if (exitCode !== 0) await this.git("fetch", "--quiet", "--tags", "origin", "+refs/heads/*:refs/remotes/origin/*");
   }
 
+  /** Checks out the repositories inside, without history if their servers can do that. */
+  async updateSubmodules(): Promise<void> {
+    const update = ["submodule", "--quiet", "update", "--init", "--recursive"];
+    const { exitCode } = await this.#run([...update, "--depth=1"]);
+    if (exitCode === 0) return;
+    // What has come so far would stay without history.
+    await this.git("submodule", "--quiet", "deinit", "--force", "--all");
+    rmSync(join(this.#directory, ".git/modules"), { recursive: true, force: true });
+    await this.git(...update);
+  }
+
   /** The full name of a branch, a tag or anything else; a branch comes first. */
   async nameOf(ref: string): Promise<string> {
     if (ref === "") return "HEAD";
@@ -119,7 +130,7 @@ export async function checkOut(
   if (!commit.startsWith(checksum))
     throw new LighterError("invalid", `expected checksum to match ${checksum}, got ${commit}`);
   await checkout.git("checkout", "--quiet", "--force", "--detach", commit);
-  if (submodules) await checkout.git("submodule", "--quiet", "update", "--init", "--recursive", "--depth=1");
+  if (submodules) await checkout.updateSubmodules();
   if (keepGitDir !== true) rmSync(join(directory, ".git"), { recursive: true, force: true });
   requireDirectory(directory, subdirectory);
   return { commit, path: join(directory, subdirectory) };

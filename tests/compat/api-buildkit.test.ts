@@ -904,6 +904,8 @@ test("connections that want something else than HTTP/2 are refused", async () =>
     expect(head).toContain("400 Bad Request");
     expect(head).toContain('{"message":"protocol tcp not supported"}');
     socket.destroy();
+    const alone = await daemon.request("POST", path, undefined, { Upgrade: "foo" }); // without "Connection: Upgrade"
+    expect(alone).toMatchObject({ status: 400, json: { message: "protocol foo not supported" } });
   }
 });
 

@@ -115,6 +115,15 @@ rooted("the socket of a daemon that was killed is taken over, anything else in i
   expect(statSync(path).size).toBe(8);
 });
 
+rooted("the daemon says which builder clients are to use", async () => {
+  const daemon = await startDaemon();
+  const builder = async () => (await daemon.request("GET", "/_ping")).headers["builder-version"];
+  expect(await builder()).toBe("2");
+  await daemon.kill();
+  await daemon.launch({}, ["--feature", "buildkit=false"]);
+  expect(await builder()).toBe("1");
+});
+
 rooted("another program's live socket is left alone", async () => {
   const directory = temporaryDirectory();
   const path = join(directory, "s");

@@ -134,7 +134,12 @@ export const SETTINGS: { readonly [K in keyof Required<Values>]: Setting<Require
   },
   "metrics-addr": { kind: text("HOST:PORT"), help: "serve metrics for Prometheus there, at /metrics" },
   labels: { kind: texts("KEY=VALUE"), flag: "label", help: "shown by `info`", reloads: true },
-  features: { kind: switches, flag: "feature", help: "kept; there are none to switch yet", reloads: true },
+  features: {
+    kind: switches,
+    flag: "feature",
+    help: "buildkit=false: Docker's client uses the classic builder; others are kept",
+    reloads: true,
+  },
   "shutdown-timeout": {
     kind: number("SECONDS"),
     help: "kept: containers run on when the daemon ends",

@@ -83,7 +83,10 @@ export function createAcceptor(
 
 /** Makes an upgrade of each request for a stream on a connection of node:http's. */
 function completeStreamRequests(router: Router, socket: Socket, headTimeoutMs: number): void {
-  const isStream = (url: string) => findRoute(router, "POST", url)?.route.stream !== undefined;
+  const offerOf = (url: string) => {
+    const { stream, upgrade } = findRoute(router, "POST", url)?.route ?? {};
+    return stream !== undefined ? "stream" : upgrade !== undefined ? "upgrade" : undefined;
+  };
   const end = rewriteRequests(socket, {
     isIdle: () => {
       const last = lastRequests.get(socket);
@@ -91,7 +94,7 @@ function completeStreamRequests(router: Router, socket: Socket, headTimeoutMs: n
     },
     onIncomplete: () => awaitHead(socket, headTimeoutMs),
     rewrite: (request) => {
-      const { bytes, isPlain } = asUpgrade(request, isStream);
+      const { bytes, isPlain } = asUpgrade(request, offerOf);
       if (isPlain) withoutUpgrade.add(socket);
       return bytes;
     },

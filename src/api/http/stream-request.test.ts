@@ -1,9 +1,9 @@
 import { expect, test } from "bun:test";
 import { asUpgrade, isIncomplete } from "./stream-request.ts";
 
-const isStream = (url: string) => url === "/stream";
+const offerOf = (url: string) => (url === "/stream" ? "stream" : url === "/other-protocol" ? "upgrade" : undefined);
 const upgraded = (...lines: string[]) => {
-  const { bytes, isPlain } = asUpgrade(Buffer.from(lines.join("\r\n")), isStream);
+  const { bytes, isPlain } = asUpgrade(Buffer.from(lines.join("\r\n")), offerOf);
   return { isPlain, lines: bytes.toString().split("\r\n") };
 };
 
@@ -22,6 +22,12 @@ test("a request for a stream gets what it lacks of an upgrade's headers; its bod
     isPlain: false,
     lines: [line, "upgrade: tcp", "connection: keep-alive, upgrade", ...body],
   });
+});
+
+test("a request for another protocol is completed if it names that", () => {
+  const line = "POST /other-protocol HTTP/1.1";
+  expect(upgraded(line, "Upgrade: h2c", "", "").lines).toEqual([line, "Connection: Upgrade", "Upgrade: h2c", "", ""]);
+  expect(upgraded(line, "Host: d", "", "")).toEqual({ isPlain: false, lines: [line, "Host: d", "", ""] });
 });
 
 test("other requests are left alone", () => {

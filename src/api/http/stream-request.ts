@@ -21,14 +21,18 @@ interface CompletedRequest {
   isPlain: boolean;
 }
 
-/** A request with the headers of an upgrade. `isStream`: whether a POST to this URL gets a stream. */
-export function asUpgrade(first: Buffer, isStream: (url: string) => boolean): CompletedRequest {
+/** What a POST to a URL gets: a stream in any case, or another protocol if it asks for that. */
+type Offer = "stream" | "upgrade" | undefined;
+
+/** A request with the headers of an upgrade. */
+export function asUpgrade(first: Buffer, offerOf: (url: string) => Offer): CompletedRequest {
   const asItIs = { bytes: first, isPlain: false };
   const headEnd = first.indexOf("\r\n\r\n");
   const [line = "", ...headers] = first.toString("latin1", 0, Math.max(headEnd, 0)).split("\r\n");
   const [, url] = /^POST (\/\S*) HTTP\/1\.[01]$/.exec(line) ?? [];
-  if (url === undefined || !isStream(url)) return asItIs;
+  const offer = url === undefined ? undefined : offerOf(url);
   const isPlain = !headers.some((header) => /^upgrade:/i.test(header));
+  if (offer === undefined || (offer === "upgrade" && isPlain)) return asItIs;
   if (!isPlain && headers.some((header) => /^connection:.*\bupgrade\b/i.test(header))) return asItIs;
   const others = headers.filter((header) => !/^connection:/i.test(header));
   const lines = [line, "Connection: Upgrade", ...(isPlain ? ["Upgrade: tcp"] : []), ...others];

@@ -10,14 +10,14 @@ export function options({ response }: AnswerCall): void {
   sendEmpty(response, 200);
 }
 
-export function ping({ request, response }: AnswerCall): void {
+export function ping({ daemon, request, response }: AnswerCall): void {
   const body = request.method === "HEAD" ? "" : "OK";
   response.writeHead(200, {
     ...COMMON_HEADERS,
     ...NOT_CACHED,
     "Content-Type": "text/plain; charset=utf-8",
     "Content-Length": body.length,
-    "Builder-Version": "2", // BuildKit's API is the one to use
+    "Builder-Version": daemon.settings.features.buildkit === false ? "1" : "2", // of the API that clients are to use
     Swarm: "inactive",
   });
   response.end(body);

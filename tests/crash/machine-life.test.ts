@@ -72,23 +72,33 @@ here(
   TIMEOUT_MS,
 );
 
+type Held = Record<"kept" | "children" | "processes" | "links" | "mounts" | "files", number>;
+
 /** What the daemon, and whoever works for it, has of machines that have gone. */
-function held(): Record<"kept" | "children" | "links" | "mounts", number> {
+function held(): Held {
   const proc = `/proc/${daemon.pid}`;
-  const fds = readdirSync(`${proc}/fd`).flatMap((fd) => {
-    try {
-      return [readlinkSync(`${proc}/fd/${fd}`).replace(/\d+/g, "N")];
-    } catch {
-      return []; // it was closed meanwhile
-    }
-  });
-  const kept = fds.filter((target) => /pidfd|net:|mnt:/.test(target)).length;
-  const children = readFileSync(`${proc}/task/${daemon.pid}/children`, "utf8").trim().split(" ").filter(Boolean).length;
-  const links = readFileSync(`${proc}/net/dev`, "utf8").match(/^ *veth\S*:/gm)?.length ?? 0;
-  const mounts = readFileSync(`${proc}/mountinfo`, "utf8")
-    .split("\n")
-    .filter((line) => line.includes(daemon.directory)).length;
-  return { kept, children, links, mounts };
+  const targets = readdirSync(`${proc}/fd`).map((fd) => linkOf(`${proc}/fd/${fd}`));
+  const network = linkOf(`${proc}/ns/net`); // no other daemon's: whoever is in it works for this one
+  return {
+    kept: targets.filter((target) => /pidfd|net:|mnt:/.test(target)).length,
+    children: readFileSync(`${proc}/task/${daemon.pid}/children`, "utf8").trim().split(" ").filter(Boolean).length,
+    processes: readdirSync("/proc").filter((pid) => /^\d/.test(pid) && linkOf(`/proc/${pid}/ns/net`) === network)
+      .length,
+    links: readFileSync(`${proc}/net/dev`, "utf8").match(/^ *veth\S*:/gm)?.length ?? 0,
+    mounts: readFileSync(`${proc}/mountinfo`, "utf8")
+      .split("\n")
+      .filter((line) => line.includes(daemon.directory)).length,
+    files: readdirSync(daemon.execRoot, { recursive: true }).length,
+  };
+}
+
+/** The target of a link in /proc; "" if it has gone meanwhile. */
+function linkOf(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return "";
+  }
 }
 
 here(
@@ -106,8 +116,10 @@ here(
       await until(() => daemon.leftovers(ids).every((path) => !ids.some((each) => path.includes(each))), "it has gone");
       return Number(uidMap.trim().split(/\s+/)[1]);
     };
+    await until(() => held().children === 0, "nobody works any more");
+    const idle = held().processes;
     const first = await boot("stop?t=60");
-    await until(() => held().children === 0, "its supervisor has gone");
+    await until(() => held().processes === idle, "its supervisor has gone");
     const before = held(); // what the first has made the daemon open, it keeps
     for (let i = 0; i < BOOTS; i++) await boot(i % 2 === 0 ? "kill" : "stop?t=60");
     // The lowest range is taken that is free, as it is when the last file of its machine has gone.

@@ -2,6 +2,7 @@ import { expect, test } from "bun:test";
 import { globSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { SHIMS } from "../scripts/shim-modules.ts";
+import { CALLS } from "../src/shims/numbers.ts";
 
 /**
  * The map: who may import whom. Arrows go right only; siblings meet in `engine`.
@@ -163,6 +164,17 @@ test("short commands use no more of Node and Bun than src/shims has", () => {
         .filter((each) => each && each !== "type"))
         if (!new RegExp(`^export .*\\b${name}\\b`, "m").test(shim)) broken.push(`${file}: ${name} of ${specifier}`);
     }
+  expect(broken).toEqual([]);
+});
+
+test("short commands use no function of libc that src/shims/ffi.ts has not", () => {
+  const ffi = sources.get("src/shims/ffi.ts")!;
+  const broken = filesOfShortCommands().flatMap((file) =>
+    [...sources.get(file)!.matchAll(/\blibcSymbols\(\{$(.*?)^\}\)/gms)]
+      .flatMap(([, functions = ""]) => [...functions.matchAll(/^ {2}(\w+): \{/gm)].map(([, name = ""]) => name))
+      .filter((name) => !Object.hasOwn(CALLS, name) && !new RegExp(`\\b${name}(:|")`).test(ffi))
+      .map((name) => `${file}: ${name}`),
+  );
   expect(broken).toEqual([]);
 });
 

@@ -71,6 +71,16 @@ export const GRPC_MAX_STREAMS = 250;
 export const CNI_CONFIG_MAX_BYTES = 1024 * 1024;
 /** How long a plugin may take; kubelet waits four minutes for a pod. Then it is killed, and the pod has failed. */
 export const CNI_PLUGIN_TIMEOUT_MS = 120_000;
+/** A request to stream: its head, and how long that and the streams may take to come. Then the connection is closed. */
+export const STREAMING_HEAD_MAX_BYTES = 64 * 1024;
+export const STREAMS_TIMEOUT_MS = 30_000;
+/** URLs that wait for their client, and how long each does: kubelet's client comes at once. Further ones are refused. */
+export const STREAMING_TOKENS_MAX = 1000;
+export const STREAMING_TOKEN_MS = 60_000;
+/** A frame and a block of headers of SPDY/3.1, and the streams of a connection; clients send 32 KiB, a few words, and some hundreds. */
+export const SPDY_FRAME_MAX_BYTES = 1024 * 1024;
+export const SPDY_HEADERS_MAX_BYTES = 64 * 1024;
+export const SPDY_STREAMS_MAX = 2000;
 /** Events that wait for a kubelet which does not read: each may have the whole state of a pod. Then its stream ends with an error. */
 export const CRI_WAITING_EVENTS_MAX = 1000;
 
@@ -327,7 +337,7 @@ export const REGISTRY_MAX_CERTIFICATE_FILES = 64;
 export const REGISTRY_CERTIFICATE_MAX_BYTES = 1024 * 1024;
 /** `X-Registry-Auth`: credentials as JSON in base64; the API's heads are limited to 64 KiB. */
 export const REGISTRY_AUTH_MAX_CHARS = 64 * 1024;
-/** One message of a websocket that a client attaches by: what it typed. */
+/** One message of a websocket that a client attaches by: what it typed, or 32 KiB of what kubectl sends. */
 export const WEBSOCKET_MESSAGE_MAX_BYTES = 1024 * 1024;
 /**
  * Clients attached to one process, or waiting for its start. Further ones get a 503. The supervisor has room for some more

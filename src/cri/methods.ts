@@ -10,6 +10,7 @@ import { createContainer } from "./containers/create.ts";
 import { execSync } from "./containers/exec-sync.ts";
 import { removeContainer, startContainer, stopContainer } from "./containers/life.ts";
 import { containerStatus, listContainersOfPods } from "./containers/status.ts";
+import { attach, exec, portForward } from "./containers/streams.ts";
 import { checkpointContainer, reopenContainerLog, updateContainerResources } from "./containers/update.ts";
 import type { Cri } from "./cri.ts";
 import { imageFsInfo, imageStatus, listImages, removeImage } from "./images/images.ts";
@@ -31,6 +32,7 @@ export function methodsOf(cri: Cri): Methods {
       ...aboutSandboxes(cri),
       ...aboutContainers(cri),
       ...aboutUsage(cri),
+      ...aboutStreams(cri),
     }),
     ...named("ImageService", aboutImages(cri)),
   ]);
@@ -131,8 +133,20 @@ function aboutContainers(cri: Cri): Record<string, Method> {
       { request: container.getEventsRequestType, answer: container.containerEventResponseType },
       (_request, call) => containerEvents(cri, call),
     ),
+  };
+}
+
+function aboutStreams(cri: Cri): Record<string, Method> {
+  return {
     ExecSync: unary({ request: stream.execSyncRequestType, answer: stream.execSyncResponseType }, (request, call) =>
       execSync(cri, request, call),
+    ),
+    Exec: unary({ request: stream.execRequestType, answer: stream.execResponseType }, (request) => exec(cri, request)),
+    Attach: unary({ request: stream.attachRequestType, answer: stream.attachResponseType }, (request) =>
+      attach(cri, request),
+    ),
+    PortForward: unary({ request: stream.portForwardRequestType, answer: stream.portForwardResponseType }, (request) =>
+      portForward(cri, request),
     ),
   };
 }

@@ -7,8 +7,9 @@ import { CniNetwork } from "./cni-network.ts";
 import type { Cri } from "./cri.ts";
 import { methodsOf } from "./methods.ts";
 import { listSandboxes } from "./pods.ts";
+import { StreamingServer } from "./streaming/server.ts";
 
-interface CriOptions extends Omit<Cri, "network"> {
+interface CriOptions extends Omit<Cri, "network" | "streaming"> {
   readonly cni: Omit<CniOptions, "cacheDirectory">;
 }
 
@@ -18,7 +19,7 @@ export function createCri({ cni, ...parts }: CriOptions): (socket: Socket) => vo
   const network = new CniNetwork({ ...cni, cacheDirectory: join(engine.paths.dataRoot, "cni") });
   const living = new Set(listSandboxes(engine).map(({ id }) => id));
   engine.inBackground("detach pods that are gone", network.collectGarbage(living));
-  const methods = methodsOf({ ...parts, network });
+  const methods = methodsOf({ ...parts, network, streaming: new StreamingServer() });
   return (socket) => {
     socket.on("error", () => socket.destroy());
     void serveGrpc(socket, methods);

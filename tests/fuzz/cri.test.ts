@@ -52,6 +52,7 @@ beforeAll(async () => {
   methods = methodsOf({
     ...opened,
     network: NETWORK,
+    streaming: { urlFor: () => Promise.resolve("http://127.0.0.1:1/") },
     registries: () => opened.registries,
     downloadAttempts: () => 1,
   });

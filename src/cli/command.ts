@@ -30,6 +30,8 @@ export interface Command<T extends FlagTable = FlagTable> {
    * flags.
    */
   readonly interspersed?: boolean;
+  /** Changes the arguments before they are parsed. */
+  readonly prepare?: (argv: readonly string[]) => readonly string[];
   /** Returns the exit code. */
   readonly run: (context: Context, parsed: ParsedFlags<T>) => Promise<number>;
 }
@@ -67,7 +69,8 @@ export async function runCommand<T extends FlagTable>(
   context: Context,
   argv: readonly string[],
 ): Promise<number> {
-  const parsed = parseFlags(command.name, command.flags, argv, command.interspersed ?? true);
+  const given = command.prepare?.(argv) ?? argv;
+  const parsed = parseFlags(command.name, command.flags, given, command.interspersed ?? true);
   if (parsed.help !== undefined) {
     if (parsed.help === "short-help") await printError("Flag shorthand -h has been deprecated, please use --help");
     await stdout.text(formatHelp(command, await namesOf(command, context.commands)));

@@ -43,7 +43,8 @@ export function needsBun(named: boolean, args: readonly string[]): boolean {
     if (words.length === 0 && /^(-H|--host|-c|--context|--config|-l|--log-level)$/.test(word)) i++;
     else if (!word.startsWith("-")) words.push(word);
   }
-  return ON_BUN.has(words[0] ?? "") || ON_BUN_IN_GROUP.has(words.join(" "));
+  const isBuild = words[0] === "explain" && args.includes("--build");
+  return isBuild || ON_BUN.has(words[0] ?? "") || ON_BUN_IN_GROUP.has(words.join(" "));
 }
 
 /** The file's name beside this program's. */

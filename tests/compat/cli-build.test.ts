@@ -309,7 +309,15 @@ buildTest("the cache and the last builds are listed, and the cache is pruned", a
     `Dockerfile:2\n--------------------\n   1 |     FROM tools:1\n   2 | >>> RUN echo last words; exit 9\n   3 |     \n--------------------
 ERROR: failed to solve: process "/bin/sh -c echo last words; exit 9" did not complete successfully: exit code: 9\n`,
   );
-  expect((await lighter(["builder", "history", goodId!])).stdout).toMatch(/^#\d+ [\d.]{5} in-the-history$/m);
+  const said = (await lighter(["builder", "history", goodId!])).stdout;
+  expect(said).toMatch(/^#\d+ [\d.]{5} in-the-history$/m);
+  expect(said.match(/^#\d+ \[.*$/gm)).toEqual([
+    "#1 [internal] load build context",
+    "#2 [internal] load build definition from Dockerfile",
+    "#3 [internal] load metadata for docker.io/library/tools:1",
+    "#4 [1/2] FROM docker.io/library/tools:1",
+    "#5 [2/2] RUN echo in-the-history > /x; cat /x",
+  ]);
   expect((await lighter(["builder", "history", "none"])).stderr).toContain("No such build: none");
 
   const description = "description=RUN echo in-the-history > /x; cat /x";
@@ -521,9 +529,9 @@ buildTest("explain says which steps are cached, and why the others are not, and 
   const Dockerfile = "FROM tools:1\nCOPY a /explained\nRUN cat /explained > /b\nRUN echo $WORD explained\n";
   const context = directory({ Dockerfile, a: "1" });
   const explain = async (...flags: string[]) => {
-    const { code, stdout, stderr } = await lighter(["explain", "--build", context, ...flags]);
+    const { code, stdout, stderr } = await lighter(["explain", "--build", ...flags, context]);
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
-    return stdout.replace(/\d{4}-\S+Z/g, "TIME").replace(/used (once|\d+ times)/g, "used N");
+    return stdout.replace(/\d{4}-\S+Z/g, "TIME");
   };
   const head = "#1 [1/4] FROM docker.io/library/tools:1\n   here\n";
   const [copy, cat, echo] = [
@@ -536,14 +544,20 @@ buildTest("explain says which steps are cached, and why the others are not, and 
       `${cat}   runs: it needs #2, which runs\n${echo}   runs: it needs #2, which runs\n`,
   );
   expect((await lighter(["build", context])).code).toBe(0);
-  const cached = "   cached: used N, last at TIME\n";
-  expect(await explain()).toBe(`${head}${copy}${cached}${cat}${cached}${echo}${cached}`);
+  const cached = "   cached: used once, last at TIME\n";
+  for (
+    let times = 0;
+    times < 2;
+    times++ // to look is no use
+  )
+    expect(await explain()).toBe(`${head}${copy}${cached}${cat}${cached}${echo}${cached}`);
   writeFileSync(join(context, "Dockerfile"), Dockerfile.replace("RUN echo", "ARG WORD=x\nRUN echo"));
   expect(await explain()).toEndWith(
     `${cat}${cached}${echo}   runs: its variables, mounts or settings are not those of the one of TIME\n`,
   );
   writeFileSync(join(context, "a"), "2");
   expect(await explain()).toContain(`${copy}   runs: what it copies is not what was copied by the one of TIME\n`);
+  expect((await lighter(["explain", "--build", context, "--target", "none"])).stderr).toContain("none");
   expect(await explain("--no-cache")).toContain(`${copy}   runs: the cache is not to be used\n`);
 });
 

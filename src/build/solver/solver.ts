@@ -33,12 +33,14 @@ export interface Workshop {
   listener(vertex: Vertex): StepListener;
   /** Keeps a root file system until the build has ended. */
   keep(id: string): void;
+  /** Set if nothing is to be done: what is found is not used either. */
+  onlyLooks?: true;
 }
 
 /** What is known of steps that are done. */
 export interface StepCache {
-  /** The id under the key; undefined if the step is not there any more. */
-  find(key: string): string | undefined;
+  /** The id under the key; undefined if the step is not there any more. `isUse`: somebody uses it. */
+  find(key: string, isUse: boolean): string | undefined;
   add(key: string, entry: { id: string; baseId: string; description: string }): void;
 }
 
@@ -134,7 +136,8 @@ export class Solver {
   ): Promise<Solved | undefined> {
     const { workshop } = options;
     if (options.noCache || options.skipsCache?.(vertex) === true) return undefined;
-    const id = this.#cache.find(key) ?? (await this.#findElsewhere(key, vertex, inputs, workshop));
+    const id =
+      this.#cache.find(key, workshop.onlyLooks !== true) ?? (await this.#findElsewhere(key, vertex, inputs, workshop));
     if (id === undefined) return undefined;
     workshop.keep(id);
     return { id, key, isCached: true };

@@ -11,7 +11,7 @@ import { flags as runFlags } from "./run.ts";
 
 const flags = {
   ...runFlags,
-  build: boolFlag("Say which steps of a build are cached, and why the others are not: --build PATH [OPTIONS of build]"),
+  build: boolFlag("Say which steps of a build are cached, and why the others are not: --build [OPTIONS of build] PATH"),
   diff: stringFlag('Say what other flags would change: --diff "--memory 64m --read-only"', { type: "FLAGS" }),
   format: stringFlag('Print "json" in place of a page'),
   trace: boolFlag("Start the container once, remove it, and say how long each step took"),
@@ -20,11 +20,13 @@ const flags = {
 
 export const command = defineCommand({
   name: "explain",
-  usage: "[OPTIONS] IMAGE [COMMAND] [ARG...] | --build PATH",
+  usage: "[OPTIONS] IMAGE [COMMAND] [ARG...] | --build [OPTIONS] PATH",
   summary: "Print the system calls that would start a container, without starting it",
   flags,
   args: { min: 1 },
   interspersed: false,
+  // What follows is for build, and may begin with flags.
+  prepare: (argv) => (argv[0] === "--build" ? ["--build", "--", ...argv.slice(1)] : argv),
   run,
 });
 

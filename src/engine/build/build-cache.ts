@@ -123,10 +123,11 @@ export class BuildCache implements StepCache, Disposable {
     this.#db.close();
   }
 
-  find(key: string): string | undefined {
+  find(key: string, isUse: boolean): string | undefined {
     const row = this.#db.query("SELECT snapshot FROM step WHERE key = ?").get(key) as { snapshot: string } | null;
     if (row === null || !this.#images.snapshots.has(row.snapshot)) return undefined;
-    this.#write("UPDATE step SET last_used_ms = ?, usage_count = usage_count + 1 WHERE key = ?", Date.now(), key);
+    if (isUse)
+      this.#write("UPDATE step SET last_used_ms = ?, usage_count = usage_count + 1 WHERE key = ?", Date.now(), key);
     return row.snapshot;
   }
 

@@ -36,7 +36,7 @@ export class BuildProgress implements SolveWatcher {
   announce(names: ReadonlyMap<Vertex, string>): void {
     const vertexes = [...names].flatMap(([vertex, name]) => {
       const known = this.#vertices.get(digestOfVertex(vertex));
-      return known === undefined ? [this.#know(vertex, name)] : [];
+      return known === undefined ? [{ ...this.#know(vertex, name) }] : [];
     });
     this.#send({ vertexes });
   }

@@ -15,6 +15,7 @@ class NotCached extends LighterError {
 export function withoutExecution(workshop: Workshop): Workshop {
   return {
     ...workshop,
+    onlyLooks: true,
     execute: async (vertex) => {
       throw new NotCached(vertex);
     },

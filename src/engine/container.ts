@@ -1,4 +1,5 @@
 /** One container in the daemon's memory. */
+import { counter } from "../base/metrics.ts";
 import type { Supervised } from "../runtime/types.ts";
 import type { OciConfig } from "../spec/oci-runtime.ts";
 import type { EventBus } from "./events.ts";
@@ -9,6 +10,11 @@ import type { ContainerRecord, ContainerStatus, RecordPatch } from "./state/reco
 import { SerialQueue } from "./state/serial-queue.ts";
 import type { Store } from "./state/store.ts";
 import type { VolumesInUse } from "./volumes/volumes-in-use.ts";
+
+const oomKills = counter(
+  "lighter_container_oom_kills_total",
+  "Runs of containers in which the kernel killed for memory",
+);
 
 export type ContainerState = ContainerStatus | "paused" | "restarting";
 
@@ -87,6 +93,7 @@ export class Container {
 
   /** Publishes an action, with what Docker tells of every container: its labels, the image as asked for, its name. */
   publish(action: string, more: Readonly<Record<string, string>> = {}): void {
+    if (action === "oom") oomKills.add();
     const { config, name, id } = this.record;
     const image = config.Image ? { image: config.Image } : {};
     this.#events.publish("container", action, id, { ...config.Labels, ...image, name, ...more });

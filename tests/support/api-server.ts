@@ -9,7 +9,7 @@ import { DEFAULT_SETTINGS } from "../../src/api/daemon/daemon-state.ts";
 import { Router } from "../../src/api/http/router.ts";
 import { routes } from "../../src/api/http/routes.ts";
 import { createServer } from "../../src/api/http/server.ts";
-import { Metrics } from "../../src/api/system/request-timings.ts";
+import { Metrics } from "../../src/api/system/request-metrics.ts";
 import { type OpenedEngine, openEngine } from "../../src/engine/mod.ts";
 import { ApiClient } from "./api-client.ts";
 import { FakeHostNetwork } from "./fake-network.ts";

@@ -4,7 +4,7 @@ import type { ClientSessions } from "../build/client-session.ts";
 import type { Jobs } from "../buildkit/jobs.ts";
 import type { Sessions } from "../buildkit/sessions.ts";
 import type { ReloadableOptions } from "../config/options.ts";
-import type { Metrics } from "../system/request-timings.ts";
+import type { Metrics } from "../system/request-metrics.ts";
 
 /** The daemon's settings that handlers use. */
 interface DaemonSettings extends ReloadableOptions {

@@ -22,7 +22,7 @@ import { Router } from "../http/router.ts";
 import { routes } from "../http/routes.ts";
 import { createAcceptor } from "../http/server.ts";
 import { whenIdle } from "../streams/idle.ts";
-import { Metrics } from "../system/request-timings.ts";
+import { Metrics } from "../system/request-metrics.ts";
 import type { Daemon } from "./daemon-state.ts";
 import { ServiceManager } from "./notify.ts";
 import { applyReloadable, reload } from "./reload.ts";

@@ -11,8 +11,12 @@ import { isWebSocket, WebSocketClient } from "../streams/websocket.ts";
 import { holdBack } from "./back-pressure.ts";
 import { refusalOf } from "./doorkeeper.ts";
 import { formatRawAnswer, formatRawError, sendError, sendJson } from "./protocol.ts";
-import type { Match, Router } from "./router.ts";
+import type { Match, Route, Router } from "./router.ts";
+import { answerOf } from "./status.ts";
 import { asUpgrade, isIncomplete, rewriteRequests } from "./stream-request.ts";
+
+/** The status of a request whose connection became a stream. */
+const SWITCHED = 101;
 
 /** Connections that are taken over although their request does not ask for an upgrade. */
 const withoutUpgrade = new WeakSet<Socket>();
@@ -154,6 +158,7 @@ async function answer(
   response: ServerResponse,
 ): Promise<void> {
   log.debug(`Calling ${request.method} ${pathOf(request)}`);
+  const count = startCounting(daemon, request, () => findRoute(router, request.method ?? "", request.url ?? "")?.route);
   try {
     const refusal = refusalOf(request, daemon.settings.ownNames);
     if (refusal !== undefined) {
@@ -163,16 +168,22 @@ async function answer(
     const match = router.match(request.method ?? "", request.url ?? "");
     if (match === undefined) sendPageNotFound(response);
     else if (match.route.answer !== undefined) {
-      const startMs = performance.now();
       await match.route.answer({ ...match.call, daemon, request, response });
-      daemon.metrics.observe(match.route.method, match.route.path, (performance.now() - startMs) / 1000);
     } else await match.route.stream({ ...match.call, daemon, client: new PlainClient(request, response) });
   } catch (error) {
     if (error instanceof LighterError && error.code === "timed-out") closeAfter(request, response);
     sendError(response, error);
   } finally {
+    count(response.statusCode);
     request.resume(); // a body that nobody reads would block the connection
   }
+}
+
+/** Returns a function that counts the request, once it has been answered by this code. `find` is called then. */
+function startCounting(daemon: Daemon, { method = "" }: IncomingMessage, find: () => Route | undefined) {
+  const startMs = performance.now();
+  return (code: number) =>
+    daemon.metrics.observe({ method, path: find()?.path, code, seconds: (performance.now() - startMs) / 1000 });
 }
 
 /** Closes the connection after the answer, because the rest of an unread body could not be told from the next request. */
@@ -183,13 +194,16 @@ function closeAfter({ socket }: IncomingMessage, response: ServerResponse): void
 
 async function stream(daemon: Daemon, router: Router, request: IncomingMessage, client: ClientStream): Promise<void> {
   log.debug(`Calling ${request.method} ${pathOf(request)}`);
+  const count = startCounting(daemon, request, () => findRoute(router, request.method ?? "", request.url ?? "")?.route);
   try {
     const refusal = refusalOf(request, daemon.settings.ownNames);
     if (refusal !== undefined) throw refusal;
     const match = router.match(request.method ?? "", request.url ?? "");
     if (match?.route.stream !== undefined) await match.route.stream({ ...match.call, daemon, client });
+    count(SWITCHED);
   } catch (error) {
     client.fail(error);
+    count(answerOf(error).status);
   }
 }
 
@@ -202,14 +216,17 @@ async function upgrade(
   head: Buffer,
 ): Promise<void> {
   log.debug(`Calling ${request.method} ${pathOf(request)}`);
+  const count = startCounting(daemon, request, () => route);
   socket.on("error", () => socket.destroy()); // the client has gone
   try {
     const refusal = refusalOf(request, daemon.settings.ownNames);
     if (refusal !== undefined) throw refusal;
     if (head.length > 0) socket.unshift(head);
     await route.upgrade?.({ ...call, daemon, request, socket });
+    count(SWITCHED);
   } catch (error) {
     socket.end(formatRawError(error, "json"));
+    count(answerOf(error).status);
   }
 }
 

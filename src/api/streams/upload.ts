@@ -60,7 +60,11 @@ export function takeUpload(
   if (body === undefined) return false;
   socket.destroy();
   log.debug(`Calling ${head.method} ${head.url.split("?", 1)[0]}`);
-  void answer(upload, body);
+  const startMs = performance.now();
+  void answer(upload, body).then((code) => {
+    const { method, path } = match!.route;
+    daemon.metrics.observe({ method, path, code, seconds: (performance.now() - startMs) / 1000 });
+  });
   return true;
 }
 
@@ -76,18 +80,22 @@ export function rawBody(socketFd: number, form: BodyForm, first: Uint8Array): Ra
   }
 }
 
-async function answer(upload: Upload, body: RawBody): Promise<void> {
+/** Resolves with the answer's status. */
+async function answer(upload: Upload, body: RawBody): Promise<number> {
   let text: string;
+  let code = 200;
   try {
     const answered = await upload(body);
     text = formatRawAnswer(200, answered.contentType, answered.text);
   } catch (error) {
     const { status, message } = answerOf(error);
+    code = status;
     text = formatRawAnswer(status, "application/json", `${JSON.stringify({ message })}\n`);
   } finally {
     closeSync(body.firstFd);
   }
   sendLast(body.fd, text);
+  return code;
 }
 
 /**

@@ -2,18 +2,24 @@
  * Metrics for Prometheus: Docker's `engine_daemon_…`, and Lighter's own.
  * Sources: Prometheus, "Text-based format"; the names and labels that dockerd 26 serves at its --metrics-addr.
  */
+import { readdirSync, readFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import { arch, availableParallelism, totalmem } from "node:os";
+import { family, formatLabels, registeredFamilies } from "../../base/metrics.ts";
 import { COMMIT, VERSION } from "../../base/version.ts";
 import { type Daemon, pendingRemovalCount } from "../daemon/daemon-state.ts";
 import { refusalOnLoopback } from "../http/doorkeeper.ts";
+import { LoopDelay } from "./loop-delay.ts";
 import { readOperatingSystem } from "./operating-system.ts";
-import { family } from "./request-timings.ts";
+
+const loopDelay = new LoopDelay();
 
 /** The text that Prometheus gets. */
 function formatMetrics(daemon: Daemon): string {
   const families = [
-    ...daemon.metrics.families(),
+    daemon.metrics.families(),
+    registeredFamilies(),
+    loopDelay.read(),
     ...describeContainers(daemon),
     family(
       "lighter_pending_removals",
@@ -72,10 +78,9 @@ function describeHost({ engine, host }: Daemon): string[][] {
     os_version: OSVersion,
     version: VERSION,
   };
-  const text = Object.entries(labels).map(([name, value]) => `${name}="${escapeLabel(value)}"`);
   return [
     family("engine_daemon_engine_info", "gauge", "The information related to the engine and the OS it is running on", [
-      `engine_daemon_engine_info{${text.join(",")}} 1`,
+      `engine_daemon_engine_info{${formatLabels(labels)}} 1`,
     ]),
     family("engine_daemon_engine_cpus_cpus", "gauge", "The number of cpus that the host system of the engine has", [
       `engine_daemon_engine_cpus_cpus ${availableParallelism()}`,
@@ -89,26 +94,47 @@ function describeHost({ engine, host }: Daemon): string[][] {
   ];
 }
 
-export function escapeLabel(value: string): string {
-  return value.replace(/[\\"\n]/g, (char) => (char === "\n" ? "\\n" : `\\${char}`));
-}
-
 function describeProcess(): string[][] {
   const { user, system } = process.cpuUsage();
+  const status = readText("/proc/self/status");
+  const limits = readText("/proc/self/limits");
+  const kilobytes = (field: string) => Number(new RegExp(`^${field}:\\s*(\\d+)`, "m").exec(status)?.[1] ?? 0) * 1024;
+  const most = (name: string) => Number(new RegExp(`^${name}\\s+(\\d+)`, "m").exec(limits)?.[1] ?? -1);
+  const one = (name: string, type: "gauge" | "counter", help: string, value: number) =>
+    family(name, type, help, [`${name} ${value}`]);
   return [
-    family("process_cpu_seconds_total", "counter", "Total user and system CPU time spent in seconds.", [
-      `process_cpu_seconds_total ${(user + system) / 1e6}`,
-    ]),
-    family("process_resident_memory_bytes", "gauge", "Resident memory size in bytes.", [
-      `process_resident_memory_bytes ${process.memoryUsage.rss()}`,
-    ]),
-    family("process_start_time_seconds", "gauge", "Start time of the process since unix epoch in seconds.", [
-      `process_start_time_seconds ${performance.timeOrigin / 1000}`,
-    ]),
+    one(
+      "process_cpu_seconds_total",
+      "counter",
+      "Total user and system CPU time spent in seconds.",
+      (user + system) / 1e6,
+    ),
+    one("process_max_fds", "gauge", "Maximum number of open file descriptors.", most("Max open files")),
+    one("process_open_fds", "gauge", "Number of open file descriptors.", readdirSync("/proc/self/fd").length),
+    one("process_resident_memory_bytes", "gauge", "Resident memory size in bytes.", process.memoryUsage.rss()),
+    one(
+      "process_start_time_seconds",
+      "gauge",
+      "Start time of the process since unix epoch in seconds.",
+      performance.timeOrigin / 1000,
+    ),
+    one("process_virtual_memory_bytes", "gauge", "Virtual memory size in bytes.", kilobytes("VmSize")),
+    one(
+      "process_virtual_memory_max_bytes",
+      "gauge",
+      "Maximum amount of virtual memory available in bytes.",
+      most("Max address space"),
+    ),
   ];
 }
 
-/** A server that answers only GET /metrics, to anybody who can connect: nothing there is secret, and nothing can be changed. */
+function readText(path: string): string {
+  return readFileSync(path, "utf8");
+}
+
+const TEXT = "text/plain; version=0.0.4; charset=utf-8";
+
+/** A server that answers only GET for the paths of metrics, to anybody who can connect: nothing there is secret, and nothing can be changed. */
 export function createMetricsServer(daemon: Daemon): Server {
   return createServer((request, response) => {
     request.resume();
@@ -117,8 +143,20 @@ export function createMetricsServer(daemon: Daemon): Server {
       response.writeHead(403, { "Content-Type": "text/plain; charset=utf-8" });
       return void response.end(`${refusal.message}\n`);
     }
-    const isAsked = request.method === "GET" && request.url?.split("?", 1)[0] === "/metrics";
-    response.writeHead(isAsked ? 200 : 404, { "Content-Type": "text/plain; version=0.0.4; charset=utf-8" });
-    response.end(isAsked ? formatMetrics(daemon) : "404 page not found\n");
+    const url = parseUrl(request.url ?? "");
+    const text = request.method === "GET" ? PAGES[url.pathname]?.(daemon, url.searchParams) : undefined;
+    response.writeHead(text === undefined ? 404 : 200, { "Content-Type": TEXT });
+    response.end(text ?? "404 page not found\n");
   });
 }
+
+/** Parses a request's target: only its path and its query matter. */
+function parseUrl(target: string): { pathname: string; searchParams: URLSearchParams } {
+  const [pathname = "", ...query] = target.split("?");
+  return { pathname, searchParams: new URLSearchParams(query.join("?")) };
+}
+
+/** The paths that are served, with what makes their texts. */
+const PAGES: Readonly<Record<string, (daemon: Daemon, query: URLSearchParams) => string>> = {
+  "/metrics": formatMetrics,
+};

@@ -1,12 +1,20 @@
 /** Remembers the last builds with all that they have said. */
 import type { Database } from "bun:sqlite";
 import { deflateSync, inflateSync } from "node:zlib";
-import { LighterError } from "../../base/errors.ts";
+import { LighterError, messageOf } from "../../base/errors.ts";
 import { randomId } from "../../base/ids.ts";
 import { BUILD_LOG_MAX_BYTES, BUILDS_MAX } from "../../base/limits.ts";
+import { counter, histograms } from "../../base/metrics.ts";
 import { writeIfRoom } from "../../base/wal.ts";
 import type { BuildFailure, SolveStatus } from "../../spec/solve-status.ts";
 import { failureText } from "./step-failed.ts";
+
+/** Why builds fail: Docker's words for the two that are told apart. */
+const CANCELED = "build_canceled";
+const FAILED = "error_processing_commands_error";
+const triggered = counter("builder_builds_triggered_total", "Number of triggered image builds");
+const failed = counter("builder_builds_failed_total", "Number of failed image builds", "reason", [CANCELED, FAILED]);
+const times = histograms("lighter_build_seconds", "The time that builds take", [0.1, 0.5, 1, 5, 10, 30, 60, 300, 1800]);
 
 /** A build under way. */
 export interface RunningBuild {
@@ -66,6 +74,7 @@ export class BuildHistory {
   begin(name: string, id = randomId().slice(0, ID_DIGITS)): BuildRecord {
     const running: RunningBuild = { id, name, startedMs: Date.now() };
     this.#running.add(running);
+    triggered.add();
     this.#tell({ kind: "started", build: running });
     return new BuildRecord(running, (record, log) => {
       this.#running.delete(running);
@@ -180,6 +189,8 @@ class BuildRecord {
 
   /** Keeps the record. `outcome` is the image's id, or the error. */
   end(outcome: { image: string } | { error: unknown }): void {
+    times.observe((Date.now() - this.#build.startedMs) / 1000, { result: "error" in outcome ? "failed" : "built" });
+    if ("error" in outcome) failed.add(/context canceled|aborted/.test(messageOf(outcome.error)) ? CANCELED : FAILED);
     const cached = [...this.#steps.values()].filter(Boolean).length;
     this.#save(
       {

@@ -1,5 +1,6 @@
 /** Runs the health checks of running containers. A container without a check costs nothing, one with has one timer. */
 
+import { counter } from "../../base/metrics.ts";
 import { formatNow, msBetween } from "../../base/time.ts";
 import { timerMs } from "../../base/timer.ts";
 import type { Container } from "../container.ts";
@@ -16,6 +17,14 @@ import {
   withResult,
 } from "./health-state.ts";
 import { runProbe } from "./probe.ts";
+
+const checks = counter("engine_daemon_health_checks_total", "The total number of health checks");
+const failedChecks = counter("engine_daemon_health_checks_failed_total", "The total number of failed health checks");
+const transitions = counter("lighter_health_transitions_total", "Changes of containers' health", "status", [
+  "starting",
+  "healthy",
+  "unhealthy",
+]);
 
 /** The checks of one running container, from its start to its end. */
 class Watch {
@@ -47,6 +56,7 @@ class Watch {
   }
 
   async #run(): Promise<void> {
+    checks.add();
     const result = await runProbe(this.#engine.execs, this.#container, this.#check, this.#aborter.signal);
     await this.#container.queue.run(() => {
       if (this.#aborter.signal.aborted) return; // the container has ended over it
@@ -56,9 +66,11 @@ class Watch {
   }
 
   #record(result: HealthResult): void {
+    if (result.exitCode !== 0) failedChecks.add();
     const before = this.#health;
     const health = withResult(before, this.#check, result, this.#sinceStartMs(result.start));
     const event = health.status === before.status ? undefined : `health_status: ${health.status}`;
+    if (event !== undefined) transitions.add(health.status);
     this.#container.changeOrLater({ health }, event);
   }
 

@@ -1,5 +1,6 @@
 /** Runs one health check in a container. */
 import { messageOf } from "../../base/errors.ts";
+import { histograms } from "../../base/metrics.ts";
 import { SIGNALS } from "../../base/signals.ts";
 import { formatNow } from "../../base/time.ts";
 import type { Container } from "../container.ts";
@@ -8,6 +9,11 @@ import type { Exec } from "../process/exec.ts";
 import type { Execs } from "../process/execs.ts";
 import type { HealthCheck, HealthResult } from "./health-state.ts";
 import { LimitedOutput } from "./limited-output.ts";
+
+const starts = histograms(
+  "engine_daemon_health_check_start_duration_seconds",
+  "The number of seconds it takes to prepare to run health checks",
+);
 
 /** The limit of Docker. */
 const OUTPUT_MAX_BYTES = 4096;
@@ -54,7 +60,9 @@ async function runUntil(
   signal: AbortSignal,
 ): Promise<number | "timeout"> {
   const pending = new PendingAttach(exec.attachPlan);
+  const startMs = performance.now();
   await execs.start(exec, pending, undefined);
+  starts.observe((performance.now() - startMs) / 1000);
   const connection = (await pending.connection)?.socket;
   // Iterated and not listened to: a check without output may have closed it already, which is not announced a second time.
   const closed = (connection === undefined ? Promise.resolve() : output.readFrom(connection)).catch(() => {});

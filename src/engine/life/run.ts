@@ -1,6 +1,7 @@
 /** One run of a container: its start, its end, and the next start if its restart policy wants one. */
 import { rmSync } from "node:fs";
 import { LighterError, messageOf } from "../../base/errors.ts";
+import { counter, histograms } from "../../base/metrics.ts";
 import { SIGNALS } from "../../base/signals.ts";
 import { formatNow, formatRfc3339, msBetween, ZERO_TIME } from "../../base/time.ts";
 import { writePoint } from "../../base/write-point.ts";
@@ -28,6 +29,12 @@ import { shareMemory } from "../volumes/shared-memory.ts";
 import type { VolumesInUse } from "../volumes/volumes-in-use.ts";
 import { goOnRemoving, markRemoved } from "./removal.ts";
 import { cleanUp, clearRunDirectory } from "./run-directory.ts";
+
+const restarts = counter("lighter_container_restarts_total", "Starts by restart policies, and of machines that reboot");
+const allocations = histograms(
+  "lighter_network_allocate_seconds",
+  "The time to take a start's addresses, ports, links and rules",
+);
 
 /** What is known of a process that has ended. */
 type EndOfRun = Pick<ContainerRecord, "exitCode" | "finishedAt"> &
@@ -98,7 +105,9 @@ async function startProcess(
   const volumes = undo.use(await engine.planner.prepareMounts(record, !startedBefore));
   await shareMemory(record, volumes, engine.mountedVolumes, (ref) => engine.find(ref));
   requireLinks(record, (ref) => engine.findIf(ref));
+  const networkMs = performance.now();
   const networks = await engine.endpoints.begin(container);
+  allocations.observe((performance.now() - networkMs) / 1000);
   const { filesystems } = volumes;
   const traced = onTrace === undefined ? {} : { onTrace };
   const request = { ...(await startRequest(engine, record, attaches, false)), ...networks, filesystems, ...traced };
@@ -164,6 +173,7 @@ export async function startRequest(
 function startAgain(engine: Engine, container: Container): void {
   const restart = container.queue.run(async () => {
     if (!container.restarts.isWaiting || engine.isDisposed) return; // somebody has stopped it, or started it
+    restarts.add();
     const { restartCount, manuallyStopped } = container.record;
     await startNow(engine, container, { restartCount, manuallyStopped });
   });

@@ -7,6 +7,7 @@
 import { LighterError } from "../../base/errors.ts";
 import type { Digest } from "../../base/ids.ts";
 import { IMAGE_INDEX_MAX_DEPTH } from "../../base/limits.ts";
+import { counter, histograms } from "../../base/metrics.ts";
 import { formatReference, type Reference } from "../../spec/image-reference.ts";
 import {
   type Descriptor,
@@ -26,6 +27,13 @@ import { choosePlatform, rankPlatform } from "../store/platform.ts";
 import type { StagedImage, Staging, StoredImage } from "../store/staging.ts";
 import type { ImageStore } from "../store/store.ts";
 import type { FetchedManifest, RegistryClient } from "./mod.ts";
+
+const pulls = counter("lighter_image_pulls_total", "Pulls of images", "result", ["new", "up-to-date", "failed"]);
+const pulledBytes = counter(
+  "lighter_image_pulled_bytes_total",
+  "Compressed bytes of layers that pulls have downloaded",
+);
+const pullTimes = histograms("lighter_image_pull_seconds", "The time that pulls take", [0.1, 0.5, 1, 5, 15, 60, 300]);
 
 export type PullPhase =
   | "Pulling fs layer"
@@ -57,6 +65,20 @@ export interface PullOptions {
  * @throws what the client throws; LighterError naming the layer; `signal`'s reason.
  */
 export async function pullImage(store: ImageStore, reference: Reference, options: PullOptions): Promise<boolean> {
+  const startMs = performance.now();
+  try {
+    const isNew = await pullUnlessUpToDate(store, reference, options);
+    pulls.add(isNew ? "new" : "up-to-date");
+    return isNew;
+  } catch (error) {
+    pulls.add("failed");
+    throw error;
+  } finally {
+    pullTimes.observe((performance.now() - startMs) / 1000);
+  }
+}
+
+async function pullUnlessUpToDate(store: ImageStore, reference: Reference, options: PullOptions): Promise<boolean> {
   const { client, onEvent, signal } = options;
   const { domain, path, digest, tag } = reference;
   const tagOrDigest = digest ?? tag!;
@@ -209,6 +231,7 @@ function layerEvents({ digest, size }: Descriptor, onEvent: (event: PullEvent) =
   const received = (): void => {
     if (isReceived) return;
     isReceived = true;
+    pulledBytes.add("", size);
     say("Verifying Checksum");
     say("Download complete");
     count("Extracting", size);

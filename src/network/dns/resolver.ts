@@ -3,6 +3,7 @@ import type { TCPSocketListener } from "bun";
 import { messageOf } from "../../base/errors.ts";
 import { DNS_CONNECTIONS_MAX } from "../../base/limits.ts";
 import { log } from "../../base/log.ts";
+import { counter } from "../../base/metrics.ts";
 import { closeNetworkNamespace, inNetworkNamespace, openNetworkNamespace } from "../../linux/sys/network-namespace.ts";
 import { answerFrom } from "./answer.ts";
 import type { Protocol } from "./exchange.ts";
@@ -21,6 +22,14 @@ import { RESOLVER_ADDRESS, RESOLVER_PORT } from "./place.ts";
 import { TcpClient } from "./tcp-client.ts";
 import type { NameSource, Upstream } from "./types.ts";
 import { UdpListener } from "./udp-listener.ts";
+
+const queries = counter("lighter_dns_queries_total", "Queries of containers, by how they were answered", "answer", [
+  "own",
+  "forwarded",
+  "refused",
+  "ignored",
+  "failed",
+]);
 
 export interface ResolverOptions extends Upstream {
   /** The path of a container's namespace, "/proc/PID/ns/net"; its loopback must be up. */
@@ -118,18 +127,24 @@ export class Resolver implements Disposable {
 
   #answer(message: Uint8Array, protocol: Protocol, reply: (answer: Uint8Array | undefined) => void): void {
     const query = parseQuery(message);
-    if (query === undefined) reply(undefined);
-    else if (typeof query === "number") reply(encodeRefusal(message, query));
-    else this.#answerQuery(message, query, protocol, reply);
+    if (query === undefined) {
+      queries.add("ignored");
+      reply(undefined);
+    } else if (typeof query === "number") {
+      queries.add("refused");
+      reply(encodeRefusal(message, query));
+    } else this.#answerQuery(message, query, protocol, reply);
   }
 
   #answerQuery(message: Uint8Array, query: Query, protocol: Protocol, reply: (answer: Uint8Array) => void): void {
     const fail = (error: unknown) => {
       log.error("cannot answer a DNS query", { error: messageOf(error) });
+      queries.add("failed");
       reply(encodeFailure(query, Rcode.serverFailure));
     };
     try {
       const local = this.#answerHere(query, protocol);
+      queries.add(local === undefined ? "forwarded" : "own");
       if (local !== undefined) reply(local);
       else this.#forwarder.forward(message, query, protocol).then(reply, fail);
     } catch (error) {

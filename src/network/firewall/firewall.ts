@@ -3,6 +3,7 @@ import { errnoOf, LighterError, messageOf } from "../../base/errors.ts";
 import { parseIpAddress, parseSubnet } from "../../base/ip-address.ts";
 import { FIREWALL_REPAIR_PAUSE_MS } from "../../base/limits.ts";
 import { log } from "../../base/log.ts";
+import { counter } from "../../base/metrics.ts";
 import { familyOf, forgetAddresses, forgetPlainToPort, forgetSubnets } from "../../linux/conntrack/mod.ts";
 import { isProtocolServed, type Message, NETLINK, NetlinkSocket, watchNetlink } from "../../linux/netlink/mod.ts";
 import {
@@ -26,6 +27,12 @@ import { canPublishAtLoopback6, type Families } from "../host-settings.ts";
 import type { ContainerLink, FirewallNetwork, PortMapping } from "../types.ts";
 import { chainMessages } from "./rules.ts";
 import { ALL_SETS, type Entry, linkEntry, networkEntries, PROTOCOL_NUMBER, portEntries } from "./sets.ts";
+
+const writes = counter("lighter_firewall_writes_total", "Batches for the table of rules", "kind", [
+  "table",
+  "elements",
+]);
+const repairs = counter("lighter_firewall_repairs_total", "How often others had changed the table of rules");
 
 /** Errors of a change which show that the table is not what we made: then all of it is written anew. */
 const NOT_OURS_ANY_MORE = ["ENOENT", "EEXIST", "EBUSY"];
@@ -189,6 +196,7 @@ export class Firewall implements Disposable {
         pause = undefined;
         if (isDue) flushed();
       }, FIREWALL_REPAIR_PAUSE_MS);
+      repairs.add();
       try {
         onFlushed();
       } catch (error) {
@@ -269,6 +277,7 @@ export class Firewall implements Disposable {
       ...this.#elementMessages(entries, newElements),
       ...chainMessages(table, { guarded: this.#guarded, loopback6: this.#loopback6 }),
     ];
+    writes.add("table");
     try {
       this.#beginWatch();
       this.#request(messages, "writing");
@@ -298,6 +307,7 @@ export class Firewall implements Disposable {
       return;
     }
     const messages = [...this.#elementMessages(removed, deleteElements), ...this.#elementMessages(added, newElements)];
+    writes.add("elements");
     try {
       this.#request(messages, `changing ${what} of`);
     } catch (error) {

@@ -6,6 +6,7 @@
  *   dist/lighter-runtime  the OCI runtime: short commands by itself, all others by dist/lighter
  *   dist/hello            the program of the embedded image `hello`
  *   dist/init             the init of `run --init`
+ *   dist/dashboard        the dashboard's page, minified and compressed
  *   dist/lighterd         everything in one executable, on Bun
  *   dist/lighter          the short commands on the small engine, all others by dist/lighterd; without libquickjs a link to that
  *
@@ -114,6 +115,7 @@ function targets(): Target[] {
       inputs: ["init/init.c"],
       command: (outPath) => [...compiler(), ...C_FLAGS, "-o", outPath, "init/init.c"],
     },
+    dashboard(),
     {
       name: DAEMON,
       inputs: [
@@ -122,6 +124,7 @@ function targets(): Target[] {
           "scripts/bundle.ts",
           "scripts/build-facts.ts",
           "scripts/entries.ts",
+          "dist/dashboard",
           "dist/launcher",
           "dist/hello",
           "dist/init",
@@ -142,6 +145,21 @@ function targets(): Target[] {
     },
     findQuickJs() === undefined ? linkToDaemon : commands(),
   ];
+}
+
+function dashboard(): Target {
+  return {
+    name: "dashboard",
+    inputs: [
+      ...files("src/dashboard/**/*.*").filter((path) => !path.endsWith(".test.ts")),
+      ...["src/spec/dashboard.ts", "scripts/bundle-dashboard.ts", "package.json", "package-lock.json"],
+    ],
+    command: (outPath) => {
+      if (!existsSync(join(root, "node_modules/preact")))
+        throw new BuildError('node_modules/ lacks what package-lock.json lists: "npm install" adds it');
+      return [process.execPath, "scripts/bundle-dashboard.ts", outPath];
+    },
+  };
 }
 
 /** The command line without a small engine. */

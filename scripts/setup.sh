@@ -29,7 +29,7 @@ setup() (
   if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
     need node nodejs
     need npm npm
-    echo "lighter: installing what package-lock.json lists (Bun, TypeScript, Biome) into node_modules/"
+    echo "lighter: installing what package-lock.json lists (Bun, TypeScript, Biome, what the dashboard is made of) into node_modules/"
     npm ci --include=dev --no-audit --no-fund --loglevel=error 9>&-
     touch node_modules/.package-lock.json
   fi

@@ -11,3 +11,7 @@ declare module "*/dist/init" {
   const path: string;
   export default path;
 }
+declare module "*/dist/dashboard" {
+  const path: string;
+  export default path;
+}

@@ -95,7 +95,7 @@ function complaint({ file, specifier, typeOnly }: Import): string | undefined {
   return undefined;
 }
 
-const files = globSync("src/**/*.ts", { cwd: root }).filter((path) => !/\.(test|d)\.ts$/.test(path));
+const files = globSync("src/**/*.{ts,tsx}", { cwd: root }).filter((path) => !/\.(test|d)\.ts$/.test(path));
 const sources = new Map(files.map((file) => [file, readFileSync(join(root, file), "utf8")]));
 
 test("every import follows the arrows between the layers", () => {

@@ -31,7 +31,7 @@ function readAll(pattern: string): Map<string, string> {
   return new Map(paths.sort().map((path) => [path, readFileSync(join(root, path), "utf8")]));
 }
 
-const scripts = readAll("{src,scripts,tests,bench}/**/*.ts");
+const scripts = readAll("{src,scripts,tests,bench}/**/*.{ts,tsx}");
 const isTest = (path: string) => /\.test\.ts$|^(tests|bench)\//.test(path);
 const sources = new Map([...scripts].filter(([path]) => path.startsWith("src/") && !isTest(path)));
 const cFiles = readAll("{launcher,init,hello,host,tests/support}/**/*.{c,h}");
@@ -126,12 +126,14 @@ test("what is exported is used by another file", () => {
 test("what only tests use lives with the tests", () => {
   const reached = new Set<string>();
   const left = [...scripts.keys()].filter(
-    (path) => /^src\/(main|small|shims\/(ffi|unsupported))\.ts$/.test(path) || /^(scripts|src\/embedded)/.test(path),
+    (path) =>
+      /^src\/(main|small|shims\/(ffi|unsupported)|dashboard\/page)\.tsx?$/.test(path) ||
+      /^(scripts|src\/embedded)/.test(path),
   );
   for (let path = left.pop(); path !== undefined; path = left.pop()) {
     if (reached.has(path) || isTest(path)) continue;
     reached.add(path);
-    for (const [, specifier] of scripts.get(path)!.matchAll(/(?:from|import)\s*\(?\s*"(\.[^"]+\.ts)"/g)) {
+    for (const [, specifier] of scripts.get(path)!.matchAll(/(?:from|import)\s*\(?\s*"(\.[^"]+\.tsx?)"/g)) {
       const target = join(dirname(path), specifier!);
       if (scripts.has(target)) left.push(target);
     }

@@ -443,3 +443,20 @@ export const LATE_ROWS_MS = 5000;
 export const CHECKPOINT_MS = 10_000;
 /** How long after a change its copy is written, for when the database is lost. */
 export const COPIES_MS = 1000;
+
+/** How long a dashboard's link may be used, and how many links and sessions there are: further ones end the oldest. */
+export const DASHBOARD_LINK_MS = 5 * 60_000;
+export const DASHBOARD_LINKS_MAX = 16;
+export const DASHBOARD_SESSIONS_MAX = 64;
+/** How long a dashboard that nobody looks at goes on. Its sessions and what it has measured end with it. */
+export const DASHBOARD_IDLE_MS = 60 * 60_000;
+/** Connections to a dashboard: browsers open six a page. Further ones are closed. */
+export const DASHBOARD_CONNECTIONS_MAX = 128;
+/** One message that a page sends: the ids of the rows that it shows. Then the websocket is closed, with 1009. */
+export const DASHBOARD_MESSAGE_MAX_BYTES = 256 * 1024;
+/** Rows that a page gets numbers for. Further ones are left out: no screen shows as many. */
+export const DASHBOARD_WATCHED_MAX = 500;
+/** Containers whose last hour is kept, 10 KiB each. Those that began last are left out. */
+export const DASHBOARD_HISTORIES_MAX = 1000;
+/** What a page may leave unread before it misses measurements; after as much of events and logs it is cut off. */
+export const DASHBOARD_BACKLOG_MAX_BYTES = 1024 * 1024;

@@ -18,6 +18,10 @@ export const SINGLE_COMMANDS = {
   search: { summary: "Search a registry for images", load: () => import("./commands/search.ts") },
   load: { summary: "Load an image from a tar archive or stdin", load: () => import("./commands/load.ts") },
   daemon: { summary: "Serve the API, and keep containers and images", load: () => import("./commands/daemon.ts") },
+  dashboard: {
+    summary: "Open a page that shows containers, images and the host",
+    load: () => import("./commands/dashboard.ts"),
+  },
   explain: {
     summary: "Print the system calls that would start a container",
     load: () => import("./commands/explain.ts"),

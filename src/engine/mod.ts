@@ -45,6 +45,7 @@ export {
   isBuiltIn,
   type LocalSource,
 } from "../build/mod.ts";
+export { dashboardPath } from "../embedded.ts";
 export { type BodyForm, type JobOutput, measureTrees, measureUsage, type RawBody } from "../files/mod.ts";
 export type {
   Image,
@@ -176,7 +177,14 @@ export { updateContainer } from "./process/update.ts";
 export { EnginePaths } from "./state/paths.ts";
 export type { PodRecord } from "./state/record.ts";
 export { renewLockedFiles } from "./state/take-over.ts";
-export { listenToStats, readCgroup, type StatsSample, sampleStats } from "./stats/mod.ts";
+export {
+  type HostSample,
+  listenToStats,
+  readCgroup,
+  type StatsSample,
+  sampleHost,
+  sampleStats,
+} from "./stats/mod.ts";
 export type { VolumeRecord } from "./volumes/volume-table.ts";
 export { ANONYMOUS_LABEL } from "./volumes/volumes.ts";
 

@@ -6,7 +6,7 @@ import { restoreSignals } from "./signals.ts";
 import { isNumeric } from "./socket.ts";
 
 /** First words of the command line that are other programs, or that compress, or read YAML. */
-const ON_BUN = new Set(["daemon", "layer-worker", "file-worker", "build", "buildx", "builder", "import"]);
+const ON_BUN = new Set(["daemon", "layer-worker", "file-worker", "build", "buildx", "builder", "import", "dashboard"]);
 /** Words of a group of commands. */
 const ON_BUN_IN_GROUP = new Set([
   "image build",

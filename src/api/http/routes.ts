@@ -32,6 +32,7 @@ import { attachExec, createExec, inspectExec, killExec, listExecs, resizeExec, s
 import { logs } from "../containers/logs.ts";
 import { run } from "../containers/run.ts";
 import { stats } from "../containers/stats.ts";
+import { endDashboard, openDashboard } from "../dashboard/dashboard.ts";
 import { answerDockerfile } from "../images/check-dockerfile.ts";
 import { exportFiles, loadImages, saveOne, saveSeveral, uploadImages } from "../images/image-archives.ts";
 import { changes, commit, pruneImages, tag, uploadTar } from "../images/image-changes.ts";
@@ -170,6 +171,8 @@ export const routes: readonly Route[] = [
   { method: "POST", path: "/lighter/builds/context", answer: sendContext, upload: uploadContext },
   { method: "GET", path: "/lighter/builds/cache", answer: listBuildCache },
   { method: "GET", path: "/lighter/builds/{id}", answer: showBuild },
+  { method: "POST", path: "/lighter/dashboard", answer: (call) => openDashboard(call, routes) },
+  { method: "DELETE", path: "/lighter/dashboard", answer: endDashboard },
   { method: "POST", path: "/lighter/dockerfile", answer: answerDockerfile },
   { method: "POST", path: "/lighter/explain", answer: explain },
   { method: "POST", path: "/lighter/run", stream: run },

@@ -165,11 +165,7 @@ async function answer(
       closeAfter(request, response);
       throw refusal;
     }
-    const match = router.match(request.method ?? "", request.url ?? "");
-    if (match === undefined) sendPageNotFound(response);
-    else if (match.route.answer !== undefined) {
-      await match.route.answer({ ...match.call, daemon, request, response });
-    } else await match.route.stream({ ...match.call, daemon, client: new PlainClient(request, response) });
+    await answerMatched(daemon, router, request, response);
   } catch (error) {
     if (error instanceof LighterError && error.code === "timed-out") closeAfter(request, response);
     sendError(response, error);
@@ -184,6 +180,20 @@ function startCounting(daemon: Daemon, { method = "" }: IncomingMessage, find: (
   const startMs = performance.now();
   return (code: number) =>
     daemon.metrics.observe({ method, path: find()?.path, code, seconds: (performance.now() - startMs) / 1000 });
+}
+
+/** Answers a request that may be answered, by its route. */
+export async function answerMatched(
+  daemon: Daemon,
+  router: Router,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const match = router.match(request.method ?? "", request.url ?? "");
+  if (match === undefined) sendPageNotFound(response);
+  else if (match.route.answer !== undefined) {
+    await match.route.answer({ ...match.call, daemon, request, response });
+  } else await match.route.stream({ ...match.call, daemon, client: new PlainClient(request, response) });
 }
 
 /** Closes the connection after the answer, because the rest of an unread body could not be told from the next request. */

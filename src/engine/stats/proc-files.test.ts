@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { parseBusyTicks, parseMemory } from "./host.ts";
 import { parseNetDev } from "./net-dev.ts";
 import { parseSystemCpu } from "./system-cpu.ts";
 
@@ -30,4 +31,16 @@ test("the time of all CPUs", () => {
   const text = "cpu  1 2 3 4 5 6 7 800 900 0\ncpu0 1 2 3 4 5 6 7 8 9 0\ncpu1 0 0 0 0 0 0 0 0 0 0\nintr 5\n";
   expect(parseSystemCpu(text)).toEqual({ usageNs: 280_000_000, cpuCount: 2 });
   expect(parseSystemCpu("")).toEqual({ usageNs: 0, cpuCount: 0 });
+});
+
+test("the time in which some CPU was not idle", () => {
+  const text = "cpu  1 2 3 400 50 6 7 8 900 0\ncpu0 1 2 3 4 5 6 7 8 9 0\nintr 5\n";
+  expect(parseBusyTicks(text)).toEqual({ allTicks: 477, busyTicks: 27, count: 1 });
+  expect(parseBusyTicks("")).toEqual({ allTicks: 0, busyTicks: 0, count: 0 });
+});
+
+test("memory that the kernel could free at once is not used", () => {
+  const text = "MemTotal:  1000 kB\nMemFree: 10 kB\nMemAvailable:   600 kB\nSwapTotal: 50 kB\nSwapFree: 20 kB\n";
+  expect(parseMemory(text)).toEqual({ totalBytes: 1_024_000, usedBytes: 409_600, swapBytes: 30_720 });
+  expect(parseMemory("")).toEqual({ totalBytes: 0, usedBytes: 0, swapBytes: 0 });
 });

@@ -1,0 +1,33 @@
+/** The requests that the dashboard's page makes: whatever script came to run in it could make no others. */
+
+const READS: readonly RegExp[] = [
+  /^\/(info|version|events|networks|volumes|system\/df)$/,
+  /^\/containers\/json$/,
+  /^\/containers\/[\w.-]+\/(json|logs|top|changes|archive|stats)$/,
+  /^\/images\/json$/,
+  /^\/images\/sha256:[0-9a-f]{64}\/(json|history)$/,
+  /^\/networks\/[\w.-]+$/,
+  /^\/exec\/[0-9a-f]{64}\/json$/,
+  /^\/lighter\/builds$/,
+  /^\/lighter\/builds\/[\w.-]+$/,
+  /^\/lighter\/containers\/[\w.-]+\/(anatomy|directory|history)$/,
+];
+
+const CHANGES: Readonly<Record<string, readonly RegExp[]>> = {
+  POST: [
+    /^\/containers\/[\w.-]+\/(start|stop|restart|kill|pause|unpause|exec)$/,
+    /^\/exec\/[0-9a-f]{64}\/resize$/,
+    /^\/(containers|images|networks|volumes)\/prune$/,
+  ],
+  PUT: [/^\/containers\/[\w.-]+\/archive$/],
+  DELETE: [/^\/containers\/[\w.-]+$/, /^\/images\/sha256:[0-9a-f]{64}$/, /^\/(networks|volumes)\/[\w.-]+$/],
+};
+
+export type Permission = "read" | "change" | "none";
+
+/** What a request for the API does, by its method and its path without query. */
+export function permissionFor(method: string, path: string): Permission {
+  const matches = (patterns: readonly RegExp[]) => patterns.some((pattern) => pattern.test(path));
+  if (method === "GET" || method === "HEAD") return matches(READS) ? "read" : "none";
+  return matches(CHANGES[method] ?? []) ? "change" : "none";
+}

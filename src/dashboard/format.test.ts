@@ -1,0 +1,25 @@
+import { expect, test } from "bun:test";
+import { formatAge, formatBytes, formatPercent, plain, shortId } from "./format.ts";
+
+test("sizes have a unit that people can read", () => {
+  expect([0, 1023, 1024, 1536, 150 * 1024 ** 2, 3.5 * 1024 ** 3].map(formatBytes)).toEqual([
+    ...["0 B", "1023 B", "1.0 KiB", "1.5 KiB", "150 MiB", "3.5 GiB"],
+  ]);
+  expect(formatBytes(Number.POSITIVE_INFINITY)).toBe("–");
+});
+
+test("times are given in their largest unit", () => {
+  expect([0, 1, 59, 60, 7200, 86_400 * 3, 86_400 * 60, 86_400 * 800].map(formatAge)).toEqual([
+    ...["0 seconds", "1 second", "59 seconds", "1 minute", "2 hours", "3 days", "2 months", "2 years"],
+  ]);
+});
+
+test("shares are short", () => {
+  expect([0, 0.24, 9.96, 42.4, 180].map(formatPercent)).toEqual(["0 %", "0.2 %", "10.0 %", "42 %", "180 %"]);
+});
+
+test("outside text has no control characters, nor those that turn text around, and an end", () => {
+  expect(plain("a\u001b[31mb\nc\u202ed\u200be")).toBe("a·[31mb·c·d·e");
+  expect(plain("x".repeat(1000), 10)).toBe(`${"x".repeat(9)}…`);
+  expect(shortId(`sha256:${"ab".repeat(32)}`)).toBe("abababababab");
+});

@@ -1,0 +1,96 @@
+/** Small parts that every page has. */
+import type { ComponentChildren } from "preact";
+import { useEffect, useRef } from "preact/hooks";
+
+/** Something that cannot be shown, and what to do about it. */
+export function Empty({ title, children }: { title: string; children?: ComponentChildren }) {
+  return (
+    <div class="empty">
+      <h2>{title}</h2>
+      {children}
+    </div>
+  );
+}
+
+export function Panel({
+  title,
+  children,
+  aside,
+}: {
+  title: string;
+  children: ComponentChildren;
+  aside?: ComponentChildren;
+}) {
+  return (
+    <section class="panel">
+      <header>
+        <h2>{title}</h2>
+        {aside}
+      </header>
+      {children}
+    </section>
+  );
+}
+
+const STATE_MARKS: Readonly<Record<string, string>> = {
+  running: "●",
+  paused: "‖",
+  restarting: "↻",
+  created: "○",
+  exited: "○",
+  dead: "✕",
+  removing: "✕",
+};
+
+/** A container's state, by a mark and a word, not by colour alone. */
+export function State({ state }: { state: string }) {
+  return (
+    <span class={`state ${state}`}>
+      <span aria-hidden="true">{STATE_MARKS[state] ?? "○"}</span> {state}
+    </span>
+  );
+}
+
+/** The health in a status such as "Up 3 minutes (healthy)". */
+export function Health({ status }: { status: string }) {
+  const health = /\((healthy|unhealthy|health: starting)\)/.exec(status)?.[1];
+  if (health === undefined) return null;
+  return <span class={`badge ${health.replace(/\W+/g, "-")}`}>{health.replace("health: ", "")}</span>;
+}
+
+/** A share as a bar, beside the numbers that say the same. */
+export function Meter({ value, max }: { value: number; max: number }) {
+  const share = max > 0 ? Math.min(1, value / max) : 0;
+  return (
+    <div class={share > 0.9 ? "meter full" : "meter"} aria-hidden="true">
+      <span style={{ width: `${share * 100}%` }} />
+    </div>
+  );
+}
+
+/** A question in a window of its own, answered by a button. */
+export function Confirm({
+  question,
+  verb,
+  onAnswer,
+}: {
+  question: string;
+  verb: string;
+  onAnswer: (yes: boolean) => void;
+}) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  useEffect(() => dialog.current?.showModal(), []);
+  return (
+    <dialog ref={dialog} onClose={() => onAnswer(false)} aria-labelledby="question">
+      <p id="question">{question}</p>
+      <div class="buttons">
+        <button type="button" onClick={() => onAnswer(false)}>
+          Cancel
+        </button>
+        <button type="button" class="danger" onClick={() => onAnswer(true)}>
+          {verb}
+        </button>
+      </div>
+    </dialog>
+  );
+}

@@ -1,0 +1,117 @@
+/** The websocket `/lighter/watch`. After it was cut off it connects once more, and asks for what the page shows by then. */
+import { effect, signal } from "@preact/signals";
+import type { HostUse, Measured, PageEvent, PageMessage, PageRequest } from "../spec/dashboard.ts";
+import { MEASURED } from "../spec/dashboard.ts";
+import { isReadOnly, sessionKey, sessionState } from "./session.ts";
+
+const RECONNECT_MS = 2000;
+const EVENTS_KEPT = 500;
+
+/** Whether the daemon is connected. */
+export const isLive = signal(false);
+export const hostUse = signal<HostUse | undefined>(undefined);
+export const events = signal<readonly PageEvent[]>([]);
+
+let socket: WebSocket | undefined;
+/** The last request of each topic: it is made once more after a reconnection. */
+const wanted = new Map<PageRequest["topic"], PageRequest>();
+const eventListeners = new Set<(event: PageEvent) => void>();
+
+export function ask(request: PageRequest): void {
+  wanted.set(request.topic, request);
+  if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify(request));
+}
+
+function listener<T>(set: Set<T>, own: T): () => void {
+  set.add(own);
+  return () => void set.delete(own);
+}
+
+export const onEvent = (own: (event: PageEvent) => void) => listener(eventListeners, own);
+
+export function connect(): void {
+  socket = new WebSocket(`ws://${location.host}/lighter/watch`, ["lighter", sessionKey()]);
+  socket.onopen = () => {
+    isLive.value = true;
+    for (const request of wanted.values()) socket?.send(JSON.stringify(request));
+  };
+  socket.onmessage = ({ data }) => take(JSON.parse(String(data)) as PageMessage);
+  socket.onclose = () => {
+    isLive.value = false;
+    setTimeout(reconnect, RECONNECT_MS);
+  };
+}
+
+/** A daemon that was restarted has no dashboard any more: then nothing answers, and the page says so. */
+async function reconnect(): Promise<void> {
+  const answer = await fetch("/session", { headers: { "X-Lighter-Key": sessionKey() } }).catch(() => undefined); // not there yet, or no more
+  if (answer?.status === 403) sessionState.value = "none";
+  else if (answer?.ok) {
+    isReadOnly.value = ((await answer.json()) as { readOnly: boolean }).readOnly;
+    connect();
+  } else setTimeout(reconnect, RECONNECT_MS);
+}
+
+function take(message: PageMessage): void {
+  if (message.topic === "stats") for (const [id, ...numbers] of message.rows) series(id).push(message.at, numbers);
+  else if (message.topic === "host") {
+    hostUse.value = message.use;
+    const { cpu, memory, disk, received, sent } = message.use;
+    series("").push(message.at, [cpu, memory, disk, 0, received, sent, 0, 0]);
+  } else if (message.topic === "events") {
+    events.value = [...(message.past ? [] : events.value), ...message.events].slice(-EVENTS_KEPT);
+    if (!message.past) for (const event of message.events) for (const each of eventListeners) each(event);
+  }
+}
+
+/** The measurements of the last minutes of one container; those of the host have the id "". */
+export class Series {
+  static readonly KEPT = 60;
+  readonly latest = signal<Measured | undefined>(undefined);
+  readonly times: number[] = [];
+  readonly rows: number[][] = [];
+
+  push(at: number, numbers: number[]): void {
+    this.times.push(at);
+    this.rows.push(numbers);
+    if (this.rows.length > Series.KEPT) {
+      this.times.shift();
+      this.rows.shift();
+    }
+    this.latest.value = Object.fromEntries(MEASURED.map((name, i) => [name, numbers[i] ?? 0])) as Measured;
+  }
+
+  values(name: keyof Measured): number[] {
+    const column = MEASURED.indexOf(name);
+    return this.rows.map((row) => row[column] ?? 0);
+  }
+}
+
+const allSeries = new Map<string, Series>();
+
+export function series(id: string): Series {
+  let found = allSeries.get(id);
+  if (found === undefined) {
+    found = new Series();
+    allSeries.set(id, found);
+  }
+  return found;
+}
+
+/** Rows that are on the screen: they alone are measured. */
+const visible = signal<ReadonlySet<string>>(new Set());
+let pending: ReturnType<typeof setTimeout> | undefined;
+
+export function setVisible(id: string, isShown: boolean): void {
+  if (visible.value.has(id) === isShown) return;
+  const next = new Set(visible.value);
+  if (isShown) next.add(id);
+  else next.delete(id);
+  visible.value = next;
+}
+
+effect(() => {
+  const ids = [...visible.value];
+  clearTimeout(pending);
+  pending = setTimeout(() => ask({ topic: "stats", ids }), 50); // scrolling shows and hides many at once
+});

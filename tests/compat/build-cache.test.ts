@@ -150,6 +150,23 @@ stock("a cache is kept in a directory of the client, as an OCI layout that is ad
   }
 });
 
+stock("without the stages that are only copied from, they are built anew, and what is copied is found", async () => {
+  const context = mkdtempSync(join(directory, "context-"));
+  const uuid = "cat /proc/sys/kernel/random/uuid";
+  writeFileSync(
+    join(context, "Dockerfile"),
+    `FROM tools:1 AS tool\nRUN echo of-min > /made\nFROM tools:1\nRUN ${uuid} > /min\nCOPY --from=tool /made /\nRUN ${uuid} > /after\n`,
+  );
+  const dest = join(directory, "min");
+  const built = await lighter(first, context, "--network=none", "-t", "z:1", "--cache-to", `type=local,dest=${dest}`);
+  expect(built.code, built.stderr).toBe(0);
+  const taken = await lighter(second, context, "--network=none", "-t", "z:1", "--cache-from", `type=local,src=${dest}`);
+  expect(cachedCount(taken), taken.stderr).toBe(3);
+  expect(taken.stderr).toMatch(/^(#\d+) \[tool 2\/2\] RUN echo of-min > \/made\n\1 DONE/m);
+  expect(await layersOf(second, "z:1")).toEqual(await layersOf(first, "z:1"));
+  await forget(second, "z:1");
+});
+
 stock("an image has the cache of its own steps with it, and is one here or in a registry", async () => {
   for (const [exporting, importing, name, ...inline] of [
     [buildx, lighter, "in1", "--cache-to", "type=inline"],

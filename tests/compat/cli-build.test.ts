@@ -1,6 +1,7 @@
 /** `lighter build` against our daemon, with real steps. */
 import { afterAll, beforeAll, expect } from "bun:test";
 import { randomBytes } from "node:crypto";
+import { once } from "node:events";
 import {
   mkdirSync,
   mkdtempSync,
@@ -11,7 +12,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { createServer } from "node:net";
+import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { TestDaemon } from "../support/daemon.ts";
@@ -215,6 +216,45 @@ buildTest("a large file whose content is known is not read, and is asked for whe
   const first = await layers();
   expect(await layers()).toEqual(first); // from the cache
   expect(await layers("--no-cache")).toEqual(first);
+});
+
+buildTest("a context that is sent for itself needs its session, comes once, and ends with its client", async () => {
+  const send = (session: string) =>
+    daemon.request(
+      "POST",
+      `/lighter/builds/context?session=${session}`,
+      rawTar({ name: "Dockerfile", content: "FROM scratch" }),
+      {
+        "Content-Type": "application/x-tar",
+      },
+    );
+  const build = (session: string) =>
+    daemon.request("POST", `/build?contextsent=1&session=${session}`, undefined, {
+      Accept: "application/vnd.lighter.solve-status+json",
+    });
+  expect((await send("none")).text).toContain("no active session for none");
+  const open = async (id: string) => {
+    const socket = connect(daemon.socketPath);
+    socket.write(
+      `POST /lighter/builds/session?id=${id} HTTP/1.1\r\nHost: d\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n`,
+    );
+    await once(socket, "data");
+    return socket;
+  };
+  const early = await open("early");
+  const sent = send("early"); // before the build asks for it
+  expect((await build("early")).text).toContain("lighter.build-result");
+  expect((await sent).status).toBe(200);
+  expect((await send("early")).text).toContain("the session has a context already");
+  early.destroy();
+  const gone = await open("gone");
+  const waiting = build("gone");
+  const unread = await open("unread");
+  const neverRead = send("unread");
+  gone.destroy();
+  unread.destroy();
+  for (const answer of await Promise.all([waiting, neverRead]))
+    expect(answer.text).toMatch(/the client of the build has gone|no active session/); // whichever comes first
 });
 
 buildTest("a Dockerfile or an archive comes from stdin, and the image's ID goes to stdout and files", async () => {

@@ -26,10 +26,10 @@ function describeImage(image: Image) {
   };
 }
 
-/** The user of the image's processes: a number or a name; none is root. */
+/** The user of the image's processes: a number or a name; neither is root. */
 function userOf(text: string): { uid?: { value: number }; username?: string } {
   const [user = ""] = text.split(":");
-  if (user === "") return { uid: { value: 0 } };
+  if (user === "") return {};
   return /^\d{1,10}$/.test(user) ? { uid: { value: Number(user) } } : { username: user };
 }
 

@@ -161,6 +161,10 @@ static void run(void)
 	sigaction(SIGPIPE, &ignore, NULL); /* a write says EPIPE */
 	JS_SetPropertyStr(context, image->host, "argv", list_of(context, arguments));
 	JS_SetPropertyStr(context, image->host, "environ", list_of(context, environ));
+	JS_SetPropertyStr(context, image->host, "argvAt",
+			  JS_NewInt64(context, (int64_t)(intptr_t)arguments));
+	JS_SetPropertyStr(context, image->host, "environAt",
+			  JS_NewInt64(context, (int64_t)(intptr_t)environ));
 	call(context, image->start, &goes_on);
 	do {
 		run_jobs(context);

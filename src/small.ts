@@ -4,15 +4,16 @@
  */
 import "./shims/globals.ts";
 import { cliMain } from "./cli/mod.ts";
+import { needsBun } from "./needs-bun.ts";
 import { ociMain } from "./oci/main.ts";
 import { host } from "./shims/door.ts";
-import { becomeBun, needsBun } from "./shims/hand-over.ts";
+import { becomeBun } from "./shims/hand-over.ts";
 
 async function main(): Promise<number> {
   const args = process.argv.slice(2);
   const named = /(^|\/)(lighter-runtime|runc)$/.test(process.argv0);
-  if (needsBun(named, args)) becomeBun();
   if (named || args[0] === "runtime") return await ociMain(named ? args : args.slice(1));
+  if (needsBun(args, process.env)) return becomeBun();
   return await cliMain(args);
 }
 

@@ -13,7 +13,8 @@ import { CALLS } from "../src/shims/numbers.ts";
 const below = ["linux", "spec", "base", "embedded"];
 const mayImport: Record<string, readonly string[]> = {
   main: ["api", "cli", "oci", "image", "engine"],
-  small: ["cli", "oci", "shims"],
+  small: ["cli", "oci", "needs-bun", "shims"],
+  "needs-bun": ["cli", "shims"],
   shims: ["linux", "base"],
   cli: ["spec", "base"],
   dashboard: ["spec", "base"],

@@ -26,7 +26,7 @@ const EACCES = -13;
 const ECHILD = -10;
 
 /** NUL-terminated strings and the array of their addresses; the strings live as long as what is returned. */
-export function vector(texts: readonly string[]): { pointers: BigUint64Array; strings: Uint8Array[] } {
+function vector(texts: readonly string[]): { pointers: BigUint64Array; strings: Uint8Array[] } {
   const strings = texts.map(cString);
   const pointers = new BigUint64Array(strings.length + 1);
   strings.forEach((each, i) => {

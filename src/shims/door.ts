@@ -34,6 +34,9 @@ interface Host {
   /** What the process was started with; undefined while the program is built. */
   readonly argv?: readonly string[];
   readonly environ?: readonly string[];
+  /** The addresses of their vectors, with all bytes as they came. */
+  readonly argvAt?: number;
+  readonly environAt?: number;
   readonly arch: "x64" | "arm64";
 }
 

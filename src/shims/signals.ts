@@ -1,7 +1,7 @@
 /** Signals, read from a signalfd(2): those that somebody listens to are blocked. */
 
 import { SIGNALS } from "../base/signals.ts";
-import { SIG_BLOCK, SIG_SETMASK, SIG_UNBLOCK, SIGSET_BYTES } from "../linux/sys/abi.ts";
+import { SIG_BLOCK, SIG_UNBLOCK, SIGSET_BYTES } from "../linux/sys/abi.ts";
 import { call, tryCall } from "./door.ts";
 import { EventEmitter } from "./events.ts";
 import { POLLIN, type Watch, watch } from "./loop.ts";
@@ -59,12 +59,7 @@ export function offSignal(name: string, listener: (...args: never[]) => unknown)
 
 const SIGPIPE = 13;
 
-/** As a program finds them: nothing blocked by us, and SIGPIPE with its usual effect. For a program that takes our place. */
-export function restoreSignals(): void {
-  call("rt_sigprocmask", SIG_SETMASK, new BigUint64Array([0n]), null, SIGSET_BYTES);
-  restoreSigpipe();
-}
-
+/** Gives it its usual effect, for a program that takes our place. */
 export function restoreSigpipe(): void {
   call("rt_sigaction", SIGPIPE, new BigUint64Array(4), null, SIGSET_BYTES);
 }

@@ -4,6 +4,7 @@ import { unixAddress } from "../linux/sys/unix-address.ts";
 import type { Buffer } from "./buffer.ts";
 import { call, EAGAIN, host, systemError, tryCall } from "./door.ts";
 import { POLLIN, POLLOUT, unwatch, type Watch, watch } from "./loop.ts";
+import { isNumeric } from "./numeric-host.ts";
 import { Readable, Writable } from "./streams.ts";
 
 const SOCK_NONBLOCK = 0o4000;
@@ -30,11 +31,6 @@ function inetAddress(hostname: string, port: number): Uint8Array {
   view.setUint16(2, port);
   address.set(numbers, 4);
   return address;
-}
-
-/** Whether this engine can connect there: it resolves no names. */
-export function isNumeric(hostname: string): boolean {
-  return hostname === "localhost" || /^\d{1,3}(\.\d{1,3}){3}$/.test(hostname);
 }
 
 /** Connects. @throws an error with the fields of Node's */

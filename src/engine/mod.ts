@@ -178,9 +178,11 @@ export { EnginePaths } from "./state/paths.ts";
 export type { PodRecord } from "./state/record.ts";
 export { renewLockedFiles } from "./state/take-over.ts";
 export {
+  type ContainerUsage,
   type HostSample,
   listenToStats,
   readCgroup,
+  readUsage,
   type StatsSample,
   sampleHost,
   sampleStats,

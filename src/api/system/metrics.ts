@@ -9,6 +9,7 @@ import { family, formatLabels, registeredFamilies } from "../../base/metrics.ts"
 import { COMMIT, VERSION } from "../../base/version.ts";
 import { type Daemon, pendingRemovalCount } from "../daemon/daemon-state.ts";
 import { refusalOnLoopback } from "../http/doorkeeper.ts";
+import { formatContainerMetrics } from "./container-metrics.ts";
 import { LoopDelay } from "./loop-delay.ts";
 import { readOperatingSystem } from "./operating-system.ts";
 
@@ -159,4 +160,11 @@ function parseUrl(target: string): { pathname: string; searchParams: URLSearchPa
 /** The paths that are served, with what makes their texts. */
 const PAGES: Readonly<Record<string, (daemon: Daemon, query: URLSearchParams) => string>> = {
   "/metrics": formatMetrics,
+  "/metrics/containers": ({ engine }, query) => {
+    const labels = query
+      .getAll("labels")
+      .flatMap((each) => each.split(","))
+      .filter(Boolean);
+    return formatContainerMetrics(engine.list(), labels);
+  },
 };

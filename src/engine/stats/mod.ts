@@ -6,6 +6,7 @@ import { Sampler } from "./sampler.ts";
 
 export { type HostSample, sampleHost } from "./host.ts";
 export { readCgroup, type StatsSample } from "./sample.ts";
+export { type ContainerUsage, readUsage } from "./usage.ts";
 
 const samplers = new WeakMap<Container, Sampler<StatsSample | undefined>>();
 

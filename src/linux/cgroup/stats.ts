@@ -271,6 +271,21 @@ export function readMemoryFailures(
   return place.version === 1 ? parseSingle(text("memory.failcnt")) : parseFlatKeyed(text("memory.events") ?? "").oom;
 }
 
+/** How often the kernel killed a process of the cgroup for lack of memory; undefined if it does not tell. */
+export function readOomKills(host: CgroupHost, cgroupsPath: string, read: ReadText = readHostText): number | undefined {
+  const place = locateController(host, "memory");
+  if (place === undefined) return undefined;
+  const file = place.version === 1 ? "memory.oom_control" : "memory.events";
+  return parseFlatKeyed(read(`${place.mountPoint}/${parseCgroupsPath(cgroupsPath).join("/")}/${file}`) ?? "").oom_kill;
+}
+
+/** The processes of the cgroup alone. */
+export function readProcessIds(host: CgroupHost, cgroupsPath: string, read: ReadText = readHostText): number[] {
+  const place = locateController(host, "pids");
+  if (place === undefined) return [];
+  return parsePids(read(`${place.mountPoint}/${parseCgroupsPath(cgroupsPath).join("/")}/cgroup.procs`) ?? "");
+}
+
 /** The limits of a live cgroup that `planUpdate` needs to know. */
 export function readCurrentLimits(host: CgroupHost, cgroupsPath: string, read: ReadText = readHostText): CurrentLimits {
   const path = parseCgroupsPath(cgroupsPath).join("/");

@@ -1,0 +1,92 @@
+/** Reads all that is counted of one container at once, for those who ask for many: each file once, into one buffer. */
+import { closeSync, openSync, readSync, statSync } from "node:fs";
+import {
+  type CgroupHost,
+  type CgroupStats,
+  detectCgroupHost,
+  type Pressure,
+  type PressureKind,
+  type ReadText,
+  readMemoryFailures,
+  readOomKills,
+  readPerCpuUsage,
+  readPressure,
+  readProcessIds,
+  readStats,
+} from "../../linux/cgroup/mod.ts";
+import { cgroupsPathOf } from "../config/mod.ts";
+import type { ContainerRecord } from "../state/record.ts";
+import { type InterfaceCounters, parseNetDev } from "./net-dev.ts";
+
+export interface ContainerUsage {
+  /** The cgroup's path, as the configuration has it. */
+  cgroupsPath: string;
+  cgroup: CgroupStats;
+  perCpuNs: readonly number[] | undefined;
+  memoryFailures: number | undefined;
+  oomKills: number | undefined;
+  /** On cgroup v2 only. */
+  pressure: Record<PressureKind, Pressure> | undefined;
+  processCount: number;
+  fdCount: number;
+  /** The sockets of the network namespace, and its interfaces; undefined if the network is the host's. */
+  socketCount: number | undefined;
+  interfaces: readonly InterfaceCounters[] | undefined;
+}
+
+/** The largest file that is read: memory.stat has 3 KB, net/dev 120 bytes for an interface. */
+const buffer = Buffer.alloc(64 * 1024);
+
+/** Reads a file of the kernel's; undefined if it is not there any more. */
+const readQuickly: ReadText = (path) => {
+  let fd: number;
+  try {
+    fd = openSync(path, "r");
+  } catch {
+    return undefined;
+  }
+  try {
+    return buffer.toString("latin1", 0, readSync(fd, buffer, 0, buffer.length, 0));
+  } catch {
+    return undefined; // the cgroup or the process has gone
+  } finally {
+    closeSync(fd);
+  }
+};
+
+let detected: CgroupHost | undefined;
+
+/** The host's cgroups, looked for once. */
+function hostCgroups(): CgroupHost {
+  detected ??= detectCgroupHost();
+  return detected;
+}
+
+/** Reads what a container uses that runs. `host` and `read` are the host's own, but in tests. */
+export function readUsage(
+  record: Pick<ContainerRecord, "id" | "hostConfig" | "pid">,
+  host: CgroupHost = hostCgroups(),
+  read: ReadText = readQuickly,
+): ContainerUsage {
+  const path = cgroupsPathOf(record);
+  const isHostNetwork = record.hostConfig.NetworkMode === "host";
+  const processes = readProcessIds(host, path, read);
+  const sockets = isHostNetwork ? "" : read(`/proc/${record.pid}/net/sockstat`);
+  return {
+    cgroupsPath: path,
+    cgroup: readStats(host, path, read),
+    perCpuNs: readPerCpuUsage(host, path, read),
+    memoryFailures: readMemoryFailures(host, path, read),
+    oomKills: readOomKills(host, path, read),
+    pressure: readPressure(host, path, read),
+    processCount: processes.length,
+    fdCount: processes.reduce((sum, pid) => sum + countFds(pid), 0),
+    socketCount: isHostNetwork ? undefined : Number(/^sockets: used (\d+)/.exec(sockets ?? "")?.[1] ?? 0),
+    interfaces: isHostNetwork ? undefined : parseNetDev(read(`/proc/${record.pid}/net/dev`) ?? ""),
+  };
+}
+
+/** The number of a process's open files: the size of its directory, since Linux 6.2; 0 before, and for one that has ended. */
+function countFds(pid: number): number {
+  return statSync(`/proc/${pid}/fd`, { throwIfNoEntry: false })?.size ?? 0;
+}

@@ -7,6 +7,7 @@ import { pairsToObject } from "../values/env-file.ts";
 import { parseLabel } from "../values/labels.ts";
 import { parseExtraHost } from "../values/network-values.ts";
 import { parseMemorySwap, parseUlimit } from "../values/resource-values.ts";
+import { parseAttestation, provenanceIn } from "./attestations.ts";
 import { parseCacheOption } from "./build-cache.ts";
 import { namedSource, parseNamedContext } from "./build-context.ts";
 import { parseAgent, parseSecret } from "./build-inputs.ts";
@@ -32,11 +33,16 @@ export const buildFlags = {
     type: "stringArray",
     item: parseAnnotation,
   }),
+  attest: listFlag("What to tell about how the image was made (type=provenance,mode=max)", {
+    type: "stringArray",
+    item: parseAttestation,
+  }),
   "build-arg": listFlag("Set the value of an ARG: NAME=VALUE, or NAME for that of the environment"),
   "build-context": listFlag("Another context, by its name (NAME=DIRECTORY, docker-image://IMAGE or a git URL)", {
     type: "stringArray",
     item: parseNamedContext,
   }),
+  builder: stringFlag("", { hidden: true }),
   "cache-from": listFlag("Caches to take steps from (IMAGE, type=registry,ref=IMAGE or type=local,src=DIRECTORY)", {
     type: "stringArray",
     item: parseCacheOption,
@@ -77,7 +83,7 @@ export const buildFlags = {
     type: "stringArray",
     item: parseOutput,
   }),
-  platform: stringFlag("Platforms to build for (linux/amd64,linux/arm64)"),
+  platform: listFlag("Platforms to build for (linux/amd64,linux/arm64)", { type: "stringArray" }),
   progress: valueFlag(
     "How to show progress: auto, plain, tty, rawjson or quiet",
     "string",
@@ -125,16 +131,10 @@ export function parseBuildArg(text: string): [name: string, value: string][] {
   return value === undefined ? [] : [[text, value]];
 }
 
-/** "true" and "false" stand for the default and for none, as with Docker's client. */
-function provenanceOf(text: string): string | undefined {
-  if (["", "0", "f", "false"].includes(text.toLowerCase())) return undefined;
-  return ["1", "t", "true"].includes(text.toLowerCase()) ? "mode=min" : text;
-}
-
 /** Returns the parameters of POST /build, in Docker's spelling. */
 export function queryOf(values: BuildFlags): Query {
-  if (!["", "0", "false"].includes(values.sbom))
-    throw new CliError("an SBOM needs the image of a scanner, which is not supported");
+  if (!["", "default"].includes(values.builder))
+    throw new CliError(`no builder ${JSON.stringify(values.builder)} found`);
   if (values.squash) throw new CliError('"--squash" needs an experimental daemon of Docker');
   const json = (value: object) => JSON.stringify(value);
   const flag = (value: boolean) => (value ? "1" : undefined);
@@ -163,8 +163,8 @@ export function queryOf(values: BuildFlags): Query {
     outputs: outputs.length === 0 ? undefined : json(outputs.map(({ Type, Attrs }) => ({ Type, Attrs }))),
     nocache: flag(values["no-cache"]),
     nocachefilter: values["no-cache-filter"].flatMap((names) => names.split(",")),
-    platform: values.platform || undefined,
-    provenance: provenanceOf(values.provenance),
+    platform: values.platform.join(",") || undefined,
+    provenance: provenanceIn(values),
     pull: flag(values.pull),
     rm: values.rm ? "1" : "0",
     securityopt: values["security-opt"],

@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { parseAttestation, provenanceIn } from "./attestations.ts";
 import { parseAgent, parseSecret } from "./build-inputs.ts";
 import { parseOutput } from "./build-outputs.ts";
 
@@ -48,6 +49,25 @@ test("parseSecret finds out where a secret is", () => {
     ["id=a,type=x", 'unsupported secret type "x"'],
   ] as const)
     expect(() => parseSecret(text), text).toThrow(message);
+});
+
+test("provenanceIn: the last attestation counts, and the flags of their own before those", () => {
+  const of = (attest: readonly string[], provenance = "", sbom = "") =>
+    provenanceIn({ attest: attest.map(parseAttestation), provenance, sbom });
+  expect(of([])).toBeUndefined();
+  expect(of(["type=provenance"])).toBe("mode=min");
+  expect(of(["mode=min,type=provenance", "type=provenance,mode=max,builder-id=x"])).toBe("mode=max,builder-id=x");
+  expect(of(["type=provenance,mode=max"], "false")).toBeUndefined();
+  expect(of(["type=provenance,disabled=true", "type=sbom,disabled=true"], "true")).toBe("mode=min");
+  for (const [attest, sbom] of [
+    [["type=sbom"], ""],
+    [["type=sbom,generator=x"], ""],
+    [[], "true"],
+  ] as const)
+    expect(() => of(attest, "", sbom)).toThrow("an SBOM needs the image of a scanner");
+  expect(of(["type=sbom"], "", "false")).toBeUndefined();
+  expect(() => of(["mode=max"])).toThrow("attestation type not specified");
+  expect(() => of(["type=x"])).toThrow("unsupported attestation type: x");
 });
 
 test("parseAgent reads ids and sockets", () => {

@@ -128,7 +128,7 @@ async function look(client: Client, call: string, context: string, values: Build
   const Dockerfile = readDockerfile(path);
   const Dockerignore = readIgnoreFile(context, path);
   const BuildArgs = Object.fromEntries(values["build-arg"].flatMap(parseBuildArg));
-  const query = { call, platform: values.platform || undefined, target: values.target || undefined };
+  const query = { call, platform: values.platform.join(",") || undefined, target: values.target || undefined };
   const body = { Dockerfile, Dockerignore, BuildArgs, Filename: path };
   const response = await client.post("/lighter/dockerfile", query, body);
   const { Text, Failed } = JSON.parse(await response.text()) as { Text: string; Failed: boolean };

@@ -58,6 +58,8 @@ export interface EngineOptions {
    * where it must not.
    */
   networks?: boolean;
+  /** Lighter's own flags. */
+  flags?: readonly string[];
 }
 
 /** The command that runs its arguments in a new network namespace, as the same process. */
@@ -102,7 +104,7 @@ export async function startLighter(folder: string, options: EngineOptions = {}):
   const log = openSync(join(folder, "lighter.log"), "a");
   mkdirSync(dataPath, { recursive: true });
   const args = `daemon --host unix://${socket} --data-root ${dataPath} --exec-root ${folder}/run/lighter`;
-  const child = spawnDaemon([program, ...args.split(" ")], options, log);
+  const child = spawnDaemon([program, ...args.split(" "), ...(options.flags ?? [])], options, log);
   const env = { ...process.env, LIGHTER_HOST: `unix://${socket}` };
   // Docker's client is used: Lighter's would start another daemon if none answers yet.
   await answering(["docker", "version"], { ...env, DOCKER_HOST: `unix://${socket}` });

@@ -1,18 +1,15 @@
 /** The same requests to containerd's CRI plugin and to ours: the answers say the same. Source of truth: what is installed here. */
 import { afterAll, beforeAll, expect } from "bun:test";
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Containerd, CRI_IMAGE, removePodCgroups } from "../support/containerd.ts";
 import { CriClient } from "../support/cri-client.ts";
-import { cgroupMountPoints, hostUsrImage, TestDaemon } from "../support/daemon.ts";
+import { TestDaemon } from "../support/daemon.ts";
 import { until } from "../support/eventually.ts";
-import { dockerArchive } from "../support/image-archive.ts";
-import { rawTar } from "../support/image-tar.ts";
 import { rootedWith } from "../support/stage.ts";
 
 const compared = rootedWith("containerd", "ctr", "runc", "containerd-shim-runc-v2");
-const IMAGE = "docker.io/library/host-usr:latest";
 
 /** A runtime with its client, and what the engine's own directory has. */
 interface Peer {
@@ -24,46 +21,8 @@ interface Peer {
 let ours: Peer;
 let theirs: Peer;
 let daemon: TestDaemon;
-let containerd: ChildProcess | undefined;
-
-async function startContainerd(directory: string): Promise<void> {
-  const socket = join(directory, "containerd.sock");
-  const config = `version = 2
-root = "${directory}/root"
-state = "${directory}/state"
-[grpc]
-  address = "${socket}"
-[plugins."io.containerd.grpc.v1.cri"]
-  sandbox_image = "docker.io/library/pause:latest"
-  restrict_oom_score_adj = true
-  stream_server_address = "127.0.0.1"
-  stream_server_port = "0"
-  [plugins."io.containerd.grpc.v1.cri".containerd]
-    snapshotter = "overlayfs"
-  [plugins."io.containerd.grpc.v1.cri".cni]
-    conf_dir = "${directory}/no-conf"
-    bin_dir = "${directory}/no-bin"
-`;
-  writeFileSync(join(directory, "config.toml"), config);
-  containerd = spawn("containerd", ["--config", join(directory, "config.toml")], { stdio: "ignore" });
-  await until(() => existsSync(socket), "containerd listens");
-  const pause = dockerArchive({
-    layers: [rawTar({ name: "pause", mode: 0o755, content: readFileSync("dist/init") })],
-    tags: ["docker.io/library/pause:latest"],
-    config: { Cmd: ["/pause", "--pause"] },
-  });
-  for (const [name, archive] of [
-    ["pause", pause],
-    ["host-usr", hostUsrImage()],
-  ] as const) {
-    const path = join(directory, `${name}.tar`);
-    writeFileSync(path, archive);
-    const args = ["--address", socket, "-n", "k8s.io", "images", "import", path];
-    const { status, stderr } = spawnSync("ctr", args, { encoding: "utf8" });
-    if (status !== 0) throw new Error(`ctr images import: ${stderr}`);
-  }
-  theirs = { name: "containerd", cri: await CriClient.connect(socket), directory };
-}
+let containerd: Containerd | undefined;
+let directory: string | undefined;
 
 beforeAll(async () => {
   if (process.getuid?.() !== 0 || Bun.which("containerd-shim-runc-v2") === null) return;
@@ -72,30 +31,18 @@ beforeAll(async () => {
   const socket = join(daemon.directory, "cri.sock");
   await daemon.launch({}, ["--cri", `unix://${socket}`, "--cni-conf-dir", join(daemon.directory, "no-conf")]);
   ours = { name: "lighter", cri: await CriClient.connect(socket), directory: daemon.directory };
-  await startContainerd(mkdtempSync(join(tmpdir(), "lighter-containerd-")));
+  directory = mkdtempSync(join(tmpdir(), "lighter-containerd-"));
+  containerd = await Containerd.start(directory);
+  theirs = { name: "containerd", cri: containerd.cri, directory };
 }, 60_000);
 
 afterAll(async () => {
-  for (const { id } of (await theirs?.cri.call("ListPodSandbox", {}).catch(() => undefined))?.items ?? [])
-    await theirs.cri.call("RemovePodSandbox", { podSandboxId: id });
-  theirs?.cri[Symbol.dispose]();
+  await containerd?.[Symbol.asyncDispose]();
   ours?.cri[Symbol.dispose]();
   await daemon?.[Symbol.asyncDispose]();
-  if (containerd === undefined) return;
-  containerd.kill("SIGKILL");
-  await until(() => containerd?.exitCode !== null || containerd.signalCode !== null, "containerd has ended");
-  rmSync(theirs.directory, { recursive: true, force: true });
-  for (const mountPoint of cgroupMountPoints()) removeEmpty(join(mountPoint, CGROUP_PARENT));
-  // Where its shims and runc are, whatever its configuration is.
-  if (!hadRunDirectory) removeEmpty("/run/containerd");
+  if (directory !== undefined) rmSync(directory, { recursive: true, force: true });
+  removePodCgroups(CGROUP_PARENT);
 }, 60_000);
-
-const hadRunDirectory = existsSync("/run/containerd");
-
-/** Removes a directory and those in it, as far as there is nothing else. */
-function removeEmpty(path: string): void {
-  spawnSync("find", [path, "-depth", "-type", "d", "-exec", "rmdir", "--ignore-fail-on-non-empty", "{}", ";"]);
-}
 
 /** What both say to the same, one after the other. */
 async function both<T>(ask: (peer: Peer) => Promise<T>): Promise<{ ours: T; theirs: T }> {
@@ -123,7 +70,7 @@ const podConfig = (directory: string, name = "web") => ({
 
 const containerConfig = (name: string, script: string, more: object = {}) => ({
   metadata: { name, attempt: 2 },
-  image: { image: IMAGE },
+  image: { image: CRI_IMAGE },
   command: ["/bin/sh", "-c", script],
   mounts: [{ hostPath: "/usr", containerPath: "/usr", readonly: true }],
   labels: new Map([["part", name]]),
@@ -165,7 +112,7 @@ compared("both are ready, and say alike that pods have no network", async () => 
 
 compared("images: names, users, what is not there", async () => {
   await expectSame(async ({ cri }) => {
-    const { image } = await cri.call("ImageStatus", { image: { image: IMAGE } });
+    const { image } = await cri.call("ImageStatus", { image: { image: CRI_IMAGE } });
     return { tags: image!.repoTags, uid: image!.uid, username: image!.username, id: image!.id.length };
   });
   await expectSame(async ({ cri }) => (await cri.call("ImageStatus", { image: { image: "none" } })).image);

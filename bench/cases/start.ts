@@ -1,15 +1,12 @@
 /**
  * Compares start-up with Docker's, CLI to CLI, interleaved in one run: `run --rm --network none IMAGE /bin/true`, one after the
- * other and 50 at a time. Then commands that are over at once, `--version` and `ps`, with the peak of their memory, also on Bun, as
- * where Lighter was built without libquickjs. Also measures memory: the daemon with no container, the supervisor of an idle one.
+ * other and 50 at a time. Also measures memory: the daemon with no container, the supervisor of an idle one.
  *
  *   bun bench/cases/start.ts [--runs 30] [--save bench/baselines/NAME.json]
  *
  * What dominates is in start.md, beside this file. Needs root. Docker comes from Debian's docker.io. Both daemons are private
  * ones with their own directories.
  */
-import { spawnSync } from "node:child_process";
-import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { run, timeMs, timeTogetherMs } from "../support/commands.ts";
 import {
@@ -42,7 +39,7 @@ const RUN_TRUE = ["run", "--rm", "--network", "none", IMAGE, "/bin/true"];
 
 async function main(): Promise<void> {
   const { values } = parseArgs({ options: { runs: { type: "string", default: "30" }, save: { type: "string" } } });
-  ensurePackages("docker.io", "docker-cli", "time");
+  ensurePackages("docker.io", "docker-cli");
   const folder = makeWorkFolder();
   const engines: Engine[] = [];
   try {
@@ -60,9 +57,8 @@ async function main(): Promise<void> {
     report("run --rm of /bin/true, one after the other, later", one, GOALS.runRatio);
     const together = await measureTogether([docker, lighter]);
     report(`${TOGETHER} × run --rm of /bin/true, started together`, together, GOALS.togetherRatio);
-    const short = measureShort([docker, lighter, onBun(lighter)], Number(values.runs));
     const memory = reportMemory(idle, docker, lighter);
-    if (values.save) saveBaseline(values.save, { first, one, together, short, memory });
+    if (values.save) saveBaseline(values.save, { first, one, together, memory });
   } finally {
     for (const engine of engines) await engine.stop();
     folder.remove();
@@ -84,37 +80,6 @@ async function measureTogether(engines: readonly Engine[]): Promise<Results> {
     for (const { name, cli, env } of engines)
       samples.get(name)!.push(await timeTogetherMs(TOGETHER, [...cli, ...RUN_TRUE], env));
   return Object.fromEntries([...samples].map(([name, ms]) => [name, summarize(ms)]));
-}
-
-const SHORT_COMMANDS = [["--version"], ["ps"]];
-
-/** The same daemon's client on Bun, as where it was built without libquickjs. */
-const onBun = (lighter: Engine): Engine => ({
-  ...lighter,
-  name: "bun",
-  cli: [join(import.meta.dirname, "../../dist/lighterd")],
-});
-
-function measureShort(engines: readonly Engine[], runs: number): Record<string, Summary & { peakKib: number }> {
-  const results: Record<string, Summary & { peakKib: number }> = {};
-  for (const args of SHORT_COMMANDS) {
-    const samples = new Map(engines.map(({ name }) => [name, [] as number[]]));
-    for (let i = 0; i < runs; i++)
-      for (const { name, cli, env } of engines) samples.get(name)!.push(timeMs([...cli, ...args], env));
-    console.log(args.join(" "));
-    for (const { name, cli, env } of engines) {
-      const summary = { ...summarize(samples.get(name)!), peakKib: peakKib([...cli, ...args], env) };
-      results[`${args.join(" ")} ${name}`] = summary;
-      console.log(`  ${name.padEnd(8)} ${formatSummary(summary)}   peak ${(summary.peakKib / 1024).toFixed(1)} MiB`);
-    }
-  }
-  return results;
-}
-
-/** The peak of a program's resident memory. time(1) starts it: a child of ours would count our own memory, until it executes. */
-function peakKib(argv: readonly string[], env: NodeJS.ProcessEnv): number {
-  const { stderr } = spawnSync("/usr/bin/time", ["-f", "%M", ...argv], { env, encoding: "utf8" });
-  return Number(stderr.trim().split("\n").at(-1));
 }
 
 interface IdleMemory {

@@ -3,6 +3,7 @@ import { spawnSync } from "node:child_process";
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { detectCgroupHost } from "../../src/linux/cgroup/mod.ts";
 import { machineUuid } from "../../src/machine/mod.ts";
 import { TestDaemon } from "../support/daemon.ts";
 import { eventually, until } from "../support/eventually.ts";
@@ -500,9 +501,11 @@ describe("what a machine says of itself", () => {
   });
 });
 
+const UNIT = ["systemd-run", "--wait", "--quiet"];
+
 describe("a machine with systemd", () => {
   rootedWith(...(hasSystemd ? [] : ["systemd", "dbus-daemon"]))(
-    "comes up without a failed unit, and runs services as users of their own",
+    "comes up without a failed unit, and runs services as users of their own, with limits, by timers, into its journal",
     async () => {
       await load(dockerArchive({ layers: [rawTar(...systemdRoot())], tags: ["init:systemd"], config: {} }));
       const id = await daemon.create({
@@ -527,8 +530,18 @@ describe("a machine with systemd", () => {
       expect(state).toBe("running\n");
       expect(await sh(id, "grep -c . /proc/1/cgroup >/dev/null; tail -n 1 /proc/1/cgroup")).toBe("0::/init.scope\n");
       expect(await exec(id, "systemd-creds", "--system", "cat", "given")).toBe("to systemd\n");
-      const asUser = await exec(id, "systemd-run", "--pipe", "--wait", "--quiet", "-p", "DynamicUser=1", "id", "-u");
+      const asUser = await exec(id, ...UNIT, "--pipe", "-p", "DynamicUser=1", "id", "-u");
       expect(Number(asUser)).toBeGreaterThan(60_000);
+      const limit = 'cat "/sys/fs/cgroup$(sed -n s/^0:://p /proc/self/cgroup)/memory.max"';
+      if (detectCgroupHost().mode === "unified")
+        expect(await exec(id, ...UNIT, "--pipe", "-p", "MemoryMax=64M", "sh", "-c", limit)).toBe("67108864\n");
+      await exec(id, ...UNIT, "echo", "in the journal");
+      const soon = ["--on-active=10ms", "--timer-property=AccuracySec=10ms"];
+      await exec(id, "systemd-run", "--quiet", ...soon, "touch", "/run/fired");
+      await eventually(async () => {
+        expect(await exec(id, "journalctl", "--quiet", "--no-pager", "--output=cat")).toContain("in the journal\n");
+        expect(await sh(id, "ls /run/fired")).toBe("/run/fired\n");
+      }, BOOT_MS);
       await daemon.request("POST", `/containers/${id}/stop?t=-1`);
       const { ExitCode, Machine: after } = (await daemon.inspect(id)).State;
       expect([ExitCode, after]).toEqual([130, { Status: "stopped", End: "halt" }]);

@@ -1,6 +1,7 @@
 /** The page: opens the session, then shows what the address names. */
 import { signal } from "@preact/signals";
 import { type ComponentType, render } from "preact";
+import { Container } from "./pages/container/container.tsx";
 import { Containers } from "./pages/containers.tsx";
 import { Events } from "./pages/events.tsx";
 import { Overview } from "./pages/overview.tsx";
@@ -30,7 +31,10 @@ function Shell() {
   if (sessionState.value === "opening") return null;
   if (sessionState.value !== "open") return <Closed />;
   const [first = ""] = route.value;
-  const [, title, Page] = PAGES.find(([path]) => path === first) ?? ["", "Not found", NotFound];
+  const [, title, Page] =
+    first === "container"
+      ? ["", "Container", Container]
+      : (PAGES.find(([path]) => path === first) ?? ["", "Not found", NotFound]);
   document.title = `${title} – Lighter`;
   return (
     <>
@@ -42,9 +46,12 @@ function Shell() {
           <img src="icon.svg" alt="" width="24" height="24" /> Lighter
         </a>
         <ul>
-          {PAGES.filter(([, , page]) => page !== undefined).map(([path, name]) => (
+          {PAGES.map(([path, name]) => (
             <li key={path}>
-              <a href={linkTo(path)} aria-current={path === first ? "page" : undefined}>
+              <a
+                href={linkTo(path)}
+                aria-current={path === first || (path === "containers" && first === "container") ? "page" : undefined}
+              >
                 {name}
               </a>
             </li>

@@ -60,7 +60,7 @@ export function say(text: string, isError = false): void {
   notice.value = { text, isError };
 }
 
-function sayError(error: unknown): void {
+export function sayError(error: unknown): void {
   say(error instanceof Error ? error.message : String(error), true);
 }
 

@@ -15,6 +15,8 @@ export const events = signal<readonly PageEvent[]>([]);
 let socket: WebSocket | undefined;
 /** The last request of each topic: it is made once more after a reconnection. */
 const wanted = new Map<PageRequest["topic"], PageRequest>();
+const logListeners = new Set<(message: Extract<PageMessage, { topic: "logs" }>) => void>();
+const historyListeners = new Set<(id: string, rows: number[][]) => void>();
 const eventListeners = new Set<(event: PageEvent) => void>();
 
 export function ask(request: PageRequest): void {
@@ -27,6 +29,8 @@ function listener<T>(set: Set<T>, own: T): () => void {
   return () => void set.delete(own);
 }
 
+export const onLogs = (own: (message: Extract<PageMessage, { topic: "logs" }>) => void) => listener(logListeners, own);
+export const onHistory = (own: (id: string, rows: number[][]) => void) => listener(historyListeners, own);
 export const onEvent = (own: (event: PageEvent) => void) => listener(eventListeners, own);
 
 export function connect(): void {
@@ -61,7 +65,8 @@ function take(message: PageMessage): void {
   } else if (message.topic === "events") {
     events.value = [...(message.past ? [] : events.value), ...message.events].slice(-EVENTS_KEPT);
     if (!message.past) for (const event of message.events) for (const each of eventListeners) each(event);
-  }
+  } else if (message.topic === "history") for (const each of historyListeners) each(message.id, message.rows);
+  else for (const each of logListeners) each(message);
 }
 
 /** The measurements of the last minutes of one container; those of the host have the id "". */

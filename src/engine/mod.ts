@@ -157,6 +157,7 @@ export {
 } from "./networks/types.ts";
 export { type BuildOutput, checkOutput } from "./outputs/output-options.ts";
 export { type ProvenanceOptions, parseProvenance } from "./outputs/provenance.ts";
+export { readAnatomy } from "./process/anatomy.ts";
 export { attach, PendingAttach } from "./process/attach.ts";
 export { connectToPort } from "./process/connect-to-port.ts";
 export {

@@ -9,6 +9,7 @@ import {
   listProcesses,
   parseUpdateBody,
   pauseContainer,
+  readAnatomy,
   readCreateBody,
   removeContainer,
   removeLink,
@@ -89,6 +90,11 @@ export async function explain({ daemon, query, request, response }: AnswerCall):
   const explanation = await ask(daemon.engine, body, query.text("platform"));
   if (query.text("format") === "json") sendJson(response, 200, explanation);
   else sendText(response, await listExplanation(explanation));
+}
+
+/** GET /lighter/containers/{id}/anatomy */
+export function anatomy(call: AnswerCall): void {
+  sendJson(call.response, 200, readAnatomy(call.daemon.engine, containerOf(call)));
 }
 
 /** GET /containers/{id}/json */

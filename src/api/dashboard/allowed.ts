@@ -10,7 +10,7 @@ const READS: readonly RegExp[] = [
   /^\/exec\/[0-9a-f]{64}\/json$/,
   /^\/lighter\/builds$/,
   /^\/lighter\/builds\/[\w.-]+$/,
-  /^\/lighter\/containers\/[\w.-]+\/(anatomy|directory|history)$/,
+  /^\/lighter\/containers\/[\w.-]+\/anatomy$/,
 ];
 
 const CHANGES: Readonly<Record<string, readonly RegExp[]>> = {
@@ -23,10 +23,16 @@ const CHANGES: Readonly<Record<string, readonly RegExp[]>> = {
   DELETE: [/^\/containers\/[\w.-]+$/, /^\/images\/sha256:[0-9a-f]{64}$/, /^\/(networks|volumes)\/[\w.-]+$/],
 };
 
-export type Permission = "read" | "change" | "none";
+/** The question what would be done, which does nothing; with `trace` a container is started. */
+const EXPLAIN = "/lighter/explain?format=json";
 
-/** What a request for the API does, by its method and its path without query. */
-export function permissionFor(method: string, path: string): Permission {
+type Permission = "read" | "change" | "none";
+
+/** What a request for the API does. */
+export function permissionFor(method: string, url: string): Permission {
+  if (method === "POST" && url === EXPLAIN) return "read";
+  if (method === "POST" && url === `${EXPLAIN}&trace=1`) return "change";
+  const path = url.split("?", 1)[0]!;
   const matches = (patterns: readonly RegExp[]) => patterns.some((pattern) => pattern.test(path));
   if (method === "GET" || method === "HEAD") return matches(READS) ? "read" : "none";
   return matches(CHANGES[method] ?? []) ? "change" : "none";

@@ -131,7 +131,7 @@ export class DashboardServer {
   async #answerCall(request: IncomingMessage, response: ServerResponse, path: string): Promise<void> {
     const session = this.#authenticate(request);
     const method = request.method ?? "";
-    const permission = permissionFor(method, path.slice(API_PREFIX.length));
+    const permission = permissionFor(method, (request.url ?? "").slice(API_PREFIX.length));
     if (permission === "none") throw new LighterError("forbidden", `the dashboard makes no request ${method} ${path}`);
     if (permission === "change" && session.readOnly)
       throw new LighterError("forbidden", "this dashboard is read-only: nothing can be changed here");

@@ -10,6 +10,7 @@ import { attach } from "../containers/attach.ts";
 import { listContainers } from "../containers/container-list.ts";
 import { pruneContainers } from "../containers/container-prune.ts";
 import {
+  anatomy,
   create,
   explain,
   inspect,
@@ -162,6 +163,7 @@ export const routes: readonly Route[] = [
   { method: "POST", path: "/swarm/join", answer: refuse("swarm mode is not supported") },
   ...SWARM_ROUTES,
 
+  { method: "GET", path: "/lighter/containers/{id...}/anatomy", answer: anatomy },
   { method: "GET", path: "/lighter/containers/{id...}/execs", answer: listExecs },
   { method: "GET", path: "/lighter/manifests/{name...}", answer: inspectManifest },
   { method: "POST", path: "/lighter/exec/{id}/kill", answer: killExec },

@@ -1,6 +1,7 @@
 /** Small parts that every page has. */
 import type { ComponentChildren } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { sayError } from "../state.ts";
 
 /** Something that cannot be shown, and what to do about it. */
 export function Empty({ title, children }: { title: string; children?: ComponentChildren }) {
@@ -66,6 +67,20 @@ export function Meter({ value, max }: { value: number; max: number }) {
       <span style={{ width: `${share * 100}%` }} />
     </div>
   );
+}
+
+/** What the daemon answers, read when `key` changes: undefined until then. */
+export function useAnswer<T>(read: () => Promise<T>, key: string): { answer: T | undefined; reload: () => void } {
+  const [state, setState] = useState<{ key: string; answer: T } | undefined>();
+  const [count, setCount] = useState(0);
+  useEffect(() => {
+    let isWanted = true;
+    read().then((answer) => isWanted && setState({ key, answer }), sayError);
+    return () => {
+      isWanted = false;
+    };
+  }, [key, count]);
+  return { answer: state?.key === key ? state.answer : undefined, reload: () => setCount((old) => old + 1) };
 }
 
 /** A question in a window of its own, answered by a button. */

@@ -20,8 +20,12 @@ export interface Viewer {
   showHost(atMs: number, use: HostUse): void;
 }
 
+/** Rates of a shorter time say nothing. */
+const RATE_MIN_MS = 1000;
+
 interface Last {
   atMs: number;
+  row: number[];
   sample: StatsSample;
 }
 
@@ -103,12 +107,13 @@ export class Measurements implements Disposable {
   }
 
   #measureContainer(container: Container, isKept: boolean): number[] | undefined {
+    const [atMs, last] = [Date.now(), this.#last.get(container.id)];
+    const elapsedMs = atMs - (last?.atMs ?? 0);
+    if (last !== undefined && elapsedMs >= 0 && elapsedMs < RATE_MIN_MS) return last.row;
     const sample = sampleStats(container);
     if (sample === undefined) return undefined;
-    const atMs = Date.now();
-    const last = this.#last.get(container.id);
-    this.#last.set(container.id, { atMs, sample });
-    const row = describeUse(sample, last?.sample, atMs - (last?.atMs ?? atMs));
+    const row = describeUse(sample, last?.sample, elapsedMs);
+    this.#last.set(container.id, { atMs, row, sample });
     if (isKept && last !== undefined) this.#historyFor(container.id)?.push([atMs, ...row]);
     return row;
   }

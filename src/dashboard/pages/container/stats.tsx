@@ -134,7 +134,7 @@ function optionsOf({ lines, format }: PlotProps, width: number): uPlot.Options {
     series: [
       {},
       ...lines.map(([, label], index) => ({
-        ...{ label, width: 1.5, stroke: colour(index === 0 ? "--accent" : "--warn") },
+        ...{ label, width: 1.5, points: { show: false }, stroke: colour(index === 0 ? "--accent" : "--warn") },
         ...(index === 0 ? { fill: colour("--accent-soft") } : { dash: [5, 3] }),
       })),
     ],

@@ -69,6 +69,44 @@ rooted("syslog: sent on while the container runs, after the daemon was killed, a
   expect([...texts]).toEqual(["30 one", "30 two", "27 three"]);
 });
 
+/** A server on TCP that keeps what it is told. */
+async function collector() {
+  const heard = { text: "", port: 0 };
+  const server = createServer((socket) => {
+    socket.on("data", (bytes) => {
+      heard.text += bytes.toString("latin1");
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  cleanup.push(() => server.close());
+  heard.port = (server.address() as { port: number }).port;
+  return heard;
+}
+
+rooted(
+  "fluentd and gelf get what a container says, once they are there; a removal does not wait for one that is away",
+  async () => {
+    await using daemon = await TestDaemon.start({ hostNetwork: true });
+    const [fluentd, gelf, away] = [await collector(), await collector(), await collector()];
+    await cleanup.pop()?.();
+    const run = async (Type: string, Config: Record<string, string>) => {
+      const HostConfig = { ...hostUsr, LogConfig: { Type, Config } };
+      return await daemon.run({ Cmd: ["/bin/echo", `said by ${Type}`], HostConfig });
+    };
+    const ids = [
+      await run("fluentd", { "fluentd-address": `127.0.0.1:${fluentd.port}`, tag: "docker.{{.Name}}" }),
+      await run("gelf", { "gelf-address": `tcp://127.0.0.1:${gelf.port}` }),
+      await run("fluentd", { "fluentd-address": `127.0.0.1:${away.port}` }),
+    ];
+    await until(() => fluentd.text.includes("\xa3log\xafsaid by fluentd"), "fluentd has it");
+    await until(() => gelf.text.includes('"short_message":"said by gelf"'), "gelf has it");
+    for (const id of ids) {
+      await daemon.request("POST", `/containers/${id}/wait`);
+      expect((await daemon.request("DELETE", `/containers/${id}`)).status).toBe(204);
+    }
+  },
+);
+
 rooted("local is read like json-file; details show the labels and variables that options pick", async () => {
   await using daemon = await TestDaemon.start();
   const run = async (LogConfig: object) => {

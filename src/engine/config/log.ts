@@ -5,13 +5,23 @@ import { LOG_MAX_FILES } from "../../base/limits.ts";
 import { compilePattern } from "../../base/linear-pattern.ts";
 import type { DockerContainerConfig, DockerHostConfig } from "../../spec/docker-api.ts";
 import { invalid, notSupported } from "./errors.ts";
+import {
+  FLUENTD_OPTIONS,
+  type FluentdOptions,
+  GELF_OPTIONS,
+  type GelfOptions,
+  parseFluentd,
+  parseGelf,
+} from "./log-collectors.ts";
+
+export type { FluentdOptions, GelfOptions } from "./log-collectors.ts";
 
 /**
  * Where a container's output goes. The supervisor writes a json-file, whatever the driver, so that nothing is lost while
- * no daemon lives; for `syslog` and `journald` that file is a buffer, which the daemon sends on (../logs/forward.ts).
+ * no daemon lives; for drivers that send, that file is a buffer, which the daemon sends on (../logs/forward.ts).
  */
 export interface LogOptions {
-  driver: "json-file" | "local" | "none" | "syslog" | "journald";
+  driver: "json-file" | "local" | "none" | "syslog" | "journald" | "fluentd" | "gelf";
   /** The size above which the file is rotated; 0: never. */
   maxBytes: number;
   /** The number of files kept, the current one included. */
@@ -19,6 +29,8 @@ export interface LogOptions {
   /** True if rotated files are compressed. */
   compress: boolean;
   syslog?: SyslogOptions;
+  fluentd?: FluentdOptions;
+  gelf?: GelfOptions;
 }
 
 export interface SyslogOptions {
@@ -30,10 +42,12 @@ export interface SyslogOptions {
 
 type SyslogAddress = { kind: "unix"; path: string } | { kind: "udp" | "tcp"; hostname: string; port: number };
 
-export const LOG_DRIVERS: readonly LogOptions["driver"][] = ["journald", "json-file", "local", "none", "syslog"];
+export const LOG_DRIVERS: readonly LogOptions["driver"][] = [
+  ...(["fluentd", "gelf", "journald", "json-file", "local", "none", "syslog"] as const),
+];
 
 /** Docker's other drivers: they are refused as not supported, all others as unknown. */
-const OTHER_DRIVERS: readonly string[] = ["awslogs", "etwlogs", "fluentd", "gcplogs", "gelf", "logentries", "splunk"];
+const OTHER_DRIVERS: readonly string[] = ["awslogs", "etwlogs", "gcplogs", "logentries", "splunk"];
 
 type FileOptions = Pick<LogOptions, "maxBytes" | "maxFiles" | "compress">;
 
@@ -47,6 +61,8 @@ const DEFAULTS: Readonly<Record<LogOptions["driver"], FileOptions>> = {
   none: { maxBytes: 0, maxFiles: 1, compress: false },
   syslog: LOCAL,
   journald: LOCAL,
+  fluentd: LOCAL,
+  gelf: LOCAL,
 };
 
 const ROTATION = ["max-size", "max-file", "compress"];
@@ -62,6 +78,8 @@ const KNOWN_OPTIONS: Readonly<Record<LogOptions["driver"], readonly string[]>> =
   none: [],
   syslog: [...SYSLOG, ...SYSLOG_TLS, ...ATTRIBUTES, ...MODE, ...CACHE],
   journald: [...ATTRIBUTES, ...MODE, ...CACHE],
+  fluentd: [...FLUENTD_OPTIONS, ...ATTRIBUTES, ...MODE, ...CACHE],
+  gelf: [...GELF_OPTIONS, ...ATTRIBUTES, ...MODE, ...CACHE],
 };
 
 /**
@@ -89,6 +107,8 @@ export function parseLogConfig(config: DockerHostConfig["LogConfig"]): LogOption
     throw invalid("logger: max-buffer-size option is only supported with 'mode=non-blocking'");
   checkCompression(parsed);
   if (driver === "syslog") parsed.syslog = parseSyslog(options);
+  if (driver === "fluentd") parsed.fluentd = parseFluentd(options);
+  if (driver === "gelf") parsed.gelf = parseGelf(options);
   compileTag(options.tag ?? "");
   for (const name of ["labels-regex", "env-regex"]) compileNames(name, options[name] ?? "");
   return parsed;

@@ -313,8 +313,8 @@ const INVALID_EARLIER: Row[] = [
 const NOT_SUPPORTED: Row[] = [
   ['HostConfig.UsernsMode "auto:uidmapping=0:1:1": not supported', { UsernsMode: "auto:uidmapping=0:1:1" }],
   [
-    "HostConfig.LogConfig.Type: not supported: failed to initialize logging driver: there is no fluentd",
-    { LogConfig: { Type: "fluentd" } },
+    "HostConfig.LogConfig.Type: not supported: failed to initialize logging driver: there is no splunk",
+    { LogConfig: { Type: "splunk" } },
   ],
   [
     'HostConfig.LogConfig.Config: not supported: log option "cache-disabled"',

@@ -12,15 +12,20 @@ import { setTimeout as pause } from "node:timers/promises";
 import { errnoOf, messageOf } from "../../base/errors.ts";
 import { LOG_FORWARD_FINISH_MS, LOG_FORWARD_PAUSE_MAX_MS, LOG_FORWARD_PAUSE_MS } from "../../base/limits.ts";
 import { log } from "../../base/log.ts";
+import { counter } from "../../base/metrics.ts";
 import { parseRfc3339, ZERO_TIME } from "../../base/time.ts";
 import { type LoggedContainer, logAttributesOf, logTagOf, parseLogConfig } from "../config/log.ts";
 import type { Container } from "../container.ts";
 import type { ContainerPaths } from "../state/paths.ts";
+import { openFluentd } from "./fluentd.ts";
+import { openGelf } from "./gelf.ts";
 import { openJournal } from "./journald.ts";
 import type { LogEntry } from "./log-entry.ts";
 import { readLogs } from "./read-logs.ts";
 import type { LogSink } from "./sink.ts";
 import { openSyslog } from "./syslog.ts";
+
+const failures = counter("logger_log_write_operations_failed_total", "Number of log write operations that failed");
 
 /** A place in a log: the time of the last entry that was sent, and how many entries of that very time were. */
 interface Cursor {
@@ -43,6 +48,7 @@ export class LogForwarder {
     const sink = openSink(container);
     if (sink === undefined) return;
     const aborter = new AbortController();
+    aborter.signal.addEventListener("abort", () => sink.close()); // a server that takes nothing delays no removal
     const before = this.#running.get(container.id);
     const done = (before?.done ?? Promise.resolve())
       .then(() => forward(container, paths, sink, aborter.signal))
@@ -73,7 +79,7 @@ export class LogForwarder {
 
 /** Opens the sink of a container; undefined if its driver needs none. */
 function openSink({ record }: Container): LogSink | undefined {
-  const { driver, syslog } = parseLogConfig(record.hostConfig.LogConfig);
+  const { driver, syslog, fluentd, gelf } = parseLogConfig(record.hostConfig.LogConfig);
   const options = record.hostConfig.LogConfig?.Config ?? {};
   const container: LoggedContainer = {
     id: record.id,
@@ -83,8 +89,13 @@ function openSink({ record }: Container): LogSink | undefined {
     config: record.config,
   };
   const tag = logTagOf(container, options);
-  if (driver === "journald")
-    return openJournal({ container, tag, attributes: logAttributesOf(container, { ...options, tag: "" }) });
+  const attributes = logAttributesOf(container, { ...options, tag: "" });
+  if (driver === "journald") return openJournal({ container, tag, attributes });
+  if (fluentd !== undefined) return openFluentd(fluentd, { container, tag, attributes });
+  if (gelf !== undefined) {
+    const command = [...(record.config.Entrypoint ?? []), ...(record.config.Cmd ?? [])].join(" ");
+    return openGelf(gelf, { container, tag, attributes, hostname: hostname(), created: record.createdAt, command });
+  }
   if (syslog !== undefined) return openSyslog(syslog, { tag, hostname: hostname(), pid: process.pid });
   return undefined;
 }
@@ -122,8 +133,10 @@ async function sendUntilTaken(id: string, sink: LogSink, entry: LogEntry, signal
   for (let pauseMs = LOG_FORWARD_PAUSE_MS; !signal.aborted; pauseMs = Math.min(pauseMs * 2, LOG_FORWARD_PAUSE_MAX_MS))
     try {
       await sink.send(entry);
+      if (pauseMs > LOG_FORWARD_PAUSE_MS) log.info(`container ${id}: its log driver takes its log`);
       return true;
     } catch (error) {
+      failures.add();
       if (errnoOf(error) === "EMSGSIZE") {
         log.warn(`container ${id}: a log entry is too large for its log driver, and left out`);
         return true;

@@ -1,10 +1,10 @@
 /** Messages for a syslog server. Sources: RFC 3164, RFC 5424, and the formats of Docker's syslog driver. */
 import { createSocket, type Socket as UdpSocket } from "node:dgram";
-import { connect, type Socket } from "node:net";
 import { sendDatagram } from "../../linux/sys/datagram.ts";
 import type { SyslogOptions } from "../config/log.ts";
 import type { LogEntry } from "./log-entry.ts";
 import type { LogSink } from "./sink.ts";
+import { StreamSink } from "./stream-sink.ts";
 
 const SEVERITY = { stdout: 6, stderr: 3 } as const;
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
@@ -71,56 +71,12 @@ export function openSyslog(options: SyslogOptions, mark: SyslogMark): LogSink {
       };
     }
     case "tcp":
-      return new TcpSink(address.hostname, address.port, (entry) => Buffer.concat([encode(entry), Buffer.from("\n")]));
+      return new StreamSink(address, (entry) => ({ bytes: Buffer.concat([encode(entry), Buffer.from("\n")]) }));
   }
 }
 
-function openUdp(hostname: string): UdpSocket {
+export function openUdp(hostname: string): UdpSocket {
   const socket = createSocket(hostname.includes(":") ? "udp6" : "udp4");
   socket.on("error", () => {}); // the only sign of a server that is away is its silence
   return socket;
-}
-
-class TcpSink implements LogSink {
-  #socket: Promise<Socket> | undefined;
-
-  constructor(
-    readonly hostname: string,
-    readonly port: number,
-    readonly encode: (entry: LogEntry) => Buffer,
-  ) {}
-
-  async send(entry: LogEntry): Promise<void> {
-    this.#socket ??= this.#connect();
-    try {
-      const socket = await this.#socket;
-      await new Promise<void>((resolve, reject) => {
-        socket.write(this.encode(entry), (error) => (error ? reject(error) : resolve()));
-      });
-    } catch (error) {
-      this.close();
-      throw error;
-    }
-  }
-
-  #connect(): Promise<Socket> {
-    return new Promise((resolve, reject) => {
-      const socket = connect({ host: this.hostname, port: this.port });
-      socket.once("connect", () => resolve(socket));
-      socket.on("error", reject);
-      socket.on("close", () => {
-        reject(new Error("the server closed the connection"));
-        this.#socket = undefined;
-      });
-      socket.resume(); // a server has nothing to say
-    });
-  }
-
-  close(): void {
-    void this.#socket?.then(
-      (socket) => socket.end(),
-      () => {},
-    );
-    this.#socket = undefined;
-  }
 }

@@ -213,7 +213,7 @@ rooted("a pod: containers share its namespaces, a command runs in one, and all e
     }),
   ];
   const pids = [await pidOf(pod), await pidOf(one), await pidOf(two)];
-  for (const kind of ["net", "ipc"]) expect(new Set(pids.map((pid) => namespaceOf(pid, kind))).size).toBe(1);
+  for (const kind of ["net", "ipc", "uts"]) expect(new Set(pids.map((pid) => namespaceOf(pid, kind))).size).toBe(1);
   expect(namespaceOf(pids[2]!, "pid")).toBe(namespaceOf(pids[0]!, "pid"));
   expect(namespaceOf(pids[1]!, "pid")).not.toBe(namespaceOf(pids[0]!, "pid"));
   expect(await exec(one, "echo out; echo err >&2; hostname; exit 7")).toEqual({
@@ -448,6 +448,28 @@ rooted("a pod with ids of its own: its root is nobody on the host, and mapped bi
     config: podConfig({ linux: { securityContext: { namespaceOptions: two } } }),
   });
   expect(refused).toMatchObject({ code: 3, message: expect.stringContaining("uid mapping") });
+});
+
+rooted("a daemon that is killed while it connects a pod leaves one that is not ready, and can be removed", async () => {
+  const hang = plugins.hangPath("fake", "ADD");
+  writeFileSync(hang, "");
+  const config = podConfig();
+  const lost = cri.failure("RunPodSandbox", { config });
+  await until(
+    () => plugins.calls.at(-1)?.command === "ADD" && plugins.calls.at(-1)?.args.includes(config.metadata.uid) === true,
+    "it connects",
+  );
+  const pod = plugins.calls.at(-1)!.container;
+  expect((await cri.call("PodSandboxStatus", { podSandboxId: pod })).status!.state).toBe(1);
+  const restarted = restart();
+  await lost.catch(() => {}); // the connection has gone with the daemon
+  await restarted;
+  rmSync(hang);
+  expect((await cri.call("PodSandboxStatus", { podSandboxId: pod })).status!.state).toBe(1);
+  expect((await cri.failure("CreateContainer", { podSandboxId: pod, config: containerConfig("") })).code).toBe(9);
+  await cri.call("RemovePodSandbox", { podSandboxId: pod });
+  expect(plugins.about(pod)).toEqual(["fake ADD", "fake DEL"]);
+  expect((await cri.call("ListPodSandbox", {})).items).toEqual([]);
 });
 
 rooted("statistics tell of CPU, memory and files, and sum a pod up in its own cgroup", async () => {

@@ -26,7 +26,10 @@ export class CniPlugins {
     for (const path of [this.binDirectory, this.configDirectory]) mkdirSync(path, { recursive: true });
   }
 
-  /** Makes a plugin that answers an ADD with these addresses, and fails as long as a file "fail-NAME-COMMAND" is there. */
+  /**
+   * Makes a plugin that answers an ADD with these addresses, and waits or fails as long as a file "hang-NAME-COMMAND" or
+   * "fail-NAME-COMMAND" is there.
+   */
   add(name: string, addresses: readonly string[]): void {
     const result = {
       cniVersion: "1.1.0",
@@ -37,6 +40,7 @@ export class CniPlugins {
 config=$(cat | tr -d '\\n')
 printf '{"plugin":"${name}","command":"%s","container":"%s","namespace":"%s","args":"%s","config":%s}\\n' \\
   "$CNI_COMMAND" "$CNI_CONTAINERID" "$(readlink "$CNI_NETNS")" "$CNI_ARGS" "$config" >> '${this.#logPath}'
+while [ -e '${this.binDirectory}/hang-${name}-'$CNI_COMMAND ]; do sleep 0.05; done
 if [ -e '${this.binDirectory}/fail-${name}-'$CNI_COMMAND ]; then
   echo '{"code": 50, "msg": "${name} refuses", "details": "as it was told"}'
   exit 1
@@ -57,6 +61,11 @@ exit 0
   /** The path of the file that makes a plugin fail. */
   failurePath(name: string, command: string): string {
     return join(this.binDirectory, `fail-${name}-${command}`);
+  }
+
+  /** The path of the file that makes a plugin wait. */
+  hangPath(name: string, command: string): string {
+    return join(this.binDirectory, `hang-${name}-${command}`);
   }
 
   get calls(): CniCall[] {

@@ -105,7 +105,7 @@ export function buildOciConfig(input: BuildInput): OciConfig {
       ...(appArmor === undefined ? {} : { apparmorProfile: appArmor }),
     },
     root: { path: "", ...(hostConfig.ReadonlyRootfs ? { readonly: true } : {}) },
-    ...(parseUtsMode(hostConfig.UTSMode) === "private" ? { hostname } : {}),
+    ...(parseUtsMode(hostConfig.UTSMode) === "private" && input.peers.uts === undefined ? { hostname } : {}),
     mounts: planMounts(input),
     ...(Object.keys(annotations).length > 0 ? { annotations } : {}),
     linux: {

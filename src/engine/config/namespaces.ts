@@ -19,6 +19,8 @@ export interface Peers {
   network?: Peer;
   pid?: Peer;
   ipc?: Peer;
+  /** Only within a pod: Docker has no word for it. */
+  uts?: Peer;
 }
 
 interface ContainerMode {
@@ -152,7 +154,8 @@ export function planNamespaces(
     else namespaces.push({ type, path: `/proc/${peer.pid}/ns/${file}` });
   };
   add("network", parseNetworkMode(hostConfig.NetworkMode), peers.network, "net");
-  if (parseUtsMode(hostConfig.UTSMode) === "private") namespaces.push({ type: "uts" });
+  if (parseUtsMode(hostConfig.UTSMode) === "private")
+    namespaces.push(peers.uts === undefined ? { type: "uts" } : { type: "uts", path: `/proc/${peers.uts.pid}/ns/uts` });
   add("pid", parsePidMode(hostConfig.PidMode), peers.pid, "pid");
   add("ipc", parseIpcMode(hostConfig.IpcMode), peers.ipc, "ipc");
   if (parseCgroupnsMode(hostConfig.CgroupnsMode) === "private") namespaces.push({ type: "cgroup" });

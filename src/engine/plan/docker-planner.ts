@@ -303,7 +303,7 @@ export class DockerPlanner implements Planner {
     return owner;
   }
 
-  #findPeers({ hostConfig, id }: ContainerRecord): Peers {
+  #findPeers({ hostConfig, id, pod }: ContainerRecord): Peers {
     const find = (ref: string | undefined, error: (id: string) => LighterError): Peer | undefined => {
       if (ref === undefined) return undefined;
       const { record } = this.#parts.containers.find(ref);
@@ -320,6 +320,7 @@ export class DockerPlanner implements Planner {
       network: joined && { ...joined, hostname },
       pid: find(pid, cannotJoinPids),
       ipc: donor && { ...donor, isHost },
+      uts: find(pod?.sandboxId, cannotJoinNetwork),
     });
   }
 

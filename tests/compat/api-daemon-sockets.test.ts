@@ -305,9 +305,12 @@ rooted("metrics are served where --metrics-addr says, for Prometheus to read", a
   expect(later).toContain('lighter_api_request_seconds_count{method="none",route="none",code="404"} 1\n');
   expect(later).toContain('_count{method="GET",route="/containers/{id...}/json",code="404"} 1\n');
   for (const name of DOCKERS_FAMILIES) expect(later).toContain(`# TYPE ${name} `);
+  const board = readFileSync(join(import.meta.dirname, "../../packaging/grafana/lighter.json"), "utf8");
   const ofContainers = await (await fetch(`http://127.0.0.1:${port}/metrics/containers?labels=a,b`)).text();
   expect(checkMetrics(ofContainers)).toEqual([]);
   expect(ofContainers).toContain("# TYPE container_cpu_usage_seconds_total counter");
+  for (const [name] of board.matchAll(/\b(lighter|container|engine|builder|process)_[a-z_]+/g))
+    expect(`${later}${ofContainers}`).toContain(`# TYPE ${name.replace(/_(bucket|count)$/, "")} `);
   expect((await fetch(`http://127.0.0.1:${port}/info`)).status).toBe(404);
   expect(await statusOf(port, "GET", "/metrics", "Host: evil.example")).toBe(403);
   expect((await client.request("DELETE", `/containers/${json.Id}`)).status).toBe(204);

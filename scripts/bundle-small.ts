@@ -7,6 +7,7 @@ import { join, resolve } from "node:path";
 import type { BunPlugin } from "bun";
 import { buildFacts } from "./build-facts.ts";
 import { reachedOnDemand } from "./entries.ts";
+import { packPositions } from "./positions.ts";
 import { SHIMS } from "./shim-modules.ts";
 
 const root = join(import.meta.dirname, "..");
@@ -47,9 +48,13 @@ const built = await Bun.build({
   entrypoints: [resolve(root, entry)],
   target: "browser", // lowers `using`
   format: "esm",
+  sourcemap: "external",
   plugins: [plugin],
   ignoreDCEAnnotations: true, // package.json says that modules have no side effects, which is true of all others
   // As in a program that Bun has compiled: there are no sources beside it.
   define: { ...buildFacts(), "import.meta.dirname": '"/$bunfs/root"' },
 });
-await Bun.write(out, built.outputs[0]!);
+const [bundle, map] = built.outputs;
+// After all modules, so that it moves no line.
+const positions = JSON.stringify(packPositions(JSON.parse(await map!.text())));
+await Bun.write(out, `${await bundle!.text()}\nglobalThis.positions = ${positions};\n`);

@@ -1,5 +1,6 @@
 /** The global `console`: errors that nobody expected, and what is left of Node's interface. */
 import { host, tryCall } from "./door.ts";
+import { withSources } from "./positions.ts";
 import { giveBackTerminal } from "./terminal.ts";
 
 const STDOUT = 1;
@@ -8,7 +9,7 @@ const STDERR = 2;
 /** The text of anything thrown: name, message and stack, which has neither in this engine; then the causes. */
 export function describe(thrown: unknown): string {
   if (!(thrown instanceof Error)) return typeof thrown === "string" ? thrown : shown(thrown);
-  const stack = thrown.stack === undefined || thrown.stack === "" ? "" : `\n${thrown.stack.trimEnd()}`;
+  const stack = thrown.stack === undefined || thrown.stack === "" ? "" : `\n${withSources(thrown.stack.trimEnd())}`;
   const more = Object.entries(thrown).filter(([name]) => !["name", "message", "stack", "cause"].includes(name));
   const fields = more.length === 0 ? "" : ` ${shown(Object.fromEntries(more))}`;
   const cause = thrown.cause === undefined ? "" : `\ncause: ${describe(thrown.cause)}`;

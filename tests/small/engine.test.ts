@@ -104,7 +104,7 @@ describeIf(whyNot)("the small engine", () => {
       );
       const { status, stdout, stderr } = spawnSync(path, { encoding: "utf8" });
       expect([status, stdout]).toEqual([125, ""]);
-      expect(stderr).toMatch(/^RangeError: of mine \{"code":"E1"\}\n +at fails \(lighter\.js:\d+:\d+\)/);
+      expect(stderr).toMatch(/^RangeError: of mine \{"code":"E1"\}\n +at fails \(\S*\/rejected\.ts:3\)/);
     },
     TIMEOUT_MS,
   );

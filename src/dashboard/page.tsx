@@ -4,7 +4,10 @@ import { type ComponentType, render } from "preact";
 import { Container } from "./pages/container/container.tsx";
 import { Containers } from "./pages/containers.tsx";
 import { Events } from "./pages/events.tsx";
+import { Images } from "./pages/images.tsx";
+import { Networks } from "./pages/networks.tsx";
 import { Overview } from "./pages/overview.tsx";
+import { Volumes } from "./pages/volumes.tsx";
 import { Empty } from "./parts/basics.tsx";
 import { followAddress, linkTo, route } from "./route.ts";
 import { isReadOnly, openSession, sessionState } from "./session.ts";
@@ -14,6 +17,9 @@ import { ask, connect, isLive } from "./watch.ts";
 const PAGES: readonly [path: string, title: string, page: ComponentType][] = [
   ["", "Overview", Overview],
   ["containers", "Containers", Containers],
+  ["images", "Images", Images],
+  ["networks", "Networks", Networks],
+  ["volumes", "Volumes", Volumes],
   ["events", "Events", Events],
 ];
 

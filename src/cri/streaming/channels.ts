@@ -31,14 +31,23 @@ function namesOf({ stdin, stdout, stderr, tty }: Wanted): Name[] {
   ];
 }
 
+const isInput = (name: Name) => name === "stdin" || name === "resize";
+
 /** Waits for the streams that the client has to open. @throws LighterError "timed-out" if it does not */
 export async function spdyChannels(wire: Duplex, first: Uint8Array, wanted: Wanted): Promise<Channels> {
   const streams = new Map<string, Duplex>();
   const names = namesOf(wanted);
   const complete = Promise.withResolvers<void>();
+  let isComplete = false;
   const connection = new SpdyConnection(wire, (stream) => {
-    streams.set(stream.headers.get("streamtype") ?? "", stream);
-    if (names.every((name) => streams.has(name))) complete.resolve();
+    const name = stream.headers.get("streamtype") ?? "";
+    streams.set(name, stream);
+    // Nobody reads the others, and what is not read holds up the connection.
+    if (!names.some((wants) => wants === name && isInput(wants))) stream.resume();
+    if (isComplete || !names.every((wants) => streams.has(wants))) return;
+    isComplete = true;
+    for (const input of names.filter(isInput)) streams.get(input)?.pause(); // until the process is there
+    complete.resolve();
   });
   void connection.serve(first).then(
     () => complete.reject(new LighterError("unavailable", "the client has gone away")),
@@ -65,7 +74,7 @@ export async function webSocketChannels(wire: Duplex, first: Uint8Array, wanted:
   const connection = new WebSocketConnection(wire);
   const streams = new Map<Name, Duplex>();
   for (const name of namesOf(wanted))
-    streams.set(name, name === "stdin" || name === "resize" ? new PassThrough() : outgoing(connection, NUMBERS[name]));
+    streams.set(name, isInput(name) ? new PassThrough() : outgoing(connection, NUMBERS[name]));
   void receive(connection, first, streams).finally(() => {
     for (const stream of streams.values()) stream.destroy();
   });
@@ -91,7 +100,7 @@ async function receive(
   streams: ReadonlyMap<Name, Duplex>,
 ): Promise<void> {
   const byNumber = (number: number | undefined) =>
-    [...streams].find(([name]) => (name === "stdin" || name === "resize") && NUMBERS[name] === number)?.[1];
+    [...streams].find(([name]) => isInput(name) && NUMBERS[name] === number)?.[1];
   try {
     for await (const message of connection.messages(first)) {
       if (message[0] === CLOSE) byNumber(message[1])?.end();

@@ -12,7 +12,10 @@ export async function servePorts(wire: Duplex, first: Uint8Array, connect: Conne
   const connection = new SpdyConnection(wire, (stream) => {
     const key = `${stream.headers.get("requestid") ?? ""} ${stream.headers.get("port") ?? ""}`;
     const other = waiting.get(key);
-    if (other === undefined || other.destroyed) return void waiting.set(key, stream);
+    if (other === undefined) {
+      waiting.set(key, stream);
+      return void stream.once("close", () => waiting.get(key) === stream && waiting.delete(key));
+    }
     waiting.delete(key);
     const [data, error] = stream.headers.get("streamtype") === "data" ? [stream, other] : [other, stream];
     void forward(data, error, Number(stream.headers.get("port")), connect);
@@ -21,20 +24,24 @@ export async function servePorts(wire: Duplex, first: Uint8Array, connect: Conne
 }
 
 async function forward(data: SpdyStream, error: SpdyStream, port: number, connect: ConnectToPort): Promise<void> {
+  error.resume(); // nothing comes on it but its end
+  data.pause();
   try {
     if (!Number.isInteger(port) || port < 1 || port > 65_535) throw new Error(`there is no port ${port}`);
     const socket = await connect(port);
     socket.on("error", () => socket.destroy());
+    data.once("close", () => socket.destroy());
+    if (data.destroyed) return void socket.destroy(); // its client has not waited
     data.pipe(socket);
     socket.pipe(data);
-    data.once("close", () => socket.destroy());
     socket.once("close", () => {
+      data.unpipe(socket).resume(); // what still comes must not hold up the other streams
       data.end();
       error.end();
     });
   } catch (failure) {
     error.end(`an error occurred forwarding ${port}: ${messageOf(failure)}`);
-    data.end();
+    data.resume().end();
   }
 }
 
@@ -46,6 +53,10 @@ export function tunnel(wire: Duplex, first: Uint8Array): Duplex {
     read: () => onRead(),
     write: (chunk: Uint8Array, _encoding, done) => void connection.send(chunk).then(() => done(), done),
     final: (done) => void connection.close().then(() => done(), done),
+    destroy(error, done) {
+      wire.destroy(); // nobody else ends it when the client goes without a farewell
+      done(error);
+    },
   });
   void (async () => {
     try {

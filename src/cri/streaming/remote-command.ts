@@ -44,10 +44,14 @@ function carryInput(channels: Channels, { socket, resize }: RemoteProcess): void
     stdin.resume();
   });
   stdin?.once("end", () => socket.end());
-  // A client that is gone gets no more.
-  channels.get("error")?.once("close", () => socket.destroy());
+  stdin?.resume();
+  // A client that is gone gets no more, also one that has gone while the process was started.
+  const sign = channels.get("error");
+  sign?.once("close", () => socket.destroy());
+  if (sign?.destroyed) socket.destroy();
   let text = "";
-  channels.get("resize")?.on("data", (chunk: Buffer) => {
+  const sizes = channels.get("resize");
+  sizes?.on("data", (chunk: Buffer) => {
     text = (text + chunk.toString("utf8")).slice(-SIZE_MAX_CHARS);
     for (let end = text.indexOf("}"); end >= 0; end = text.indexOf("}")) {
       const size = parseSize(text.slice(0, end + 1));
@@ -55,6 +59,7 @@ function carryInput(channels: Channels, { socket, resize }: RemoteProcess): void
       if (size !== undefined) void resize(size.rows, size.columns).catch(() => {}); // it has just ended
     }
   });
+  sizes?.resume();
 }
 
 /** The most that is kept of a size that has not come whole. */

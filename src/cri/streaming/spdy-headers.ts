@@ -33,7 +33,8 @@ export type SpdyHeaders = ReadonlyMap<string, string>;
 
 /** The compression of one direction of a connection: each block counts on those before it. */
 export class SpdyHeaderReader {
-  readonly #inflate = createInflate({ dictionary, finishFlush: constants.Z_SYNC_FLUSH });
+  // An error that comes when nobody waits any more is none.
+  readonly #inflate = createInflate({ dictionary, finishFlush: constants.Z_SYNC_FLUSH }).on("error", () => {});
 
   /** Reads one block. Blocks must be given one after the other. @throws LighterError "invalid" */
   async read(block: Uint8Array): Promise<SpdyHeaders> {

@@ -1,6 +1,7 @@
 /**
  * SPDY/3.1, by which clients of Kubernetes have several streams on one connection. They heed no windows of flow control, and
- * neither do we: who does not read holds up the connection. Source: SPDY protocol, draft 3.1, 2.
+ * neither do we: a stream that is not read holds up the connection, and one that nobody has begun to read, or paused, ends when it
+ * is full. Source: SPDY protocol, draft 3.1, 2.
  *
  *   control frame   1 bit 1, u15 version, u16 type, u8 flags, u24 length
  *   data frame      1 bit 0, u31 stream, u8 flags, u24 length
@@ -23,8 +24,7 @@ const DATA_BYTES = 32 * 1024;
 
 export class SpdyStream extends Duplex {
   readonly #connection: SpdyConnection;
-  /** Set while somebody waits for its data to be read. */
-  onRead: (() => void) | undefined;
+  #onRead = () => {};
 
   constructor(
     connection: SpdyConnection,
@@ -34,11 +34,16 @@ export class SpdyStream extends Duplex {
     super({ allowHalfOpen: true });
     this.#connection = connection;
     this.on("error", () => {}); // whoever reads or writes gets it
+    this.once("close", () => this.#onRead());
   }
 
   override _read(): void {
-    this.onRead?.();
-    this.onRead = undefined;
+    this.#onRead();
+  }
+
+  /** Resolves when its data has been read, or nobody reads it any more. */
+  taken(): Promise<void> {
+    return new Promise((resolve) => (this.#onRead = resolve));
   }
 
   override _write(chunk: Buffer, _encoding: string, done: (error?: Error) => void): void {
@@ -124,11 +129,8 @@ export class SpdyConnection {
     if (stream === undefined || stream.readableEnded || stream.destroyed) return;
     const goesOn = payload.length === 0 || stream.push(new Uint8Array(payload));
     if (flags & FIN) stream.push(null);
-    else if (!goesOn)
-      await new Promise<void>((resolve) => {
-        stream.onRead = resolve;
-        stream.once("close", resolve);
-      });
+    else if (!goesOn && stream.readableFlowing === null) stream.destroy();
+    else if (!goesOn && !stream.destroyed) await stream.taken();
   }
 
   #forget(id: number): SpdyStream | undefined {

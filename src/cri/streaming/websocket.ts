@@ -11,6 +11,8 @@ const BINARY = 2;
 const CLOSE = 8;
 const PING = 9;
 const PONG = 10;
+/** What a farewell or a sign of life may carry. */
+const CONTROL_MAX_BYTES = 125;
 
 /** The header by which a server proves that it knows the protocol. */
 export function acceptKey(key: string): string {
@@ -29,6 +31,7 @@ export class WebSocketConnection {
   async *messages(first: Uint8Array): AsyncGenerator<Buffer> {
     let rest = Buffer.from(first);
     let parts: Buffer[] = [];
+    let length = 0;
     for await (const chunk of withFirst(this.#wire)) {
       rest = Buffer.concat([rest, chunk]);
       for (let frame = parseFrame(rest); frame !== undefined; frame = parseFrame(rest)) {
@@ -36,11 +39,12 @@ export class WebSocketConnection {
         if (frame.kind === CLOSE) return void (await this.close());
         if (frame.kind === PING) await this.#write(PONG, frame.payload);
         if (![CONTINUATION, TEXT, BINARY].includes(frame.kind)) continue;
-        parts.push(frame.payload);
-        if (parts.reduce((sum, { length }) => sum + length, 0) > WEBSOCKET_MESSAGE_MAX_BYTES) throw tooLarge();
+        length += frame.payload.length;
+        if (length > WEBSOCKET_MESSAGE_MAX_BYTES) throw tooLarge();
+        if (frame.payload.length > 0) parts.push(frame.payload);
         if (!frame.isLast) continue;
         yield Buffer.concat(parts);
-        parts = [];
+        [parts, length] = [[], 0];
       }
     }
   }
@@ -97,9 +101,11 @@ function parseFrame(bytes: Buffer): Frame | undefined {
   const length = short < 126 ? short : short === 126 ? bytes.readUInt16BE(2) : Number(bytes.readBigUInt64BE(2));
   if ((bytes[1]! & 0x80) === 0) throw new LighterError("invalid", "a client's frame is not masked");
   if (length > WEBSOCKET_MESSAGE_MAX_BYTES) throw tooLarge();
+  const kind = bytes[0]! & 0x0f;
+  if (kind >= CLOSE && length > CONTROL_MAX_BYTES) throw new LighterError("invalid", "a control frame is too large");
   const end = start + 4 + length;
   if (bytes.length < end) return undefined;
   const payload = new Uint8Array(bytes.subarray(start + 4, end));
   for (let at = 0; at < length; at++) payload[at]! ^= bytes[start + (at & 3)]!;
-  return { kind: bytes[0]! & 0x0f, isLast: (bytes[0]! & 0x80) !== 0, payload: Buffer.from(payload.buffer), bytes: end };
+  return { kind, isLast: (bytes[0]! & 0x80) !== 0, payload: Buffer.from(payload.buffer), bytes: end };
 }

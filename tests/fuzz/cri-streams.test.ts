@@ -184,7 +184,8 @@ function webSocketFrame(first: number, payload: Uint8Array): Buffer {
 
 function webSocketSession(random: Random): Buffer {
   const frames = Array.from({ length: random.below(12) }, () => {
-    const payload = Buffer.alloc(random.pick([0, 1, 2, 30, 200, 70_000]), random.pick([0, 4, 255, 123]));
+    const filled = Buffer.alloc(random.pick([0, 1, 2, 30, 200, 70_000]), random.pick([0, 4, 255, 123]));
+    const payload = random.pick([filled, filled, filled, Buffer.from([255, 0])]); // which is the end of stdin
     return webSocketFrame(random.pick([0x82, 0x82, 0x02, 0x80, 0x00, 0x88, 0x89, 0xf2, 0x8b]), payload);
   });
   return Buffer.concat(frames);

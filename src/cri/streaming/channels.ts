@@ -105,7 +105,8 @@ async function receive(
     for await (const message of connection.messages(first)) {
       if (message[0] === CLOSE) byNumber(message[1])?.end();
       const stream = message[0] === CLOSE ? undefined : byNumber(message[0]);
-      if (stream !== undefined && message.length > 1 && !stream.write(message.subarray(1)))
+      // What comes after the end of a stream is dropped.
+      if (stream?.writable && message.length > 1 && !stream.write(message.subarray(1)))
         await new Promise((resolve) => stream.once("drain", resolve).once("close", resolve));
     }
   } catch {

@@ -6,9 +6,9 @@
  *   steps    nine instructions that are all in the cache; 20 RUN of /bin/true
  *   stages   four stages that each sleep for a second, twice
  *
- *   bun bench/cases/build.ts [--only files,large] [--runs 3] [--files 10000] [--size 512] [--save bench/baselines/NAME.json]
+ *   bun bench/cases/build.ts [--only files,large] [--runs 3] [--files 10000] [--size 512] [--buildx] [--save bench/baselines/NAME.json]
  *
- * `--size`: MB of the large file. A quick look: `--only files --runs 1 --files 1000`. Needs root and a static /bin/busybox. Without
+ * `--size`: MB of the large file. `--buildx`: both engines serve the stock `docker buildx`, in place of the classic builder's clients. A quick look: `--only files --runs 1 --files 1000`. Needs root and a static /bin/busybox. Without
  * Docker only Lighter is measured. What dominates is in build.md.
  */
 import { spawnSync } from "node:child_process";
@@ -139,6 +139,7 @@ async function main(): Promise<void> {
       runs: { type: "string", default: "3" },
       files: { type: "string", default: "10000" },
       size: { type: "string", default: "512" },
+      buildx: { type: "boolean", default: false },
       save: { type: "string" },
     },
   });
@@ -154,8 +155,9 @@ async function main(): Promise<void> {
   undo.defer(() => lighter.stop());
   const docker = await startDocker(folder.path);
   undo.defer(() => docker.stop());
-  Object.assign(docker.env, { DOCKER_BUILDKIT: "0" });
   loadBusybox(folder.path, docker, lighter);
+  Object.assign(docker.env, { DOCKER_BUILDKIT: values.buildx ? "1" : "0" });
+  if (values.buildx) Object.assign(lighter, { cli: docker.cli, env: { ...docker.env, DOCKER_HOST: lighter.socket } });
   const samples = new Map<string, Samples>();
   const inputs = { folder: folder.path, files: Number(values.files), sizeMb: Number(values.size) };
   for (let round = 0; round < Number(values.runs); round++)

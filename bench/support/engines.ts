@@ -12,6 +12,8 @@ const STOP_TIMEOUT_MS = 10_000;
 /** A private daemon with its own directories and socket, beside any that is in use. */
 export interface Engine {
   name: string;
+  /** The address of its socket, as Docker's client takes it. */
+  socket: string;
   /** The command line of the client, up to its subcommand. */
   cli: string[];
   env: NodeJS.ProcessEnv;
@@ -88,6 +90,7 @@ export async function startDocker(folder: string, options: EngineOptions = {}): 
   const containerdPid = () => Number(readFileSync(join(exec, "containerd/containerd.pid"), "utf8"));
   return {
     name: "docker",
+    socket: `unix://${socket}`,
     cli: ["docker"],
     env,
     daemonPids: () => [child.pid ?? 0, containerdPid()],
@@ -110,6 +113,7 @@ export async function startLighter(folder: string, options: EngineOptions = {}):
   await answering(["docker", "version"], { ...env, DOCKER_HOST: `unix://${socket}` });
   return {
     name: "lighter",
+    socket: `unix://${socket}`,
     cli: [program],
     env,
     daemonPids: () => [child.pid ?? 0],

@@ -48,6 +48,8 @@ export const LLB_DEPTH_MAX = 1500;
 export const CONTEXT_MAX_ENTRIES = 1_000_000;
 /** The bytes of a file that a build downloads, unless the daemon is told another number. */
 export const BUILD_DOWNLOAD_MAX_BYTES = 10 * 1024 ** 3;
+/** Bytes of files that are gone, in a context that is kept for the next build: with more, and more than of others, it is sent whole. */
+export const SPOOL_WASTE_MIN_BYTES = 16 * 1024 * 1024;
 /** Entries of a context's tar. The worker that spools it needs 250 bytes for each. */
 export const CONTEXT_TAR_MAX_ENTRIES = 2_000_000;
 /** Builds that clients of BuildKit's API may have at once, and how long the progress of an ended one can be read. */

@@ -50,6 +50,7 @@ export { type BodyForm, type JobOutput, measureTrees, measureUsage, type RawBody
 export type {
   Image,
   ImageSource,
+  KnownTree,
   LoadedImage,
   LoadProgress,
   PullEvent,
@@ -81,6 +82,7 @@ export { idleSocketFd } from "../linux/sys/unix-socket.ts";
 export { features as runtimeFeatures } from "../runtime/features.ts";
 export type { HistoryEvent, PastBuild, RunningBuild } from "./build/build-history.ts";
 export type { BuildInputs, BuildRequest, BuildResult } from "./build/build-request.ts";
+export type { ServedTree } from "./build/build-sources.ts";
 export { compileCacheFilters } from "./build/cache-filters.ts";
 export { type CacheRecord, NO_RULES, type PruneRules } from "./build/cache-prune.ts";
 export type { BuiltImage, OutputTargets } from "./build/export-build.ts";

@@ -28,6 +28,7 @@ export {
   isDirectory,
   isFile,
   type KnownDigests,
+  KnownTree,
   LayerTarget,
   LayerTree,
   makeDirectory,

@@ -579,11 +579,44 @@ stock("the cache is listed and pruned by filters", async () => {
   await build(contextOf({ Dockerfile: "FROM tools:1\nRUN echo to be pruned > /x\n" }));
   const listed = async (...args: string[]) => (await buildx(["du", "--verbose", ...args])).stdout;
   expect(await listed("--filter", "type=regular")).toContain("Description:\tRUN echo to be pruned > /x\n");
-  expect(await listed("--filter", "type=source.local")).not.toContain("Description:");
+  expect(await listed("--filter", "type=source.local")).not.toContain("Description:\tRUN");
   const pruned = await buildx(["prune", "--all", "--force", "--filter", "description=RUN echo to be pruned > /x"]);
   expect(pruned).toMatchObject({ code: 0 });
   expect(pruned.stdout).toMatch(/^Total:\t\d+B$/m);
   expect(await listed()).not.toContain("to be pruned");
+});
+
+stock("of a context only what has changed is sent, until it is pruned", async () => {
+  const context = contextOf({
+    Dockerfile: "FROM tools:1\nCOPY d /d\n",
+    "d/large": "l".repeat(3e6),
+    "d/a": "a",
+    "d/gone": "",
+  });
+  symlinkSync("a", join(context, "d/link"));
+  const dest = join(directory, "changed");
+  const sentBytes = async () => {
+    const built = await build(context, "-o", `type=local,dest=${dest}`);
+    expect(built).toMatchObject({ code: 0 });
+    const shown = [...built.stderr.matchAll(/transferring context:(?: ([\d.]+)([kM]?)B)?/g)].at(-1);
+    expect(shown).toBeDefined();
+    return Number(shown![1] ?? 0) * { "": 1, k: 1e3, M: 1e6 }[(shown![2] ?? "") as ""];
+  };
+  expect(await sentBytes()).toBeGreaterThan(2e6);
+  expect(await sentBytes()).toBe(0);
+  writeFileSync(join(context, "d/a"), "another");
+  rmSync(join(context, "d/gone"));
+  rmSync(dest, { recursive: true });
+  expect(await sentBytes()).toBeLessThan(1e5);
+  expect(readdirSync(join(dest, "d")).sort()).toEqual(["a", "large", "link"]);
+  expect(readFileSync(join(dest, "d/a"), "latin1")).toBe("another");
+  expect(statSync(join(dest, "d/large")).size).toBe(3e6);
+  const listed = async () => (await buildx(["du", "--verbose", "--filter", "type=source.local"])).stdout;
+  expect(await listed()).toContain("Description:\tlocal source for context\n");
+  expect(await buildx(["prune", "--force", "--filter", "type=source.local"])).toMatchObject({ code: 0 });
+  expect(await listed()).not.toContain("Description:");
+  await until(() => readdirSync(join(daemon.dataRoot, "build-contexts")).length === 0, "the contexts are gone");
+  expect(await sentBytes()).toBeGreaterThan(2e6);
 });
 
 stock("a client that is killed ends its build, and what it started", async () => {

@@ -1,10 +1,17 @@
 /** The files that a client's session serves to a build. */
 import { LighterError } from "../../base/errors.ts";
 import { BUILD_DOCKERFILE_MAX_CHARS } from "../../base/limits.ts";
-import { type BuildRequest, type ForeignFrontEnd, foreignFrontEnd, type LocalSource } from "../../engine/mod.ts";
+import {
+  type BuildRequest,
+  type ForeignFrontEnd,
+  foreignFrontEnd,
+  type KnownTree,
+  type LocalSource,
+  type ServedTree,
+} from "../../engine/mod.ts";
 import { IGNORE_FILE, parseIgnoreFile } from "../../spec/docker-ignore.ts";
 import type { Daemon } from "../daemon/daemon-state.ts";
-import { readFiles, treeOf, uploadOf } from "./session-files.ts";
+import { readFiles, servedTree, treeOf, uploadOf } from "./session-files.ts";
 import type { Session } from "./sessions.ts";
 
 /** The context of a build whose files come otherwise. */
@@ -95,28 +102,29 @@ export class BuildFiles {
     return dockerfile;
   }
 
-  async *#context(paths: readonly string[] | undefined): AsyncGenerator<Uint8Array> {
-    const file = await this.#readIgnoreFile();
-    yield* this.#tree({ kind: "local", name: "context", exclude: patternsOf(file), followPaths: paths ?? [] });
+  #context(paths: readonly string[] | undefined): ServedTree {
+    const source = { kind: "local" as const, name: "context", followPaths: paths ?? [] };
+    return this.#tree(source, () => this.#readIgnoreFile());
   }
 
-  async *#namedContext(source: LocalSource): AsyncGenerator<Uint8Array> {
+  async #namedContext(source: LocalSource): Promise<ServedTree> {
     const { name, session } = source;
-    const { daemon } = this.#options;
+    const signal = this.#signal;
     if (session !== undefined) {
-      yield* treeOf(await daemon.buildkit.sessions.find(session, this.#signal), name, {
-        ...source,
-        signal: this.#signal,
-      });
-      return;
+      const other = await this.#options.daemon.buildkit.sessions.find(session, signal);
+      return servedTree(other, name, (known) => treeOf(other, name, { ...source, known, signal }));
     }
-    const file = (await this.#read(name, [IGNORE_FILE])).get(IGNORE_FILE);
-    yield* this.#tree({ ...source, exclude: patternsOf(file) });
+    return this.#tree(source, async () => (await this.#read(name, [IGNORE_FILE])).get(IGNORE_FILE));
   }
 
-  async *#tree(source: LocalSource): AsyncGenerator<Uint8Array> {
-    this.#asked.set(source.name, { ...source, session: this.#options.sessionId });
-    yield* treeOf(this.#session, source.name, { ...source, signal: this.#signal });
+  #tree(source: LocalSource, readIgnoreFile: () => Promise<Buffer | undefined>): ServedTree {
+    const [session, signal] = [this.#session, this.#signal];
+    const send = async function* (this: BuildFiles, known: KnownTree | undefined) {
+      const asked = { ...source, exclude: patternsOf(await readIgnoreFile()) };
+      this.#asked.set(source.name, { ...asked, session: this.#options.sessionId });
+      yield* treeOf(session, source.name, { ...asked, known, signal });
+    };
+    return servedTree(session, source.name, send.bind(this));
   }
 
   #read(directory: string, followPaths: readonly string[]): Promise<Map<string, Buffer>> {

@@ -81,13 +81,13 @@ async function* carrySession(
   requests: AsyncIterable<Uint8Array>,
   { metadata }: Call,
 ): AsyncGenerator<Uint8Array> {
-  const { id, methods } = sessions.announced((key) => metadata.get(key) ?? []);
+  const announced = sessions.announced((key) => metadata.get(key) ?? []);
   const outgoing = Promise.withResolvers<AsyncIterable<Uint8Array>>();
   const connection = openTunnel((written) => {
     outgoing.resolve(written);
     return dataOf(requests);
   });
-  const carried = sessions.carry(id, await GrpcClient.connect(connection), methods);
+  const carried = sessions.carry(announced, await GrpcClient.connect(connection));
   try {
     yield* piecesOf(await outgoing.promise);
   } finally {

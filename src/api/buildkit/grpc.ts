@@ -40,8 +40,8 @@ export async function session(call: UpgradeCall): Promise<void> {
   const { daemon, request } = call;
   checkProtocol(call);
   const { sessions } = daemon.buildkit;
-  const { id, methods } = sessions.announced((key) => [request.headers[key] ?? []].flat());
-  await sessions.carry(id, await GrpcClient.connect(acceptHttp2(call)), methods);
+  const announced = sessions.announced((key) => [request.headers[key] ?? []].flat());
+  await sessions.carry(announced, await GrpcClient.connect(acceptHttp2(call)));
 }
 
 function checkProtocol({ request: { headers } }: UpgradeCall): void {

@@ -1,6 +1,6 @@
 /** What a client's session serves to its build: directories, what it was given on standard input, and credentials. */
 import { LighterError } from "../../base/errors.ts";
-import { receiveTree, TarReader } from "../../engine/mod.ts";
+import { type KnownTree, receiveTree, type ServedTree, TarReader } from "../../engine/mod.ts";
 import { Outbox } from "../../grpc/outbox.ts";
 import { credentialsRequestType, credentialsType } from "../../spec/buildkit.ts";
 import { type AuthConfig, DOCKER_HUB, DOCKER_HUB_HOST } from "../../spec/registry-auth.ts";
@@ -17,14 +17,25 @@ interface TreeOptions {
   /** Patterns of what is wanted, and of what is left out. */
   include?: readonly string[];
   exclude?: readonly string[];
+  /** What need not be sent. */
+  known?: KnownTree | undefined;
   signal: AbortSignal;
+}
+
+/** A directory that the client serves, of which it sends what is not known from earlier sessions for the same directory. */
+export function servedTree(
+  session: Session,
+  name: string,
+  send: (known: KnownTree | undefined) => AsyncIterable<Uint8Array>,
+): ServedTree {
+  return { key: session.sharedKey === "" ? undefined : `${session.sharedKey}\n${name}`, send };
 }
 
 /** Yields the tar of a directory that the client serves under a name. */
 export async function* treeOf(
   session: Session,
   name: string,
-  { followPaths = [], include = [], exclude = [], signal }: TreeOptions,
+  { followPaths = [], include = [], exclude = [], known, signal }: TreeOptions,
 ): AsyncGenerator<Uint8Array> {
   const requests = new Outbox();
   const metadata = {
@@ -34,7 +45,8 @@ export async function* treeOf(
     ...listed("exclude-patterns", exclude),
   };
   try {
-    yield* receiveTree(session.call(DIFF_COPY, requests, { metadata, signal }), (packet) => requests.send(packet));
+    const packets = session.call(DIFF_COPY, requests, { metadata, signal });
+    yield* receiveTree(packets, (packet) => requests.send(packet), known);
   } finally {
     requests.close();
   }

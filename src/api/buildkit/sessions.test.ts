@@ -32,7 +32,7 @@ async function connectTo(serve: (socket: Socket) => void) {
 test("a client that answers nothing loses its session, and calls of builds end", async () => {
   const { client, close } = await connectTo(() => {});
   const sessions = new Sessions(SOON);
-  const carried = sessions.carry("silent", client, ["/s/Files"]);
+  const carried = sessions.carry({ id: "silent", methods: ["/s/Files"] }, client);
   const session = await sessions.find("silent", NEVER);
   const call = session.unary("/s/Files", new Uint8Array()).then(() => "", messageOf);
   await carried;
@@ -53,7 +53,7 @@ test("a client that does not know its health keeps its session", async () => {
   const { client, close } = await connectTo((socket) => void serveGrpc(socket, methods));
   // Only the number of its answers matters: a machine that is slow has all the time.
   const sessions = new Sessions({ intervalMs: 5, timeoutMs: 60_000 });
-  const carried = sessions.carry("plain", client, ["/s/Slow"]);
+  const carried = sessions.carry({ id: "plain", methods: ["/s/Slow"] }, client);
   const session = await sessions.find("plain", NEVER);
   expect(await session.unary("/s/Slow", new Uint8Array())).toEqual(new Uint8Array([1]));
   close();

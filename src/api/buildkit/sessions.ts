@@ -8,13 +8,23 @@ import { GrpcError, UNIMPLEMENTED } from "../../grpc/status.ts";
 const HEADER = "x-docker-expose-session-";
 const HEALTH = "/grpc.health.v1.Health/Check";
 
+interface Announced {
+  id: string;
+  methods: readonly string[];
+  sharedKey?: string;
+}
+
 export class Session {
   readonly #client: GrpcClient;
   readonly #methods: ReadonlySet<string>;
 
-  constructor(client: GrpcClient, methods: Iterable<string>) {
+  /** Stands for what the client serves in all of its sessions; "": nothing does. */
+  readonly sharedKey: string;
+
+  constructor(client: GrpcClient, { methods, sharedKey = "" }: Omit<Announced, "id">) {
     this.#client = client;
     this.#methods = new Set(methods);
+    this.sharedKey = sharedKey;
   }
 
   /** Tells whether the client serves the method "/package.Service/Method". */
@@ -49,16 +59,17 @@ export class Sessions {
   }
 
   /** Reads the headers, or metadata, that announce a session. @throws LighterError "invalid", also for an id in use */
-  announced(valuesOf: (key: string) => readonly string[]): { id: string; methods: string[] } {
+  announced(valuesOf: (key: string) => readonly string[]): Announced {
     const [id = ""] = valuesOf(`${HEADER}uuid`);
     if (id === "") throw new LighterError("invalid", "the session has no id");
     if (this.#sessions.has(id)) throw new LighterError("invalid", `session ${id} already exists`);
-    return { id, methods: valuesOf(`${HEADER}grpc-method`).flatMap((list) => list.split(/,\s*/)) };
+    const methods = valuesOf(`${HEADER}grpc-method`).flatMap((list) => list.split(/,\s*/));
+    return { id, methods, sharedKey: valuesOf(`${HEADER}sharedkey`)[0] ?? "" };
   }
 
   /** Serves a session until its client goes away, or does not answer any more. */
-  async carry(id: string, client: GrpcClient, methods: readonly string[]): Promise<void> {
-    const session = new Session(client, methods);
+  async carry({ id, ...announced }: Announced, client: GrpcClient): Promise<void> {
+    const session = new Session(client, announced);
     this.#sessions.set(id, session);
     for (const take of this.#waiting.get(id) ?? []) take(session);
     try {

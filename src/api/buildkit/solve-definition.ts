@@ -8,7 +8,7 @@ import type { Daemon } from "../daemon/daemon-state.ts";
 import { buildError, fetcherFor } from "./frontend.ts";
 import type { Job, JobResult } from "./jobs.ts";
 import { cacheClientOf } from "./session-content.ts";
-import { treeOf } from "./session-files.ts";
+import { servedTree, treeOf } from "./session-files.ts";
 import { inputsOf } from "./session-inputs.ts";
 import { statusMessage } from "./status-message.ts";
 
@@ -57,10 +57,10 @@ async function requestOf(daemon: Daemon, job: Job, signal: AbortSignal) {
     fetchImage: fetcherFor(daemon, session, { isPull: false, signal }),
     inputs: inputsOf(session, signal),
     cacheImports: cacheImports(daemon, imports, cacheClientOf(session, signal)),
-    namedContext: async function* (source: LocalSource) {
+    namedContext: async (source: LocalSource) => {
       const { session: other = "", ...options } = source;
       const from = other === "" ? session : await daemon.buildkit.sessions.find(other, signal);
-      yield* treeOf(from, source.name, { ...options, signal });
+      return servedTree(from, source.name, (known) => treeOf(from, source.name, { ...options, known, signal }));
     },
     say: () => {},
     signal,

@@ -62,6 +62,8 @@ export interface SpoolArgument {
   form: BodyForm;
   /** Whether the bytes of large files may be missing whose digests are known. */
   recalls: boolean;
+  /** An older context of the same directory: what comes is what differs. */
+  basePath?: string | undefined;
 }
 
 /** How many bytes have come so far; a question for the digest of a file that is identified so; or what the worker has found out. */

@@ -5,6 +5,7 @@ import type { Trash } from "../../files/mod.ts";
 import type { PullEvent } from "../../image/mod.ts";
 import type { ImportedCaches } from "../cache/import-cache.ts";
 import type { Downloads } from "../sources/http-source.ts";
+import type { KeptContexts } from "../sources/kept-contexts.ts";
 import { BuildProgress, type BuildTask } from "./build-progress.ts";
 import type { BuildRequest } from "./build-request.ts";
 import { BuildSources } from "./build-sources.ts";
@@ -27,6 +28,7 @@ interface SiteOptions {
   caches: CacheMounts;
   downloads: Downloads;
   knownFiles: KnownFiles;
+  kept: KeptContexts;
   solver: Solver;
   request: SiteRequest;
   /** Called when nothing uses the site any more, which may be after its end: its steps may be wanted by other builds. */
@@ -55,13 +57,13 @@ export class BuildSite implements AsyncDisposable {
   #solve: Solve | undefined;
 
   constructor(options: SiteOptions) {
-    const { request, roots, trash, downloads } = options;
+    const { request, roots, trash, downloads, kept } = options;
     this.#options = options;
     this.signal = AbortSignal.any([request.signal, this.#aborter.signal]);
     const { signal } = this;
     const { namedContext, contextFile } = request;
     const client = { namedContext, contextFile, knownFiles: options.knownFiles };
-    this.sources = new BuildSources(roots, trash, { signal, downloads, client });
+    this.sources = new BuildSources(roots, trash, { signal, downloads, kept, client });
     this.progress = new BuildProgress(request.onStatus);
     this.output = new StepOutput(request.say, this.progress);
   }

@@ -7,10 +7,11 @@ import { randomId } from "../../base/ids.ts";
 import { BUILD_DOCKERFILE_MAX_BYTES } from "../../base/limits.ts";
 import { type GitSource, type HttpSource, type LocalSource, parseGitSource, type SourceOp } from "../../build/mod.ts";
 import { type RawBody, type RunOptions, runWithInput, type Trash } from "../../files/mod.ts";
-import { looksLikeArchive, peek, spoolDigest, TAR_BLOCK_BYTES } from "../../image/mod.ts";
+import { type KnownTree, looksLikeArchive, peek, spoolDigest, TAR_BLOCK_BYTES } from "../../image/mod.ts";
 import { bytePath } from "../../linux/sys/fs.ts";
 import { checkOut } from "../sources/git-source.ts";
 import { type Downloads, download, get, visit } from "../sources/http-source.ts";
+import type { KeptContexts, KeptLease } from "../sources/kept-contexts.ts";
 import {
   fillSpoolJob,
   readDockerfileJob,
@@ -42,12 +43,20 @@ export interface SentContext {
 /** Files that a client serves to its build. */
 export interface ServedFiles {
   readDockerfile(): Promise<Buffer>;
-  /** The context as a tar. `paths`: all that is needed of it; undefined for everything. */
-  context(paths: readonly string[] | undefined): AsyncIterable<Uint8Array>;
+  /** The context. `paths`: all that is needed of it; undefined for everything. */
+  context(paths: readonly string[] | undefined): ServedTree;
 }
 
-/** Asks a client for a directory that it serves. Yields a tar. */
-export type NamedContext = (source: LocalSource) => AsyncIterable<Uint8Array>;
+/** A directory that a client serves, of which only what has changed need be sent. */
+export interface ServedTree {
+  /** Stands for the directory in all builds; undefined: it has no name that lasts. */
+  key: string | undefined;
+  /** Yields the tar of what is not known. */
+  send(known: KnownTree | undefined): AsyncIterable<Uint8Array>;
+}
+
+/** Asks a client for a directory that it serves, as a tar or as what has changed. */
+export type NamedContext = (source: LocalSource) => AsyncIterable<Uint8Array> | Promise<ServedTree>;
 
 /** Gives the bytes of a file of the context that was sent, by its path, in bytes, if they were not needed then. */
 export type ContextFile = (path: string) => AsyncIterable<Uint8Array>;
@@ -59,7 +68,7 @@ interface ClientSources {
 }
 
 interface ReceivedContext extends Pick<ContextRequest, "remote"> {
-  context: AsyncIterable<Uint8Array> | RawBody;
+  context: AsyncIterable<Uint8Array> | RawBody | ServedTree;
 }
 
 export class BuildSources implements Disposable {
@@ -68,6 +77,9 @@ export class BuildSources implements Disposable {
   readonly #trash: Trash;
   readonly #signal: AbortSignal;
   readonly #downloads: Downloads;
+  readonly #kept: KeptContexts;
+  /** The kept contexts that this build uses, or will leave. */
+  readonly #leases: KeptLease[] = [];
   /** What fetches the sources of which only a digest is known, by id. */
   readonly #unfetched = new Map<string, () => Promise<void>>();
   /** A directory for all that is not kept. */
@@ -85,8 +97,14 @@ export class BuildSources implements Disposable {
   constructor(
     roots: StepRoots,
     trash: Trash,
-    { signal, downloads, client }: { signal: AbortSignal; downloads: Downloads; client: ClientSources },
+    {
+      signal,
+      downloads,
+      kept,
+      client,
+    }: { signal: AbortSignal; downloads: Downloads; kept: KeptContexts; client: ClientSources },
   ) {
+    this.#kept = kept;
     this.#roots = roots;
     this.#client = client;
     this.#downloads = downloads;
@@ -98,6 +116,7 @@ export class BuildSources implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    for (const lease of this.#leases) lease[Symbol.dispose]();
     void this.#trash.discard(this.#path);
   }
 
@@ -143,15 +162,9 @@ export class BuildSources implements Disposable {
     tar: ReceivedContext["context"],
     onBytes: (byteCount: number) => void = () => {},
   ): Promise<void> {
+    if ("send" in tar) return await this.#spoolServed(id, tar, onBytes);
     const path = this.#newDirectory();
-    const { knownFiles } = this.#client;
-    const onNote: RunOptions["onNote"] = (value, reply) => {
-      const note = value as SpoolNote;
-      if ("byteCount" in note) onBytes(note.byteCount);
-      else if ("learn" in note) knownFiles.learn(...note.learn);
-      else reply({ digest: knownFiles.find(note.find) ?? null } satisfies SpoolReply, []);
-    };
-    const { byteCount, absent } = await this.#receive(path, tar, onNote);
+    const { byteCount, absent } = await this.#receive(path, tar, this.#hear(onBytes));
     onBytes(byteCount);
     this.#places.set(id, { spoolPath: path });
     if (absent.length > 0)
@@ -161,9 +174,20 @@ export class BuildSources implements Disposable {
       );
   }
 
+  /** What a worker's notes are told to. */
+  #hear(onBytes: (byteCount: number) => void): RunOptions["onNote"] & object {
+    const { knownFiles } = this.#client;
+    return (value, reply) => {
+      const note = value as SpoolNote;
+      if ("byteCount" in note) onBytes(note.byteCount);
+      else if ("learn" in note) knownFiles.learn(...note.learn);
+      else reply({ digest: knownFiles.find(note.find) ?? null } satisfies SpoolReply, []);
+    };
+  }
+
   async #receive(
     path: string,
-    tar: ReceivedContext["context"],
+    tar: AsyncIterable<Uint8Array> | RawBody,
     onNote: RunOptions["onNote"] & object,
   ): Promise<Spooled> {
     if ("fd" in tar) {
@@ -181,6 +205,31 @@ export class BuildSources implements Disposable {
       await runWithInput(this.#workers, fillSpoolJob, { spoolPath, number }, {}, this.#client.contextFile!(path));
   }
 
+  /** Spools a directory that the client serves, of which it sends what is not known from an earlier build. */
+  async #spoolServed(id: string, { key, send }: ServedTree, onBytes: (byteCount: number) => void): Promise<void> {
+    const lease = key === undefined ? undefined : this.#kept.lease(key);
+    if (lease === undefined) return await this.#spool(id, send(undefined), onBytes);
+    this.#leases.push(lease);
+    const { known } = lease;
+    const { head, whole } = await peek(send(known), TAR_BLOCK_BYTES);
+    if (known?.isWhole && head.every((byte) => byte === 0)) {
+      await whole.return(undefined);
+      this.#places.set(id, { spoolPath: known.path });
+      return;
+    }
+    const path = this.#newDirectory();
+    const argument: SpoolArgument = { path, form: "plain", recalls: false, basePath: known?.path };
+    const changes = async function* () {
+      yield* whole;
+      known?.writeSeen(path); // before the end, at which the worker reads it
+    };
+    const onNote = this.#hear(onBytes);
+    const { byteCount } = await runWithInput(this.#workers, spoolContextJob, argument, { onNote }, changes());
+    onBytes(byteCount);
+    this.#places.set(id, { spoolPath: path });
+    lease.keep(path);
+  }
+
   /** Asks the client for a directory, once. */
   #named(source: LocalSource): Promise<string> {
     const id = `context:${JSON.stringify(source)}`;
@@ -192,7 +241,7 @@ export class BuildSources implements Disposable {
   async #receiveNamed(source: LocalSource, id: string): Promise<string> {
     const { namedContext } = this.#client;
     if (namedContext === undefined) throw new LighterError("invalid", `this client serves no context "${source.name}"`);
-    await this.#spool(id, namedContext(source));
+    await this.#spool(id, await namedContext(source));
     return id;
   }
 

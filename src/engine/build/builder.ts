@@ -29,11 +29,13 @@ import { type FrontendRequest, runFrontend } from "../llb/run-frontend.ts";
 import { type CachesRequest, type GraphRequest, type HeldRoot, solveGraph, solveGraphs } from "../llb/solve-graph.ts";
 import { describeProvenance, type ProvenanceSource } from "../outputs/provenance.ts";
 import type { Downloads } from "../sources/http-source.ts";
+import { KeptContexts } from "../sources/kept-contexts.ts";
 import { BuildCache } from "./build-cache.ts";
 import type { BuildHistory } from "./build-history.ts";
 import type { BuildProgress } from "./build-progress.ts";
 import type { BuildRequest } from "./build-request.ts";
 import { BuildSite, type SiteRequest, showPull } from "./build-site.ts";
+import type { ServedTree } from "./build-sources.ts";
 import { checkBuilt } from "./build-warnings.ts";
 import { CacheHousehold } from "./cache-household.ts";
 import { CacheMounts } from "./cache-mounts.ts";
@@ -64,6 +66,7 @@ export class Builder implements Disposable {
   readonly #cache: BuildCache;
   readonly #solver: Solver;
   readonly #cacheMounts: CacheMounts;
+  readonly #kept: KeptContexts;
   /** The contexts of running builds, and those of ended ones, which are being deleted. */
   readonly trash: Trash;
   readonly household: CacheHousehold;
@@ -79,7 +82,9 @@ export class Builder implements Disposable {
       ...{ table: this.#cache.cacheMounts, path: join(engine.paths.dataRoot, "build-caches"), trash: this.trash },
       measure: async (path) => (await measureTrees(engine.workers, [path]))[0] ?? 0,
     });
-    this.household = new CacheHousehold(this.#cache, this.#cacheMounts, engine.paths.dataRoot, gc);
+    this.#kept = new KeptContexts(join(engine.paths.dataRoot, "build-contexts"), this.trash);
+    const stores = [this.#cacheMounts, this.#kept];
+    this.household = new CacheHousehold(this.#cache, stores, engine.paths.dataRoot, gc);
     this.#roots = new StepRoots(engine, images);
     this.#downloads = { table: this.#cache.downloads, maxBytes: downloadMaxBytes };
     this.#solver = new Solver(this.#cache);
@@ -197,7 +202,7 @@ export class Builder implements Disposable {
     const definition = { text: "", vertex: "" };
     try {
       const { served, remote } = request;
-      const receive = (context: BuildRequest["context"]) =>
+      const receive = (context: BuildRequest["context"] | ServedTree) =>
         progress.task("[internal] load build context", async ({ part }) => {
           let current = 0;
           const use = (body: Parameters<typeof sources.receive>[0]["context"]) =>
@@ -276,7 +281,7 @@ export class Builder implements Disposable {
   #site(request: SiteRequest): BuildSite {
     return new BuildSite({
       ...{ roots: this.#roots, trash: this.trash, caches: this.#cacheMounts, solver: this.#solver, request },
-      ...{ downloads: this.#downloads, knownFiles: this.#knownFiles },
+      ...{ downloads: this.#downloads, knownFiles: this.#knownFiles, kept: this.#kept },
       onLeft: () => this.recover(), // a step that was done anew has taken another one's place in the cache
     });
   }

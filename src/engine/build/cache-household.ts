@@ -3,29 +3,35 @@ import { statfsSync } from "node:fs";
 import { messageOf } from "../../base/errors.ts";
 import { log } from "../../base/log.ts";
 import type { BuildCache } from "./build-cache.ts";
-import type { CacheMounts } from "./cache-mounts.ts";
 import { type CacheRecord, choosePruned, type PruneRules } from "./cache-prune.ts";
 import { type GcSettings, gcRules } from "./gc-policy.ts";
 
 /** The shortest time between two collections. */
 const COLLECT_INTERVAL_MS = 60_000;
 
+/** Directories that builds leave to later ones, beside their results. */
+interface DirectoryStore {
+  records(): CacheRecord[];
+  /** Removes those that nobody uses. */
+  remove(ids: ReadonlySet<string>): Promise<void>;
+}
+
 export class CacheHousehold {
   readonly #cache: BuildCache;
-  readonly #caches: CacheMounts;
+  readonly #stores: readonly DirectoryStore[];
   readonly #dataRoot: string;
   readonly #settings: GcSettings;
   #collectedMs = Number.NEGATIVE_INFINITY;
 
-  constructor(cache: BuildCache, caches: CacheMounts, dataRoot: string, settings: GcSettings) {
+  constructor(cache: BuildCache, stores: readonly DirectoryStore[], dataRoot: string, settings: GcSettings) {
     this.#cache = cache;
-    this.#caches = caches;
+    this.#stores = stores;
     this.#dataRoot = dataRoot;
     this.#settings = settings;
   }
 
   list(): CacheRecord[] {
-    return [...this.#cache.records(), ...this.#caches.records()];
+    return [...this.#cache.records(), ...this.#stores.flatMap((store) => store.records())];
   }
 
   /** Removes what the rules say. Resolves with what has gone. */
@@ -35,7 +41,7 @@ export class CacheHousehold {
     if (chosen.length === 0) return [];
     const ids = new Set(chosen.map(({ id }) => id));
     await this.#cache.tidy(ids);
-    await this.#caches.remove(ids);
+    for (const store of this.#stores) await store.remove(ids);
     return chosen;
   }
 

@@ -41,7 +41,10 @@ export async function writeDownload(
 const NOTE_INTERVAL_MS = 200;
 
 /** Spools a context, all of which belongs to root. @throws LighterError for what is no tar, and for entries that leave it. */
-export async function spoolContext({ path, form, recalls }: SpoolArgument, daemon: JobContext): Promise<Spooled> {
+export async function spoolContext(
+  { path, form, recalls, basePath }: SpoolArgument,
+  daemon: JobContext,
+): Promise<Spooled> {
   const note = (value: SpoolNote) => daemon.note(value);
   const known: KnownDigests = {
     find: (identity) => {
@@ -54,7 +57,7 @@ export async function spoolContext({ path, form, recalls }: SpoolArgument, daemo
     fds: [fd, firstFd],
     beat,
   } = daemon;
-  using writer = new SpoolWriter(path, recalls ? known : undefined);
+  using writer = new SpoolWriter(path, { known: recalls ? known : undefined, basePath });
   let [byteCount, notedMs] = [0, 0];
   await readIncoming({ fd: fd!, form, firstFd }, writer, beat, (count) => {
     byteCount += count;

@@ -2,7 +2,7 @@
 import { LighterError } from "../../base/errors.ts";
 import { CONTEXT_MAX_ENTRIES } from "../../base/limits.ts";
 import { NS_PER_SECOND } from "../../base/time.ts";
-import { encodeTarHeader, TAR_END, type TarEntry, tarPaddingBytes } from "../../image/mod.ts";
+import { encodeTarHeader, type KnownTree, TAR_END, type TarEntry, tarPaddingBytes } from "../../image/mod.ts";
 import type { BytePath } from "../../linux/sys/fs.ts";
 import { type FileStat, PACKET_KINDS, packetType } from "../../spec/buildkit.ts";
 import { decodeGoMode } from "../../spec/go-file-mode.ts";
@@ -12,15 +12,16 @@ const AHEAD_MAX_BYTES = 8 * 1024 * 1024;
 const AHEAD_MAX_FILES = 256;
 
 /**
- * Yields the tar of what the peer sends. `packets` come from it, `send` sends to it: files are requested one after another, as they
+ * Yields the tar of what the peer sends, without what is known. `packets` come from it, `send` sends to it: files are requested one after another, as they
  * are needed.
  * @throws LighterError "invalid" if the peer breaks the protocol, or says that it failed
  */
 export async function* receiveTree(
   packets: AsyncIterable<Uint8Array>,
   send: (packet: Uint8Array) => void,
+  known?: Pick<KnownTree, "has">,
 ): AsyncGenerator<Uint8Array> {
-  const tree = new ReceivedTree(send);
+  const tree = new ReceivedTree(send, known);
   for await (const bytes of packets) {
     const packet = packetType.decode(bytes);
     if (packet.kind === PACKET_KINDS.error)
@@ -44,7 +45,8 @@ interface Transfer {
 
 class ReceivedTree {
   readonly #send: (packet: Uint8Array) => void;
-  /** The entries that are not in the tar yet, by their number; undefined: it could not be in a tar. */
+  readonly #known: Pick<KnownTree, "has"> | undefined;
+  /** The entries that are not in the tar yet, by their number; undefined: it could not be in a tar, or is known. */
   readonly #entries = new Map<number, TarEntry | undefined>();
   readonly #transfers = new Map<number, Transfer>();
   #count = 0;
@@ -56,8 +58,9 @@ class ReceivedTree {
   #hasAllStats = false;
   isComplete = false;
 
-  constructor(send: (packet: Uint8Array) => void) {
+  constructor(send: (packet: Uint8Array) => void, known: Pick<KnownTree, "has"> | undefined) {
     this.#send = send;
+    this.#known = known;
   }
 
   /** Without a stat: there are no more. */
@@ -66,7 +69,10 @@ class ReceivedTree {
     if (stat === undefined) this.#hasAllStats = true;
     else if (this.#count === CONTEXT_MAX_ENTRIES)
       throw new LighterError("invalid", `the build context has more than ${CONTEXT_MAX_ENTRIES} files`);
-    else this.#entries.set(this.#count++, entryOf(stat));
+    else {
+      const entry = entryOf(stat);
+      this.#entries.set(this.#count++, entry !== undefined && this.#known?.has(entry) ? undefined : entry);
+    }
   }
 
   addData(id: number, data: Uint8Array): void {

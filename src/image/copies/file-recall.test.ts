@@ -63,7 +63,7 @@ function file(name: string, fill: string): string {
 function spool(parts: (ranges: FileRange[]) => (FileRange | Uint8Array)[], path: string) {
   const directory = join(work, `spool${count++}`);
   mkdirSync(directory);
-  using writer = new SpoolWriter(directory, memory);
+  using writer = new SpoolWriter(directory, { known: memory });
   const reader = new TarReader(writer);
   const entry = {
     type: "file",

@@ -4,6 +4,7 @@ export { ContentHash } from "./content.ts";
 export { copySource } from "./copy.ts";
 export type { KnownDigests } from "./file-recall.ts";
 export { fillLarge } from "./fill-large.ts";
+export { KnownTree } from "./known-tree.ts";
 export { LayerTarget, type Owner } from "./layer-target.ts";
 export { LayerTree } from "./layer-tree.ts";
 export { isDirectory, isFile, readWhole, type SourceTree } from "./source-tree.ts";

@@ -3,6 +3,7 @@
  *
  *   small     the bytes of small files, one after the other
  *   0, 1 ...  a large file each, with its attributes
+ *   seen      only while it is made from an older one of the same directory: a bit for each of that one's records, whether it stays
  *   index     a record for each entry, the root first, those of a directory side by side and sorted; then their names
  *
  *   record    0 mode u32, 0: it was removed   4 inode u32   8 names of the inode u32   12 nanoseconds u32   16 seconds f64
@@ -14,6 +15,7 @@
  */
 export const INDEX_NAME = "index";
 export const SMALL_NAME = "small";
+export const SEEN_NAME = "seen";
 /** The index begins with the number of records, in 8 bytes. */
 export const INDEX_HEAD_BYTES = 8;
 export const RECORD_BYTES = 96;

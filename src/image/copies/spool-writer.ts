@@ -2,7 +2,7 @@
  * Spools a context: takes its tar, hashes the files while they come, and keeps them as few files, with an index. What the tar says of
  * links concerns the index alone; nothing of the host is looked up by a path of the tar.
  */
-import { closeSync, openSync, readSync, writeSync } from "node:fs";
+import { closeSync, fstatSync, linkSync, openSync, readSync, writeSync } from "node:fs";
 import { join, posix } from "node:path";
 import { LighterError } from "../../base/errors.ts";
 import {
@@ -42,6 +42,7 @@ import { EntryFile } from "../tar/make-entry.ts";
 import type { TarEntry, TarEntryType, TarSink } from "../tar/tar-reader.ts";
 import { isKeptXattr } from "../tar/tree-tar.ts";
 import { FileRecall, type KnownDigests } from "./file-recall.ts";
+import { SpoolBase } from "./spool-base.ts";
 import { INDEX_NAME, NONE, type Rest, SHA256_BYTES, SMALL_NAME } from "./spool-format.ts";
 import { type SpoolNode, writeIndex } from "./write-index.ts";
 
@@ -66,13 +67,19 @@ export interface AbsentFile {
   path: string;
 }
 
+interface SpoolOptions {
+  known?: KnownDigests | undefined;
+  basePath?: string | undefined;
+}
+
 export class SpoolWriter implements TarSink, Disposable {
   readonly #directoryFd: number;
-  readonly #indexPath: string;
   readonly #small: SmallFiles;
   readonly #large = new EntryFile();
-  readonly #root = directoryNode(IMPLIED_PARENT_MODE, 0, 0);
-  #largeCount = 0;
+  readonly #spoolPath: string;
+  readonly #base: SpoolBase | undefined;
+  readonly #root: SpoolNode;
+  #largeCount: number;
   #entryCount = 0;
   /** The file whose bytes are coming. */
   #file: SpoolNode | undefined;
@@ -90,11 +97,18 @@ export class SpoolWriter implements TarSink, Disposable {
   readonly absent: AbsentFile[] = [];
   #parent: { path: string; node: SpoolNode } | undefined;
 
-  /** Spools into a directory, which is empty. What `known` knows of large files that are in others is not read. */
-  constructor(path: string, known?: KnownDigests) {
+  /**
+   * Spools into a directory, which is empty. What `known` knows of large files that are in others is not read. With a base, the tar has
+   * what differs from that; what stays is noted in "seen".
+   */
+  constructor(path: string, { known, basePath }: SpoolOptions = {}) {
+    this.#spoolPath = path;
     this.#recalled = known && new FileRecall(known);
+    this.#base = basePath === undefined ? undefined : new SpoolBase(basePath, (digest) => this.#digests.add(digest));
+    this.#root = this.#base?.root ?? directoryNode(IMPLIED_PARENT_MODE, 0, 0);
+    this.#largeCount = this.#base?.largeEnd ?? 0;
     this.#directoryFd = openat(AT_FDCWD, bytePath(path), O_PATH | O_DIRECTORY);
-    this.#indexPath = join(path, INDEX_NAME);
+    if (basePath !== undefined) linkSync(join(basePath, SMALL_NAME), join(path, SMALL_NAME));
     this.#small = new SmallFiles(join(path, SMALL_NAME));
   }
 
@@ -133,8 +147,8 @@ export class SpoolWriter implements TarSink, Disposable {
       put(parent, name, nodeOf(entry, new Map()));
       return;
     }
-    const { mode, seconds, nanoseconds, rest } = nodeOf(entry, undefined);
-    Object.assign(node, { mode, seconds, nanoseconds, rest });
+    const { mode, seconds, nanoseconds, rest, inode } = nodeOf(entry, undefined);
+    Object.assign(node, { mode, seconds, nanoseconds, rest, inode });
   }
 
   #leaf(entry: TarEntry): SpoolNode {
@@ -231,7 +245,8 @@ export class SpoolWriter implements TarSink, Disposable {
   /** Writes the index. Call once, after the reader's end. */
   finish(): void {
     this.#small.flush();
-    writeIndex(this.#indexPath, this.#root, this.#digests);
+    this.#base?.settle(this.#spoolPath);
+    writeIndex(join(this.#spoolPath, INDEX_NAME), this.#root, this.#digests);
   }
 
   /** The directory that an entry is in. Missing ones are made. */
@@ -372,15 +387,16 @@ class Digests {
   }
 }
 
-/** The bytes of many files in one. */
+/** The bytes of many files in one, which may have some already. */
 class SmallFiles {
   readonly #fd: number;
   readonly #buffer = Buffer.allocUnsafeSlow(BUFFER_BYTES);
   #length = 0;
-  size = 0;
+  size: number;
 
   constructor(path: string) {
-    this.#fd = openSync(path, "wx", 0o600);
+    this.#fd = openSync(path, "a", 0o600);
+    this.size = fstatSync(this.#fd).size;
   }
 
   write(bytes: Uint8Array): void {

@@ -12,9 +12,10 @@ import { type TarEntry, TarReader } from "../tar/tar-reader.ts";
 import { encodeTarHeader, TAR_END, tarPaddingBytes } from "../tar/tar-writer.ts";
 import { ContentHash } from "./content.ts";
 import { copySource } from "./copy.ts";
+import { KnownTree } from "./known-tree.ts";
 import { LayerTarget } from "./layer-target.ts";
 import { LayerTree } from "./layer-tree.ts";
-import { readWhole, type SourceTree } from "./source-tree.ts";
+import { isDirectory, isFile, isSymlink, readWhole, type SourceTree } from "./source-tree.ts";
 import { openSource } from "./sources.ts";
 import { SpoolWriter } from "./spool-writer.ts";
 import { SpooledTree } from "./spooled-tree.ts";
@@ -43,9 +44,12 @@ function tarOf(entries: readonly Given[]): Uint8Array {
   return Buffer.concat([...parts, TAR_END]);
 }
 
-function spool(tar: Uint8Array, pieceBytes = 1000): string {
-  const path = directory();
-  using writer = new SpoolWriter(path);
+function spool(
+  tar: Uint8Array,
+  pieceBytes = 1000,
+  { path = directory(), base }: { path?: string; base?: string } = {},
+): string {
+  using writer = new SpoolWriter(path, { basePath: base });
   const reader = new TarReader(writer);
   for (let at = 0; at < tar.length; at += pieceBytes) reader.push(tar.subarray(at, at + pieceBytes));
   reader.end();
@@ -164,6 +168,85 @@ rooted("whatever entries follow one another, a spooled context is what the kerne
     expect(`${about}: ${hashOf(spooled)}`).toBe(`${about}: ${hashOf(new LayerTree([its!.path!]))}`);
   }
 });
+
+/** A directory as clients send it: sorted, parents first. */
+function randomTree(random: Random): Map<string, Given> {
+  const tree = new Map<string, Given>();
+  for (let count = random.below(12); count > 0; count--) {
+    const names = Array.from({ length: 1 + random.below(3) }, () => random.pick(["a", "b", "c"]));
+    const path = names.join("/");
+    const parents = names.slice(1).map((_, index) => names.slice(0, index + 1).join("/"));
+    for (const parent of parents) if (tree.get(parent)?.type !== "directory") tree.delete(parent);
+    for (const parent of parents) tree.set(parent, randomEntry(random, parent, "directory"));
+    if (tree.get(path)?.type === "directory") continue;
+    tree.set(path, randomEntry(random, path, random.pick(["file", "file", "symlink", "directory", "fifo"])));
+  }
+  return new Map([...tree].sort(([one], [other]) => (one < other ? -1 : 1)));
+}
+
+function randomEntry(random: Random, path: string, type: TarEntry["type"]): Given {
+  const size = random.below(40) === 0 ? 1024 * 1024 : random.below(4);
+  return {
+    ...{ type, path, mode: random.pick([0o600, 0o755]), mtimeSeconds: 1_600_000_000 + random.below(2) },
+    ...(type === "symlink" ? { linkPath: random.pick(["a", "b"]) } : {}),
+    ...(type === "file" ? { content: Buffer.alloc(size, random.below(2)) } : {}),
+    // What differs in bytes alone must differ in time: nobody looks into files.
+    mtimeNanoseconds: random.below(1000) * 1_000_000,
+  };
+}
+
+/** Spools what differs from a spooled context. */
+function spoolChanges(base: string, tree: Map<string, Given>): string {
+  const known = KnownTree.open(base)!;
+  const entries = [...tree.values()];
+  const asSent = (given: Given) => ({ ...entriesOf(tarOf([given]))[0]!, size: given.content?.length ?? 0 });
+  const changes = entries.filter((given) => !known.has(asSent(given)));
+  if (changes.length === 0 && known.isWhole) return base;
+  const path = directory();
+  known.writeSeen(path);
+  return spool(tarOf(changes), 1000, { path, base });
+}
+
+function entriesOf(tar: Uint8Array): TarEntry[] {
+  const entries: TarEntry[] = [];
+  const reader = new TarReader({ entry: (entry) => void entries.push(entry), data: () => {}, endEntry: () => {} });
+  reader.push(tar);
+  reader.end();
+  return entries;
+}
+
+rooted("a context that is made of an older one and what has changed is as one that was sent whole", () => {
+  const random = Random.fromEnvironment("changed contexts");
+  for (let round = 0; round < ROUNDS / 4; round++) {
+    let tree = randomTree(random);
+    let path = spool(tarOf([...tree.values()]));
+    for (let step = 0; step < 3; step++) {
+      const next = randomTree(random);
+      for (const [name, entry] of next) {
+        const old = tree.get(name);
+        if (old !== undefined && old.type === entry.type && random.below(3) > 0) next.set(name, old);
+      }
+      tree = next;
+      path = spoolChanges(path, tree);
+      using changed = new SpooledTree(path);
+      using whole = new SpooledTree(spool(tarOf([...tree.values()])));
+      expect(hashOf(changed)).toBe(hashOf(whole));
+      expect(written(changed)).toEqual(written(whole));
+    }
+  }
+});
+
+/** What a build would write of it: paths, times, and bytes. */
+function written(tree: SpooledTree, path = "/" as BytePath): unknown[] {
+  const entry = tree.find(path)!;
+  if (!isDirectory(entry)) return [];
+  return entry.names().map((name) => {
+    const child = entry.child(name)!;
+    const bytes = isFile(child) ? new Bun.CryptoHasher("sha256").update(readWhole(child)).digest("hex") : "";
+    const below = isDirectory(child) ? written(tree, `${path}/${name}` as BytePath) : [];
+    return [name, child.mode, child.size, child.attributes(), isSymlink(child) ? child.target() : "", bytes, below];
+  });
+}
 
 function outcomeOf(make: () => string): { path?: string; error?: string } {
   try {

@@ -38,8 +38,12 @@ export class SpooledTree implements SourceTree {
     if (this.#smallFd >= 0) closeSync(this.#smallFd);
   }
 
+  get root(): SpooledEntry {
+    return new SpooledEntry(this, 0);
+  }
+
   find(path: BytePath): SpooledEntry | undefined {
-    const stack = [new SpooledEntry(this, 0)];
+    const stack = [this.root];
     const todo = path.split("/").reverse();
     let symlinkCount = 0;
     while (todo.length > 0) {
@@ -110,7 +114,7 @@ export class SpooledTree implements SourceTree {
   }
 }
 
-class SpooledEntry implements SourceEntry {
+export class SpooledEntry implements SourceEntry {
   readonly #tree: SpooledTree;
   /** Where its record is in the index. */
   readonly at: number;

@@ -3,9 +3,13 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Duplex } from "node:stream";
 import { LighterError } from "../../src/base/errors.ts";
 import { methodsOf } from "../../src/cri/methods.ts";
 import type { PodNetwork } from "../../src/cri/network.ts";
+import { SpdyConnection } from "../../src/cri/streaming/spdy.ts";
+import { SpdyHeaderWriter } from "../../src/cri/streaming/spdy-headers.ts";
+import { WebSocketConnection } from "../../src/cri/streaming/websocket.ts";
 import { type Container, type OpenedEngine, openEngine } from "../../src/engine/mod.ts";
 import type { Methods } from "../../src/grpc/server.ts";
 import { GrpcError } from "../../src/grpc/status.ts";
@@ -276,3 +280,85 @@ const LISTS = [
   "ListPodSandboxStats",
   "ListPodSandboxMetrics",
 ];
+
+/** A connection on which these bytes arrive, in pieces; what is sent is taken and forgotten. */
+function wireOf(random: Random, bytes: Uint8Array): Duplex {
+  const wire = new Duplex({ read: () => {}, write: (_chunk, _encoding, done) => done() });
+  wire.on("error", () => {}); // whoever reads gets it
+  for (let at = 0; at < bytes.length; ) {
+    const end = at + 1 + random.below(random.pick([3, 20, 5000]));
+    wire.push(new Uint8Array(bytes.subarray(at, end)));
+    at = end;
+  }
+  wire.push(null);
+  return wire;
+}
+
+/** Frames of a client that opens streams and sends data, some of them damaged. */
+async function spdyBytes(random: Random): Promise<Buffer> {
+  const headers = new SpdyHeaderWriter();
+  const frames: Buffer[] = [];
+  const frame = (word: number, flags: number, payload: Uint8Array) => {
+    const header = Buffer.alloc(8);
+    header.writeUInt32BE(word >>> 0, 0);
+    header[4] = flags;
+    header.writeUIntBE(random.below(30) === 0 ? random.below(2 ** 24) : payload.length, 5, 3);
+    frames.push(header, Buffer.from(payload));
+  };
+  for (let count = random.below(8); count > 0; count--) {
+    const id = 1 + random.below(4) * 2;
+    const block = await headers.write(new Map([["streamtype", random.pick(["stdin", "error", "data", "x"])]]));
+    const fields = Buffer.alloc(10);
+    fields.writeUInt32BE(id, 0);
+    frame(0x8003_0001, random.below(2), Buffer.concat([fields, block]));
+    frame(id, random.below(2), Buffer.alloc(random.below(random.pick([2, 5000])), 1));
+    if (random.below(3) === 0)
+      frame(0x8003_0000 + random.below(12), random.below(256), Buffer.alloc(random.below(20), 7));
+  }
+  headers.close();
+  const bytes = Buffer.concat(frames);
+  for (let count = random.below(4); count > 0 && bytes.length > 0; count--)
+    bytes[random.below(bytes.length)] = random.below(256);
+  return bytes;
+}
+
+async function ends(work: Promise<unknown>): Promise<void> {
+  try {
+    await work;
+  } catch (error) {
+    if (!(error instanceof LighterError)) throw error;
+  }
+}
+
+test("SPDY: any bytes are streams or an error, and the connection ends with them", async () => {
+  const random = Random.fromEnvironment("spdy");
+  const deadline = performance.now() + BUDGET_MS;
+  for (let count = 0; count < 50 || performance.now() < deadline; count++) {
+    const connection = new SpdyConnection(wireOf(random, await spdyBytes(random)), (stream) => {
+      if (random.below(3) > 0) stream.resume();
+      else stream.end("answer");
+      if (random.below(3) === 0) stream.destroy();
+      setTimeout(() => stream.destroy(), 5); // nobody waits for ever
+    });
+    await ends(connection.serve());
+  }
+}, 120_000);
+
+test("WebSockets: any bytes are messages or an error, and the connection ends with them", async () => {
+  const random = Random.fromEnvironment("websocket");
+  const deadline = performance.now() + BUDGET_MS;
+  for (let count = 0; count < 50 || performance.now() < deadline; count++) {
+    const frames = Array.from({ length: random.below(6) }, () => {
+      const payload = Buffer.alloc(random.below(126), 5);
+      return Buffer.concat([
+        Buffer.from([random.pick([0x82, 0x02, 0x80, 0x88, 0x89, 0x8a, random.below(256)])]),
+        Buffer.from([0x80 | payload.length, 1, 2, 3, 4]),
+        payload,
+      ]);
+    });
+    const bytes = Buffer.concat(frames);
+    for (let damaged = random.below(3); damaged > 0 && bytes.length > 0; damaged--)
+      bytes[random.below(bytes.length)] = random.below(256);
+    await ends(Array.fromAsync(new WebSocketConnection(wireOf(random, bytes)).messages(new Uint8Array())));
+  }
+}, 120_000);

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { formatAge, formatBytes, formatPercent, plain, shortId } from "./format.ts";
+import { formatAge, formatBytes, formatPercent, plain, shortId, shortly } from "./format.ts";
 
 test("sizes have a unit that people can read", () => {
   expect([0, 1023, 1024, 1536, 150 * 1024 ** 2, 3.5 * 1024 ** 3].map(formatBytes)).toEqual([
@@ -12,6 +12,15 @@ test("times are given in their largest unit", () => {
   expect([0, 1, 59, 60, 7200, 86_400 * 3, 86_400 * 60, 86_400 * 800].map(formatAge)).toEqual([
     ...["0 seconds", "1 second", "59 seconds", "1 minute", "2 hours", "3 days", "2 months", "2 years"],
   ]);
+});
+
+test("how long something has lasted fits into a column", () => {
+  expect(
+    ["Up 34 seconds", "Up Less than a second", "Up About a minute", "Exited (3) About an hour ago", "Created"].map(
+      shortly,
+    ),
+  ).toEqual([...["Up 34 s", "Up 0 s", "Up 1 min", "Exited (3) 1 h ago", "Created"]]);
+  expect(shortly("Exited (0) 2 weeks ago")).toBe("Exited (0) 2 wk ago");
 });
 
 test("shares are short", () => {

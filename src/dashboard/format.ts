@@ -42,6 +42,18 @@ export function formatAge(seconds: number): string {
   return "";
 }
 
+/** Docker's words for how long something has lasted, short enough for a column: "Up 3 minutes" as "Up 3 min". */
+export function shortly(status: string): string {
+  return status
+    .replace(/Less than a second/, "0 s")
+    .replace(/(?:About )?an? (minute|hour)/i, "1 $1")
+    .replace(/(\d+) (second|minute|hour|day|week|month|year)s?\b/, (_, count, unit) => `${count} ${SHORT_UNITS[unit]}`);
+}
+
+const SHORT_UNITS: Readonly<Record<string, string>> = {
+  ...{ second: "s", minute: "min", hour: "h", day: "d", week: "wk", month: "mo", year: "yr" },
+};
+
 export function formatClock(atMs: number): string {
   return new Date(atMs).toLocaleTimeString(undefined, { hour12: false });
 }

@@ -1,7 +1,7 @@
 /** All containers, in groups: the projects of Compose, machines, and those that belong to nothing. */
 import { computed, signal } from "@preact/signals";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { formatBytes, formatPercent, plain } from "../format.ts";
+import { formatBytes, formatPercent, plain, shortly } from "../format.ts";
 import { Confirm, Empty, Health, State } from "../parts/basics.tsx";
 import { Sparkline } from "../parts/sparkline.tsx";
 import { linkTo } from "../route.ts";
@@ -278,7 +278,7 @@ function Row({ container }: { container: ContainerSummary }) {
       <td>
         <State state={state} /> <Health status={Status} />
         <small class="muted">
-          {plain(Status.replace(/\s*\((healthy|unhealthy|health: starting|Paused)\)/, ""), 40)}
+          {plain(shortly(Status.replace(/\s*\((healthy|unhealthy|health: starting|Paused)\)/, "")), 40)}
         </small>
       </td>
       {runs ? <Use id={Id} /> : <td colSpan={4} />}

@@ -2,7 +2,7 @@
 import { useEffect } from "preact/hooks";
 import { formatBytes, formatPercent, formatRate, plain } from "../format.ts";
 import { Empty, Meter, Panel } from "../parts/basics.tsx";
-import { EventList } from "../parts/event-list.tsx";
+import { EventList, isOfCommand } from "../parts/event-list.tsx";
 import { Sparkline } from "../parts/sparkline.tsx";
 import { linkTo } from "../route.ts";
 import { containers, countByState, info, nameOf } from "../state.ts";
@@ -24,7 +24,12 @@ export function Overview() {
       <div class="columns">
         <Busiest />
         <Panel title="Events" aside={<a href={linkTo("events")}>All events</a>}>
-          <EventList events={events.value.slice(-LAST_EVENTS).reverse()} />
+          <EventList
+            events={events.value
+              .filter((event) => !isOfCommand(event))
+              .slice(-LAST_EVENTS)
+              .reverse()}
+          />
         </Panel>
       </div>
     </>

@@ -4,6 +4,11 @@ import { formatClock, plain, shortId } from "../format.ts";
 import { linkTo } from "../route.ts";
 import { Empty } from "./basics.tsx";
 
+/** Whether an event tells of a command in a container: health probes are such, one after the other. */
+export function isOfCommand({ type, action }: PageEvent): boolean {
+  return type === "container" && action.startsWith("exec_");
+}
+
 export function EventList({ events }: { events: readonly PageEvent[] }) {
   if (events.length === 0)
     return (

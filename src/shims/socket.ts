@@ -286,8 +286,15 @@ export class Socket extends Writable {
 
 export function connect(
   target: { path?: string; host?: string; port?: number; allowHalfOpen?: boolean } | string,
+  onConnect?: () => void,
 ): Socket {
-  if (typeof target === "string") return new Socket({ unix: target });
-  const { path, host: hostname = "localhost", port = 0, allowHalfOpen = false } = target;
-  return new Socket(path === undefined ? { hostname, port, allowHalfOpen } : { unix: path, allowHalfOpen });
+  const {
+    path,
+    host: hostname = "localhost",
+    port = 0,
+    allowHalfOpen = false,
+  } = typeof target === "string" ? { path: target } : target;
+  const socket = new Socket(path === undefined ? { hostname, port, allowHalfOpen } : { unix: path, allowHalfOpen });
+  if (onConnect !== undefined) socket.once("connect", onConnect);
+  return socket;
 }

@@ -230,10 +230,14 @@ same("statistics: every field, with and without a sample before", async (api, ru
 });
 
 same("a process that the kernel killed for its memory", async (api, run) => {
-  const id = await run("exec tail /dev/zero", {}, { Memory: 32 << 20, MemorySwap: 32 << 20 });
-  await untilStatus(api, id, "exited");
-  const events = (await eventsOf(api, id)).map((line) => line.split(" ")[0]);
-  return { state: await stateOf(api, id), events: [...new Set(events)].sort() }; // dockerd tells of it before the end, or after, or twice
+  for (let attempt = 1; ; attempt++) {
+    const id = await run("exec tail /dev/zero", {}, { Memory: 32 << 20, MemorySwap: 32 << 20 });
+    await untilStatus(api, id, "exited");
+    const events = (await eventsOf(api, id)).map((line) => line.split(" ")[0]);
+    // dockerd tells of it before the end, or after, or twice, or not at all if the end was told first: ours is to tell each time.
+    if (api === theirs && !events.includes("oom") && attempt < 5) continue;
+    return { state: await stateOf(api, id), events: [...new Set(events)].sort() };
+  }
 });
 
 same("events of an attach from which keys detach", async (api, run) => {

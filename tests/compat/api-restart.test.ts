@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type { ExecRequest } from "../../src/runtime/mod.ts";
 import { frame } from "../support/api-client.ts";
 import { ApiServer } from "../support/api-server.ts";
 
@@ -32,6 +33,22 @@ test("an exec works in a container that an earlier daemon started", async () => 
   const { json } = await api.request("POST", `/containers/${id}/exec`, { Cmd: ["ls"] });
   expect((await api.request("POST", `/exec/${json.Id}/start`, { Detach: true })).status).toBe(200);
   expect(api.runtime.process(json.Id).request.config.linux?.cgroupsPath).toBe(`/lighter/${id}`);
+});
+
+test("an exec knows the hostname of the container whose network its own has joined, also after a restart", async () => {
+  await api.run({ Hostname: "of-web" }, "web");
+  const id = await api.run({ HostConfig: { NetworkMode: "container:web" } }, "joined");
+  const variables = async () => {
+    const { json } = await api.request("POST", `/containers/${id}/exec`, { Cmd: ["ls"] });
+    await api.request("POST", `/exec/${json.Id}/start`, { Detach: true });
+    return (api.runtime.process(json.Id).request as ExecRequest).process.env;
+  };
+  expect(await variables()).toContain("HOSTNAME=of-web");
+  await api.restart();
+  expect(await variables()).toContain("HOSTNAME=of-web");
+  await api.request("DELETE", "/containers/web?force=1");
+  await api.restart();
+  expect(await variables()).toContain("HOSTNAME=");
 });
 
 test("what an exec of an earlier daemon leaves is removed when it has ended", async () => {

@@ -324,6 +324,22 @@ export class DockerPlanner implements Planner {
     });
   }
 
+  /** Those whose namespaces a running container has joined long ago: they may be gone. */
+  #pastPeers({ hostConfig, pid }: ContainerRecord): Peers {
+    const { network, ...others } = fakePeers(hostConfig, pid);
+    return network === undefined
+      ? others
+      : { ...others, network: { ...network, hostname: this.#pastHostname(hostConfig) } };
+  }
+
+  #pastHostname(hostConfig: DockerHostConfig): string {
+    try {
+      return this.#networkOwner(hostConfig)?.record.config.Hostname ?? "";
+    } catch {
+      return ""; // a peer has been removed
+    }
+  }
+
   async prepareProfile({ hostConfig }: ContainerRecord): Promise<void> {
     const name = appArmorProfileOf(hostConfig, this.#host);
     if (name !== undefined) await ensureProfile(name);
@@ -428,8 +444,7 @@ export class DockerPlanner implements Planner {
       container: { config, hostConfig: { ...hostConfig, ...NO_HOST_PATHS }, mountPoints: [] },
       user: { uid: 0, gid: 0, additionalGids: [], home: "/" }, // an exec has a user of its own
       files: { ...paths, init: this.#paths.init },
-      // The container has joined the namespaces long ago; the containers it shares them with may be gone.
-      peers: fakePeers(hostConfig, record.pid),
+      peers: this.#pastPeers(record),
       host: this.#host,
       probe: this.#probe,
       idMappings: record.idMappings,

@@ -6,13 +6,24 @@ export function timerMs(ms: number): number {
   return Math.min(Math.max(0, ms), TIMER_MAX_MS);
 }
 
-/** Whether `promise` resolves in time. @throws what it rejects with until then */
-export async function settlesWithin(promise: Promise<unknown>, ms: number): Promise<boolean> {
+/**
+ * Whether `promise` resolves in time, and before `signal` is aborted. `ms`: undefined for as long as it takes.
+ * @throws what it rejects with until then
+ */
+export async function settlesWithin(
+  promise: Promise<unknown>,
+  ms: number | undefined,
+  signal?: AbortSignal,
+): Promise<boolean> {
   const { promise: late, resolve } = Promise.withResolvers<boolean>();
-  const timer = setTimeout(() => resolve(false), timerMs(ms));
+  const giveUp = () => resolve(false);
+  const timer = ms === undefined ? undefined : setTimeout(giveUp, timerMs(ms));
+  signal?.addEventListener("abort", giveUp);
+  if (signal?.aborted) giveUp();
   try {
     return await Promise.race([promise.then(() => true), late]);
   } finally {
     clearTimeout(timer);
+    signal?.removeEventListener("abort", giveUp);
   }
 }

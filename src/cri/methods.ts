@@ -1,5 +1,5 @@
 /** The table of methods of Kubernetes' runtime interface, by their paths. */
-import { answerStream, type Method, type Methods, unary } from "../grpc/server.ts";
+import { answerStream, type Call, type Method, type Methods, unary } from "../grpc/server.ts";
 import * as container from "../spec/cri/containers.ts";
 import * as image from "../spec/cri/images.ts";
 import * as runtime from "../spec/cri/runtime.ts";
@@ -26,15 +26,20 @@ import { listMetricDescriptors, listPodSandboxMetrics } from "./stats/metrics.ts
 import { listPodSandboxStats, podSandboxStats } from "./stats/sandboxes.ts";
 
 export function methodsOf(cri: Cri): Methods {
+  const on = binderFor(cri);
   return new Map([
     ...named("RuntimeService", {
-      ...aboutRuntime(cri),
-      ...aboutSandboxes(cri),
-      ...aboutContainers(cri),
-      ...aboutUsage(cri),
-      ...aboutStreams(cri),
+      ...aboutRuntime(on),
+      ...aboutSandboxes(on),
+      ...aboutContainers(on),
+      GetContainerEvents: answerStream(
+        { request: container.getEventsRequestType, answer: container.containerEventResponseType },
+        (_request, call) => containerEvents(cri, call),
+      ),
+      ...aboutUsage(on),
+      ...aboutStreams(on),
     }),
-    ...named("ImageService", aboutImages(cri)),
+    ...named("ImageService", aboutImages(on)),
   ]);
 }
 
@@ -42,160 +47,113 @@ function named(service: string, methods: Readonly<Record<string, Method>>): [pat
   return Object.entries(methods).map(([name, method]) => [`/runtime.v1.${service}/${name}`, method]);
 }
 
-function aboutRuntime(cri: Cri): Record<string, Method> {
+type Bind = ReturnType<typeof binderFor>;
+
+/** Makes a method of a function that gets the runtime, the request and the call. */
+function binderFor(cri: Cri) {
+  return <Request, Answer>(
+    request: { decode(bytes: Uint8Array): Request },
+    answer: { encode(value: Answer): Uint8Array },
+    handle: (cri: Cri, request: Request, call: Call) => Promise<Answer> | Answer,
+  ): Method => unary({ request, answer }, (asked, call) => handle(cri, asked, call));
+}
+
+function aboutRuntime(on: Bind): Record<string, Method> {
   return {
-    Version: unary({ request: runtime.versionRequestType, answer: runtime.versionResponseType }, version),
-    Status: unary({ request: runtime.statusRequestType, answer: runtime.statusResponseType }, (request) =>
-      status(cri, request),
+    Version: on(runtime.versionRequestType, runtime.versionResponseType, version),
+    Status: on(runtime.statusRequestType, runtime.statusResponseType, status),
+    RuntimeConfig: on(runtime.runtimeConfigRequestType, runtime.runtimeConfigResponseType, runtimeConfig),
+    UpdateRuntimeConfig: on(
+      runtime.updateRuntimeConfigRequestType,
+      runtime.updateRuntimeConfigResponseType,
+      () => ({}),
+    ), // addresses of pods are the network's affair
+  };
+}
+
+function aboutSandboxes(on: Bind): Record<string, Method> {
+  return {
+    RunPodSandbox: on(sandbox.runPodSandboxRequestType, sandbox.runPodSandboxResponseType, runPodSandbox),
+    StopPodSandbox: on(sandbox.stopPodSandboxRequestType, sandbox.stopPodSandboxResponseType, stopPodSandbox),
+    RemovePodSandbox: on(sandbox.removePodSandboxRequestType, sandbox.removePodSandboxResponseType, removePodSandbox),
+    UpdatePodSandboxResources: on(
+      sandbox.updatePodSandboxResourcesRequestType,
+      sandbox.updatePodSandboxResourcesResponseType,
+      updatePodSandboxResources,
     ),
-    RuntimeConfig: unary(
-      { request: runtime.runtimeConfigRequestType, answer: runtime.runtimeConfigResponseType },
-      runtimeConfig,
+    PodSandboxStatus: on(sandbox.podSandboxStatusRequestType, sandbox.podSandboxStatusResponseType, podSandboxStatus),
+    ListPodSandbox: on(sandbox.listPodSandboxRequestType, sandbox.listPodSandboxResponseType, listPodSandbox),
+  };
+}
+
+function aboutContainers(on: Bind): Record<string, Method> {
+  return {
+    CreateContainer: on(container.createContainerRequestType, container.createContainerResponseType, createContainer),
+    StartContainer: on(container.startContainerRequestType, container.startContainerResponseType, startContainer),
+    StopContainer: on(container.stopContainerRequestType, container.stopContainerResponseType, stopContainer),
+    RemoveContainer: on(container.removeContainerRequestType, container.removeContainerResponseType, removeContainer),
+    ListContainers: on(container.listContainersRequestType, container.listContainersResponseType, listContainersOfPods),
+    ContainerStatus: on(container.containerStatusRequestType, container.containerStatusResponseType, containerStatus),
+    UpdateContainerResources: on(
+      container.updateContainerResourcesRequestType,
+      container.updateContainerResourcesResponseType,
+      updateContainerResources,
     ),
-    UpdateRuntimeConfig: unary(
-      { request: runtime.updateRuntimeConfigRequestType, answer: runtime.updateRuntimeConfigResponseType },
-      () => ({}), // addresses of pods are the network's affair
+    ReopenContainerLog: on(
+      container.reopenContainerLogRequestType,
+      container.reopenContainerLogResponseType,
+      reopenContainerLog,
+    ),
+    CheckpointContainer: on(
+      container.checkpointContainerRequestType,
+      container.checkpointContainerResponseType,
+      checkpointContainer,
     ),
   };
 }
 
-function aboutSandboxes(cri: Cri): Record<string, Method> {
+function aboutStreams(on: Bind): Record<string, Method> {
   return {
-    RunPodSandbox: unary(
-      { request: sandbox.runPodSandboxRequestType, answer: sandbox.runPodSandboxResponseType },
-      (request) => runPodSandbox(cri, request),
-    ),
-    StopPodSandbox: unary(
-      { request: sandbox.stopPodSandboxRequestType, answer: sandbox.stopPodSandboxResponseType },
-      (request) => stopPodSandbox(cri, request),
-    ),
-    RemovePodSandbox: unary(
-      { request: sandbox.removePodSandboxRequestType, answer: sandbox.removePodSandboxResponseType },
-      (request) => removePodSandbox(cri, request),
-    ),
-    UpdatePodSandboxResources: unary(
-      { request: sandbox.updatePodSandboxResourcesRequestType, answer: sandbox.updatePodSandboxResourcesResponseType },
-      (request) => updatePodSandboxResources(cri, request),
-    ),
-    PodSandboxStatus: unary(
-      { request: sandbox.podSandboxStatusRequestType, answer: sandbox.podSandboxStatusResponseType },
-      (request) => podSandboxStatus(cri, request),
-    ),
-    ListPodSandbox: unary(
-      { request: sandbox.listPodSandboxRequestType, answer: sandbox.listPodSandboxResponseType },
-      (request) => listPodSandbox(cri, request),
-    ),
+    ExecSync: on(stream.execSyncRequestType, stream.execSyncResponseType, execSync),
+    Exec: on(stream.execRequestType, stream.execResponseType, exec),
+    Attach: on(stream.attachRequestType, stream.attachResponseType, attach),
+    PortForward: on(stream.portForwardRequestType, stream.portForwardResponseType, portForward),
   };
 }
 
-function aboutContainers(cri: Cri): Record<string, Method> {
+function aboutUsage(on: Bind): Record<string, Method> {
   return {
-    CreateContainer: unary(
-      { request: container.createContainerRequestType, answer: container.createContainerResponseType },
-      (request) => createContainer(cri, request),
+    ContainerStats: on(stats.containerStatsRequestType, stats.containerStatsResponseType, containerStats),
+    ListContainerStats: on(
+      stats.listContainerStatsRequestType,
+      stats.listContainerStatsResponseType,
+      listContainerStats,
     ),
-    StartContainer: unary(
-      { request: container.startContainerRequestType, answer: container.startContainerResponseType },
-      (request) => startContainer(cri, request),
+    PodSandboxStats: on(stats.podSandboxStatsRequestType, stats.podSandboxStatsResponseType, podSandboxStats),
+    ListPodSandboxStats: on(
+      stats.listPodSandboxStatsRequestType,
+      stats.listPodSandboxStatsResponseType,
+      listPodSandboxStats,
     ),
-    StopContainer: unary(
-      { request: container.stopContainerRequestType, answer: container.stopContainerResponseType },
-      (request) => stopContainer(cri, request),
-    ),
-    RemoveContainer: unary(
-      { request: container.removeContainerRequestType, answer: container.removeContainerResponseType },
-      (request) => removeContainer(cri, request),
-    ),
-    ListContainers: unary(
-      { request: container.listContainersRequestType, answer: container.listContainersResponseType },
-      (request) => listContainersOfPods(cri, request),
-    ),
-    ContainerStatus: unary(
-      { request: container.containerStatusRequestType, answer: container.containerStatusResponseType },
-      (request) => containerStatus(cri, request),
-    ),
-    UpdateContainerResources: unary(
-      {
-        request: container.updateContainerResourcesRequestType,
-        answer: container.updateContainerResourcesResponseType,
-      },
-      (request) => updateContainerResources(cri, request),
-    ),
-    ReopenContainerLog: unary(
-      { request: container.reopenContainerLogRequestType, answer: container.reopenContainerLogResponseType },
-      (request) => reopenContainerLog(cri, request),
-    ),
-    CheckpointContainer: unary(
-      { request: container.checkpointContainerRequestType, answer: container.checkpointContainerResponseType },
-      (request) => checkpointContainer(cri, request),
-    ),
-    GetContainerEvents: answerStream(
-      { request: container.getEventsRequestType, answer: container.containerEventResponseType },
-      (_request, call) => containerEvents(cri, call),
-    ),
-  };
-}
-
-function aboutStreams(cri: Cri): Record<string, Method> {
-  return {
-    ExecSync: unary({ request: stream.execSyncRequestType, answer: stream.execSyncResponseType }, (request, call) =>
-      execSync(cri, request, call),
-    ),
-    Exec: unary({ request: stream.execRequestType, answer: stream.execResponseType }, (request) => exec(cri, request)),
-    Attach: unary({ request: stream.attachRequestType, answer: stream.attachResponseType }, (request) =>
-      attach(cri, request),
-    ),
-    PortForward: unary({ request: stream.portForwardRequestType, answer: stream.portForwardResponseType }, (request) =>
-      portForward(cri, request),
-    ),
-  };
-}
-
-function aboutUsage(cri: Cri): Record<string, Method> {
-  return {
-    ContainerStats: unary(
-      { request: stats.containerStatsRequestType, answer: stats.containerStatsResponseType },
-      (request) => containerStats(cri, request),
-    ),
-    ListContainerStats: unary(
-      { request: stats.listContainerStatsRequestType, answer: stats.listContainerStatsResponseType },
-      (request) => listContainerStats(cri, request),
-    ),
-    PodSandboxStats: unary(
-      { request: stats.podSandboxStatsRequestType, answer: stats.podSandboxStatsResponseType },
-      (request) => podSandboxStats(cri, request),
-    ),
-    ListPodSandboxStats: unary(
-      { request: stats.listPodSandboxStatsRequestType, answer: stats.listPodSandboxStatsResponseType },
-      (request) => listPodSandboxStats(cri, request),
-    ),
-    ListMetricDescriptors: unary(
-      { request: stats.listMetricDescriptorsRequestType, answer: stats.listMetricDescriptorsResponseType },
+    ListMetricDescriptors: on(
+      stats.listMetricDescriptorsRequestType,
+      stats.listMetricDescriptorsResponseType,
       listMetricDescriptors,
     ),
-    ListPodSandboxMetrics: unary(
-      { request: stats.listPodSandboxMetricsRequestType, answer: stats.listPodSandboxMetricsResponseType },
-      () => listPodSandboxMetrics(cri),
+    ListPodSandboxMetrics: on(
+      stats.listPodSandboxMetricsRequestType,
+      stats.listPodSandboxMetricsResponseType,
+      listPodSandboxMetrics,
     ),
   };
 }
 
-function aboutImages(cri: Cri): Record<string, Method> {
+function aboutImages(on: Bind): Record<string, Method> {
   return {
-    ListImages: unary({ request: image.listImagesRequestType, answer: image.listImagesResponseType }, (request) =>
-      listImages(cri, request),
-    ),
-    ImageStatus: unary({ request: image.imageStatusRequestType, answer: image.imageStatusResponseType }, (request) =>
-      imageStatus(cri, request),
-    ),
-    PullImage: unary({ request: image.pullImageRequestType, answer: image.pullImageResponseType }, (request, call) =>
-      pullImage(cri, request, call),
-    ),
-    RemoveImage: unary({ request: image.removeImageRequestType, answer: image.removeImageResponseType }, (request) =>
-      removeImage(cri, request),
-    ),
-    ImageFsInfo: unary({ request: image.imageFsInfoRequestType, answer: image.imageFsInfoResponseType }, () =>
-      imageFsInfo(cri),
-    ),
+    ListImages: on(image.listImagesRequestType, image.listImagesResponseType, listImages),
+    ImageStatus: on(image.imageStatusRequestType, image.imageStatusResponseType, imageStatus),
+    PullImage: on(image.pullImageRequestType, image.pullImageResponseType, pullImage),
+    RemoveImage: on(image.removeImageRequestType, image.removeImageResponseType, removeImage),
+    ImageFsInfo: on(image.imageFsInfoRequestType, image.imageFsInfoResponseType, imageFsInfo),
   };
 }

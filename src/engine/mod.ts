@@ -125,7 +125,9 @@ export { type EngineEvent, EventBus, type EventType } from "./events.ts";
 export { readFiles, statFiles, type WriteOptions, writeFiles } from "./files/archive.ts";
 export { exportContainer, listChanges } from "./files/container-files.ts";
 export type { PathStat } from "./files/file-jobs.ts";
+export { PROBE_OPTIONS } from "./health/probe.ts";
 export { lookAtDockerfile } from "./images/check-dockerfile.ts";
+export { publishImage } from "./images/image-events.ts";
 export {
   type CommitOptions,
   commitContainer,
@@ -184,11 +186,13 @@ export {
   type ContainerUsage,
   type HostSample,
   listenToStats,
+  memoryStat,
   readCgroup,
   readUsage,
   type StatsSample,
   sampleHost,
   sampleStats,
+  workingSetBytes,
 } from "./stats/mod.ts";
 export type { VolumeRecord } from "./volumes/volume-table.ts";
 export { ANONYMOUS_LABEL } from "./volumes/volumes.ts";

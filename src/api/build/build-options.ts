@@ -21,8 +21,7 @@ export function buildOptions(query: Query, isBuildKit: boolean) {
     outputs: outputsOf(query),
     contexts: new Map(Object.entries(mapOf(query, "contexts"))),
     target: query.text("target") ?? "",
-    buildArgs: new Map(Object.entries(mapOf(query, "buildargs"))),
-    unsetArgs: unsetIn(query, "buildargs"),
+    ...argsOf(query),
     labels: mapOf(query, "labels"),
     network: networkOf(query),
     entitlements: entitlementsOf(query),
@@ -39,23 +38,29 @@ function platformsOf(query: Query, mayBeSeveral: boolean): Platform[] | undefine
 }
 
 /** The parameter's JSON object of strings; null stands for no value. @throws LighterError "invalid" */
-function mapOf(query: Query, name: string): Record<string, string> {
+function entriesOf(query: Query, name: string): [name: string, value: string | null][] {
   const text = query.text(name);
-  if (text === undefined) return {};
-  const value: unknown = parseGoJson(Buffer.from(text));
-  if (value === null) return {};
+  const value: unknown = text === undefined ? null : parseGoJson(Buffer.from(text));
+  if (value === null) return [];
   const entries = typeof value === "object" && !Array.isArray(value) ? Object.entries(value) : undefined;
-  const given = entries?.filter(([, each]) => each !== null);
-  if (given === undefined || given.some(([, each]) => typeof each !== "string"))
+  if (entries === undefined || entries.some(([, each]) => each !== null && typeof each !== "string"))
     throw new LighterError("invalid", `${name}: not a JSON object of strings`);
-  return Object.fromEntries(given) as Record<string, string>;
+  return entries;
 }
 
-/** The names in such an object that have no value. */
-function unsetIn(query: Query, name: string): string[] {
-  const known = mapOf(query, name);
-  const value = parseGoJson(Buffer.from(query.text(name) ?? "{}")) as object | null;
-  return Object.keys(value ?? {}).filter((each) => !Object.hasOwn(known, each));
+const hasValue = (entry: [string, string | null]): entry is [string, string] => entry[1] !== null;
+
+/** The same without the names that have no value. */
+function mapOf(query: Query, name: string): Record<string, string> {
+  return Object.fromEntries(entriesOf(query, name).filter(hasValue));
+}
+
+function argsOf(query: Query) {
+  const entries = entriesOf(query, "buildargs");
+  return {
+    buildArgs: new Map(entries.filter(hasValue)),
+    unsetArgs: entries.flatMap(([name, value]) => (value === null ? [name] : [])),
+  };
 }
 
 function networkOf(query: Query): "default" | "host" | "none" {

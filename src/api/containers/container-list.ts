@@ -1,5 +1,6 @@
 /** Lists containers, with Docker's filters. */
 import { LighterError } from "../../base/errors.ts";
+import type { Digest } from "../../base/ids.ts";
 import type { Container } from "../../engine/mod.ts";
 import type { Daemon } from "../daemon/daemon-state.ts";
 import { Filters, matchesPattern } from "../http/filters.ts";
@@ -87,10 +88,9 @@ function compileFilters(daemon: Daemon, filters: Filters): (container: Container
 function ancestorFilter({ images }: Daemon, filters: Filters): (imageId: string) => boolean {
   const ancestors = filters.get("ancestor")?.map((name) => idOfImage(images, name));
   if (ancestors === undefined) return () => true;
-  const parents = new Map(images.list().map(({ id, parentId }): [string, string] => [id, parentId]));
   const known = new Map<string, boolean>([["", false]]);
   const isWanted = (id: string): boolean => {
-    const answer = known.get(id) ?? (ancestors.includes(id) || isWanted(parents.get(id) ?? ""));
+    const answer = known.get(id) ?? (ancestors.includes(id) || isWanted(images.stored(id as Digest)?.parent ?? ""));
     known.set(id, answer);
     return answer;
   };

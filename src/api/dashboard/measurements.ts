@@ -3,7 +3,14 @@
  * runs is measured every ten, for the history.
  */
 import { DASHBOARD_HISTORIES_MAX } from "../../base/limits.ts";
-import { type Container, type HostSample, type StatsSample, sampleHost, sampleStats } from "../../engine/mod.ts";
+import {
+  type Container,
+  type HostSample,
+  type StatsSample,
+  sampleHost,
+  sampleStats,
+  workingSetBytes,
+} from "../../engine/mod.ts";
 import { type HostUse, MEASURED } from "../../spec/dashboard.ts";
 import type { Daemon } from "../daemon/daemon-state.ts";
 import { HISTORY_STEP_MS, Ring } from "./ring.ts";
@@ -136,20 +143,24 @@ export class Measurements implements Disposable {
   }
 }
 
-/** The numbers of `MEASURED`. Without an earlier sample all rates are 0. */
-export function describeUse(now: StatsSample, before: StatsSample | undefined, elapsedMs: number): number[] {
+/** How much something has grown in a second; 0 without an earlier sample. */
+function ratesOf<Sample>(now: Sample, before: Sample | undefined, elapsedMs: number) {
   const seconds = elapsedMs / 1000;
-  const rate = (of: (sample: StatsSample) => number) =>
+  return (of: (sample: Sample) => number) =>
     before === undefined || seconds <= 0 ? 0 : Math.max(0, Math.round((of(now) - of(before)) / seconds));
+}
+
+/** The numbers of `MEASURED`. */
+export function describeUse(now: StatsSample, before: StatsSample | undefined, elapsedMs: number): number[] {
+  const rate = ratesOf(now, before, elapsedMs);
   const { memory, pids } = now.cgroup;
-  const inactive = Number(memory.stat[now.version === 1 ? "total_inactive_file" : "inactive_file"] ?? 0);
   const sumOf = (list: readonly Record<string, unknown>[], name: string) =>
     list.reduce((sum, each) => sum + Number(each[name] ?? 0), 0);
   const network = (name: string) => rate(({ interfaces = [] }) => sumOf(interfaces as never, name));
   const io = (name: string) => rate(({ cgroup }) => sumOf(cgroup.io as never, name));
   return [
     rate(({ cgroup }) => cgroup.cpu.usageNs) / 1e7,
-    Math.max(0, memory.usageBytes - inactive),
+    workingSetBytes(memory),
     Math.min(memory.limitBytes ?? Number.POSITIVE_INFINITY, now.memoryTotalBytes),
     pids.current,
     ...[network("rxBytes"), network("txBytes"), io("readBytes"), io("writeBytes")],
@@ -157,9 +168,7 @@ export function describeUse(now: StatsSample, before: StatsSample | undefined, e
 }
 
 export function describeHost(now: HostSample, before: HostSample | undefined, elapsedMs: number): HostUse {
-  const seconds = elapsedMs / 1000;
-  const rate = (of: (sample: HostSample) => number) =>
-    before === undefined || seconds <= 0 ? 0 : Math.max(0, Math.round((of(now) - of(before)) / seconds));
+  const rate = ratesOf(now, before, elapsedMs);
   const ticks = now.cpu.allTicks - (before?.cpu.allTicks ?? 0);
   return {
     cpu: ticks <= 0 ? 0 : (100 * (now.cpu.busyTicks - (before?.cpu.busyTicks ?? 0))) / ticks,

@@ -1,12 +1,19 @@
 /** Saves and loads images as archives, and exports a container's files. */
 import { LighterError } from "../../base/errors.ts";
-import { exportContainer, type ImageSource, type JobOutput, type LoadProgress, saveImages } from "../../engine/mod.ts";
+import {
+  exportContainer,
+  type ImageSource,
+  type JobOutput,
+  type LoadProgress,
+  publishImage,
+  saveImages,
+} from "../../engine/mod.ts";
 import { parsePlatformJson } from "../http/query-platform.ts";
 import type { AnswerCall, Call, Upload } from "../http/router.ts";
 import { failureOf, ProgressStream, progressAnswer } from "../streams/progress-stream.ts";
 import { sendOutput } from "../streams/send-output.ts";
 import { sendStream } from "../streams/send-stream.ts";
-import { publishImage, publishSaved } from "./image-events.ts";
+import { publishSaved } from "./image-events.ts";
 
 /** GET /images/get?names=… */
 export async function saveSeveral(call: AnswerCall): Promise<void> {

@@ -8,6 +8,7 @@ import {
   type JobOutput,
   listChanges,
   parseNewName,
+  publishImage,
   type RawBody,
   type RemoveRecord,
   tagImage,
@@ -24,7 +25,7 @@ import type { AnswerCall, Call, Upload } from "../http/router.ts";
 import { downloadTar } from "../streams/download.ts";
 import { ProgressStream, progressAnswer } from "../streams/progress-stream.ts";
 import { sendOutput } from "../streams/send-output.ts";
-import { publishImage, publishPrune, publishRemoval } from "./image-events.ts";
+import { publishPrune, publishRemoval } from "./image-events.ts";
 import { compileCommonFilters, type ImageFilter, parseUntil } from "./image-filters.ts";
 import { usersOf } from "./image-users.ts";
 

@@ -1,22 +1,7 @@
 /** Publishes the events of images, and those of prunes. */
-import type { Image, RemoveRecord } from "../../engine/mod.ts";
+import { type Image, publishImage, type RemoveRecord } from "../../engine/mod.ts";
 import { familiarName, familiarReference, type Reference } from "../../spec/image-reference.ts";
 import type { Daemon } from "../daemon/daemon-state.ts";
-
-type ImageAction = "delete" | "import" | "load" | "pull" | "push" | "save" | "tag" | "untag";
-
-/** Publishes an action on an image. `ref`: the image's id or name; the event has the image's labels if the image exists. */
-export function publishImage({ engine, images }: Daemon, action: ImageAction, ref: string, name = ref): void {
-  engine.events.publish("image", action, ref, { ...labelsOf(images, ref), name });
-}
-
-function labelsOf(images: Daemon["images"], ref: string): Record<string, string> {
-  try {
-    return images.get(ref).document.config.Labels ?? {};
-  } catch {
-    return {}; // the image has just been deleted
-  }
-}
 
 /** Publishes that images were saved. A name without a tag may stand for images of which none is "latest": these get no event. */
 export function publishSaved(daemon: Daemon, names: readonly string[]): void {

@@ -1,7 +1,7 @@
 /** Metrics of each container under cAdvisor's names, which boards are written for. Nothing is kept between two scrapes. */
 import { readFileSync } from "node:fs";
 import { family, formatLabels } from "../../base/metrics.ts";
-import { type Container, type ContainerUsage, readUsage } from "../../engine/mod.ts";
+import { type Container, type ContainerUsage, memoryStat, readUsage, workingSetBytes } from "../../engine/mod.ts";
 
 /** A value with its own labels, as text. */
 type Value = readonly [labels: string, value: number];
@@ -28,9 +28,7 @@ const many = (type: Metric["type"], name: string, help: string, read: Read): Met
   ...{ type, name: `container_${name}`, help, read },
 });
 
-/** A number of memory.stat: v1's name comes first, then v2's. */
-const stat = ({ cgroup }: ContainerUsage, ...names: readonly string[]) =>
-  Number(names.map((name) => cgroup.memory.stat[name]).find((each) => each !== undefined) ?? 0);
+const stat = ({ cgroup }: ContainerUsage, ...names: readonly string[]) => memoryStat(cgroup.memory, ...names);
 
 const CPU: readonly Metric[] = [
   many("counter", "cpu_usage_seconds_total", "Cumulative cpu time consumed in seconds.", ({ cgroup, perCpuNs }) =>
@@ -52,8 +50,8 @@ const CPU: readonly Metric[] = [
 
 const MEMORY: readonly Metric[] = [
   one("gauge", "memory_usage_bytes", "Memory in use, caches included.", ({ cgroup }) => cgroup.memory.usageBytes),
-  one("gauge", "memory_working_set_bytes", "Memory in use without inactive caches.", (usage) =>
-    Math.max(0, usage.cgroup.memory.usageBytes - stat(usage, "total_inactive_file", "inactive_file")),
+  one("gauge", "memory_working_set_bytes", "Memory in use without inactive caches.", ({ cgroup }) =>
+    workingSetBytes(cgroup.memory),
   ),
   one("gauge", "memory_rss", "Anonymous memory in bytes.", (usage) => stat(usage, "total_rss", "anon")),
   one("gauge", "memory_cache", "Page cache in bytes.", (usage) => stat(usage, "total_cache", "file")),

@@ -1,9 +1,8 @@
 /** ExecSync: runs a command in a container, and answers with what it has written: kubelet's probes and hooks. */
 import type { Socket } from "node:net";
 import { LighterError } from "../../base/errors.ts";
-
-import { timerMs } from "../../base/timer.ts";
-import { type Container, type Exec, FrameReader, killTree, PendingAttach } from "../../engine/mod.ts";
+import { settlesWithin } from "../../base/timer.ts";
+import { type Container, type Exec, FrameReader, killTree, PendingAttach, PROBE_OPTIONS } from "../../engine/mod.ts";
 import type { Cri } from "../cri.ts";
 import { invalid } from "../errors.ts";
 import { findContainer } from "../pods.ts";
@@ -31,7 +30,7 @@ export async function execSync(
   if (request.cmd.length === 0) throw invalid("the command is empty");
   if (!container.isRunning)
     throw new LighterError("conflict", `container ${JSON.stringify(container.id)} is not running`);
-  const exec = engine.execs.create(container, { ...OPTIONS, Cmd: request.cmd, ...userOf(container) });
+  const exec = engine.execs.create(container, { ...PROBE_OPTIONS, Cmd: request.cmd, ...userOf(container) });
   try {
     const pending = new PendingAttach(exec.attachPlan);
     await engine.execs.start(exec, pending, undefined);
@@ -49,34 +48,21 @@ export async function execSync(
 /** The size of both streams together: an answer of 16 MiB or more is refused by kubelet. */
 const OUTPUT_MAX_BYTES = 16 * 1024 * 1024 - 64 * 1024;
 
-const OPTIONS = { attachStdin: false, attachStdout: true, attachStderr: true, detachKeys: "", isProbe: true };
-
 function userOf({ record }: Container): { User?: string } {
   return record.config.User ? { User: record.config.User } : {};
 }
 
 /** Resolves when the command has ended, and its output, too, unless somebody else holds that open. */
 async function endInTime(exec: Exec, timeoutS: number, signal: AbortSignal, closed: Promise<void>): Promise<void> {
-  const { promise: late, resolve } = Promise.withResolvers<"late">();
-  const timer = timeoutS > 0 ? setTimeout(() => resolve("late"), timerMs(timeoutS * 1000)) : undefined;
-  const giveUp = () => resolve("late");
-  signal.addEventListener("abort", giveUp);
-  if (signal.aborted) giveUp();
-  try {
-    const outcome = await Promise.race([exec.end.then(() => closed), late]);
-    if (outcome !== "late") return;
-    if (exec.isRunning) {
-      await killTree(exec);
-      await exec.end;
-      throw new LighterError(
-        "timed-out",
-        `failed to exec in container: timeout ${timeoutS}s exceeded: context deadline exceeded`,
-      );
-    }
-  } finally {
-    clearTimeout(timer);
-    signal.removeEventListener("abort", giveUp);
-  }
+  const timeoutMs = timeoutS > 0 ? timeoutS * 1000 : undefined;
+  const ended = exec.end.then(() => closed);
+  if ((await settlesWithin(ended, timeoutMs, signal)) || !exec.isRunning) return;
+  await killTree(exec);
+  await exec.end;
+  throw new LighterError(
+    "timed-out",
+    `failed to exec in container: timeout ${timeoutS}s exceeded: context deadline exceeded`,
+  );
 }
 
 /** Both streams of a command, each up to a limit; what is beyond is read and forgotten, so that the command goes on. */

@@ -1,7 +1,6 @@
 /** ListMetricDescriptors and ListPodSandboxMetrics: the statistics under the names that kubelet's /metrics/cadvisor has. */
 import { nowNs } from "../../base/time.ts";
-import type { StatsSample } from "../../engine/mod.ts";
-import { sampleStats } from "../../engine/mod.ts";
+import { memoryStat, type StatsSample, sampleStats, workingSetBytes } from "../../engine/mod.ts";
 import type { Cri } from "../cri.ts";
 import { containersOf, isReady, listSandboxes } from "../pods.ts";
 
@@ -19,87 +18,46 @@ interface Metric {
 }
 
 const one = (value: number | undefined) => [{ value: value ?? 0 }];
-const stat = (sample: StatsSample, ...names: readonly string[]) =>
-  one(Number(names.map((name) => sample.cgroup.memory.stat[name]).find((each) => each != null) ?? 0));
 const seconds = (ns: number) => one(Math.floor(ns / 1e9));
+
+const metric = (kind: number, name: string, help: string, read: Metric["read"]): Metric => ({
+  ...{ kind, name: `container_${name}`, help, read },
+});
+const counter = (name: string, help: string, read: Metric["read"]) => metric(COUNTER, name, help, read);
+const gauge = (name: string, help: string, read: Metric["read"]) => metric(GAUGE, name, help, read);
 
 /** What each container has. */
 const OF_CONTAINERS: readonly Metric[] = [
-  {
-    name: "container_cpu_usage_seconds_total",
-    help: "Cumulative cpu time consumed in seconds.",
-    kind: COUNTER,
-    read: ({ cgroup }) => seconds(cgroup.cpu.usageNs),
-  },
-  {
-    name: "container_cpu_user_seconds_total",
-    help: "Cumulative user cpu time consumed in seconds.",
-    kind: COUNTER,
-    read: ({ cgroup }) => seconds(cgroup.cpu.userNs),
-  },
-  {
-    name: "container_cpu_system_seconds_total",
-    help: "Cumulative system cpu time consumed in seconds.",
-    kind: COUNTER,
-    read: ({ cgroup }) => seconds(cgroup.cpu.systemNs),
-  },
-  {
-    name: "container_cpu_cfs_periods_total",
-    help: "Number of elapsed enforcement period intervals.",
-    kind: COUNTER,
-    read: ({ cgroup }) => one(cgroup.cpu.periods),
-  },
-  {
-    name: "container_cpu_cfs_throttled_periods_total",
-    help: "Number of throttled period intervals.",
-    kind: COUNTER,
-    read: ({ cgroup }) => one(cgroup.cpu.throttledPeriods),
-  },
-  {
-    name: "container_memory_usage_bytes",
-    help: "Current memory usage in bytes, including all memory regardless of when it was accessed.",
-    kind: GAUGE,
-    read: ({ cgroup }) => one(cgroup.memory.usageBytes),
-  },
-  {
-    name: "container_memory_working_set_bytes",
-    help: "Current working set in bytes.",
-    kind: GAUGE,
-    read: (sample) => {
-      const [inactive] = stat(sample, "total_inactive_file", "inactive_file");
-      return one(Math.max(0, sample.cgroup.memory.usageBytes - inactive!.value));
-    },
-  },
-  {
-    name: "container_memory_rss",
-    help: "Size of RSS in bytes.",
-    kind: GAUGE,
-    read: (sample) => stat(sample, "total_rss", "anon"),
-  },
-  {
-    name: "container_memory_cache",
-    help: "Number of bytes of page cache memory.",
-    kind: GAUGE,
-    read: (sample) => stat(sample, "total_cache", "file"),
-  },
-  {
-    name: "container_memory_failcnt",
-    help: "Number of memory usage hits limits.",
-    kind: COUNTER,
-    read: ({ memoryFailures }) => one(memoryFailures),
-  },
-  {
-    name: "container_spec_memory_limit_bytes",
-    help: "Memory limit for the container.",
-    kind: GAUGE,
-    read: ({ cgroup }) => one(cgroup.memory.limitBytes),
-  },
-  {
-    name: "container_processes",
-    help: "Number of processes running inside the container.",
-    kind: GAUGE,
-    read: ({ cgroup }) => one(cgroup.pids.current),
-  },
+  counter("cpu_usage_seconds_total", "Cumulative cpu time consumed in seconds.", ({ cgroup }) =>
+    seconds(cgroup.cpu.usageNs),
+  ),
+  counter("cpu_user_seconds_total", "Cumulative user cpu time consumed in seconds.", ({ cgroup }) =>
+    seconds(cgroup.cpu.userNs),
+  ),
+  counter("cpu_system_seconds_total", "Cumulative system cpu time consumed in seconds.", ({ cgroup }) =>
+    seconds(cgroup.cpu.systemNs),
+  ),
+  counter("cpu_cfs_periods_total", "Number of elapsed enforcement period intervals.", ({ cgroup }) =>
+    one(cgroup.cpu.periods),
+  ),
+  counter("cpu_cfs_throttled_periods_total", "Number of throttled period intervals.", ({ cgroup }) =>
+    one(cgroup.cpu.throttledPeriods),
+  ),
+  gauge(
+    "memory_usage_bytes",
+    "Current memory usage in bytes, including all memory regardless of when it was accessed.",
+    ({ cgroup }) => one(cgroup.memory.usageBytes),
+  ),
+  gauge("memory_working_set_bytes", "Current working set in bytes.", ({ cgroup }) =>
+    one(workingSetBytes(cgroup.memory)),
+  ),
+  gauge("memory_rss", "Size of RSS in bytes.", ({ cgroup }) => one(memoryStat(cgroup.memory, "total_rss", "anon"))),
+  gauge("memory_cache", "Number of bytes of page cache memory.", ({ cgroup }) =>
+    one(memoryStat(cgroup.memory, "total_cache", "file")),
+  ),
+  counter("memory_failcnt", "Number of memory usage hits limits.", ({ memoryFailures }) => one(memoryFailures)),
+  gauge("spec_memory_limit_bytes", "Memory limit for the container.", ({ cgroup }) => one(cgroup.memory.limitBytes)),
+  gauge("processes", "Number of processes running inside the container.", ({ cgroup }) => one(cgroup.pids.current)),
 ];
 
 const ofInterfaces = (
@@ -107,8 +65,10 @@ const ofInterfaces = (
   help: string,
   field: "rxBytes" | "rxPackets" | "rxErrors" | "rxDropped",
 ): Metric => ({
-  ...{ name, help, kind: COUNTER, labelKeys: ["interface"] },
-  read: ({ interfaces = [] }) => interfaces.map((each) => ({ labels: [each.name], value: each[field] })),
+  ...counter(name, help, ({ interfaces = [] }) =>
+    interfaces.map((each) => ({ labels: [each.name], value: each[field] })),
+  ),
+  labelKeys: ["interface"],
 });
 
 /** What each pod has. */
@@ -118,7 +78,7 @@ const OF_PODS: readonly Metric[] = (
     ["transmit", "transmitted", "tx"],
   ] as const
 ).flatMap(([verb, done, side]) => {
-  const name = (what: string) => `container_network_${verb}_${what}_total`;
+  const name = (what: string) => `network_${verb}_${what}_total`;
   const field = (what: string) => `${side}${what}` as "rxBytes";
   return [
     ofInterfaces(name("bytes"), `Cumulative count of bytes ${done}`, field("Bytes")),

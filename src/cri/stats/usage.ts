@@ -1,6 +1,6 @@
 /** What a cgroup counts, as kubelet wants it: CPU time and how much of it now, and memory that cannot be taken away. */
 import { nowNs } from "../../base/time.ts";
-import type { StatsSample } from "../../engine/mod.ts";
+import { memoryStat, type StatsSample, workingSetBytes } from "../../engine/mod.ts";
 
 type Counters = StatsSample["cgroup"];
 
@@ -24,19 +24,19 @@ export function cpuUsage(owner: object, { cpu }: Counters) {
   return { timestamp: atNs, usageCoreNanoSeconds: value(cpu.usageNs), usageNanoCores: value(coresNano) };
 }
 
-/** Memory in use. What the kernel can take from file caches without a loss is not in the working set. */
+/** Memory in use. */
 export function memoryUsage({ memory }: Counters) {
-  const { usageBytes, limitBytes, stat } = memory;
-  const of = (...names: readonly string[]) => Number(names.map((name) => stat[name]).find((each) => each != null) ?? 0);
-  const workingSet = Math.max(0, usageBytes - of("total_inactive_file", "inactive_file"));
+  const { usageBytes, limitBytes } = memory;
+  const of = (...names: readonly string[]) => value(memoryStat(memory, ...names));
+  const workingSet = workingSetBytes(memory);
   return {
     timestamp: nowNs(),
     workingSetBytes: value(workingSet),
     ...(limitBytes === undefined ? {} : { availableBytes: value(limitBytes - workingSet) }),
     usageBytes: value(usageBytes),
-    rssBytes: value(of("total_rss", "anon")),
-    pageFaults: value(of("total_pgfault", "pgfault")),
-    majorPageFaults: value(of("total_pgmajfault", "pgmajfault")),
+    rssBytes: of("total_rss", "anon"),
+    pageFaults: of("total_pgfault", "pgfault"),
+    majorPageFaults: of("total_pgmajfault", "pgmajfault"),
   };
 }
 

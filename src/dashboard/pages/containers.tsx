@@ -2,7 +2,7 @@
 import { computed, signal } from "@preact/signals";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { formatBytes, formatPercent, plain, shortly } from "../format.ts";
-import { Confirm, Empty, Health, State } from "../parts/basics.tsx";
+import { Check, Confirm, Empty, Health, State } from "../parts/basics.tsx";
 import { Sparkline } from "../parts/sparkline.tsx";
 import { linkTo } from "../route.ts";
 import { isReadOnly } from "../session.ts";
@@ -116,16 +116,7 @@ function Tools() {
           }}
         />
       </label>
-      <label class="check">
-        <input
-          type="checkbox"
-          checked={showsStopped.value}
-          onChange={(event) => {
-            showsStopped.value = event.currentTarget.checked;
-          }}
-        />
-        Stopped ones too
-      </label>
+      <Check label="Stopped ones too" on={showsStopped} />
       <span class="count" role="status">
         {shown.value.length} of {containers.value?.length ?? 0}
       </span>

@@ -1,5 +1,6 @@
 /** All events that are known, the newest first. */
 import { signal } from "@preact/signals";
+import { Check } from "../parts/basics.tsx";
 import { EventList, isOfCommand } from "../parts/event-list.tsx";
 import { events } from "../watch.ts";
 
@@ -11,16 +12,7 @@ export function Events() {
     <>
       <h1>Events</h1>
       <div class="tools">
-        <label class="check">
-          <input
-            type="checkbox"
-            checked={showsCommands.value}
-            onChange={(event) => {
-              showsCommands.value = event.currentTarget.checked;
-            }}
-          />
-          Commands and health probes too
-        </label>
+        <Check label="Commands and health probes too" on={showsCommands} />
       </div>
       <section class="panel" aria-label="Events">
         <EventList events={shown.reverse()} />

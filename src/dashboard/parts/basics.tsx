@@ -1,4 +1,5 @@
 /** Small parts that every page has. */
+import type { Signal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { sayError } from "../state.ts";
@@ -10,6 +11,22 @@ export function Empty({ title, children }: { title: string; children?: Component
       <h2>{title}</h2>
       {children}
     </div>
+  );
+}
+
+/** A box to tick, for what a page shows. */
+export function Check({ label, on }: { label: string; on: Signal<boolean> }) {
+  return (
+    <label class="check">
+      <input
+        type="checkbox"
+        checked={on.value}
+        onChange={(event) => {
+          on.value = event.currentTarget.checked;
+        }}
+      />
+      {label}
+    </label>
   );
 }
 

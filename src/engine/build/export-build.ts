@@ -20,6 +20,7 @@ import { formatPlatform } from "../../spec/platform.ts";
 import type { BlobTarget } from "../cache/cache-request.ts";
 import type { Engine } from "../engine.ts";
 import { treeTarJob } from "../files/file-jobs.ts";
+import { publishImage } from "../images/image-events.ts";
 import { type BuildOutput, formOf, isFormed } from "../outputs/output-options.ts";
 import { provenanceOf, statementOfFiles } from "../outputs/provenance.ts";
 import type { BuildProgress, BuildTask } from "./build-progress.ts";
@@ -139,18 +140,13 @@ async function exportImage(
           made.map(({ id }) => id),
           name,
         );
-        publishTag(options, own.id, name);
+        publishImage(options, "tag", own.id, familiarReference(parseReference(name)));
         part(`naming to ${name}`, { completed: true });
         onTag(name);
       }
       return made;
     },
   );
-}
-
-function publishTag({ engine, images }: ExportOptions, id: Digest, reference: string): void {
-  const { Labels } = images.get(id).document.config;
-  engine.events.publish("image", "tag", id, { ...Labels, name: familiarReference(parseReference(reference)) });
 }
 
 function namesOf({ tags }: ExportOptions, { name = "" }: BuildOutput["attrs"]): string[] {

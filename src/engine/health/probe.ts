@@ -3,6 +3,7 @@ import { messageOf } from "../../base/errors.ts";
 import { histograms } from "../../base/metrics.ts";
 import { SIGNALS } from "../../base/signals.ts";
 import { formatNow } from "../../base/time.ts";
+import { settlesWithin } from "../../base/timer.ts";
 import type { Container } from "../container.ts";
 import { PendingAttach } from "../process/attach.ts";
 import type { Exec } from "../process/exec.ts";
@@ -44,7 +45,8 @@ export async function runProbe(
   }
 }
 
-const PROBE_OPTIONS = {
+/** The options of a command whose output is for whoever asks, and that is no event. */
+export const PROBE_OPTIONS = {
   attachStdin: false,
   attachStdout: true,
   attachStderr: true,
@@ -66,26 +68,16 @@ async function runUntil(
   const connection = (await pending.connection)?.socket;
   // Iterated and not listened to: a check without output may have closed it already, which is not announced a second time.
   const closed = (connection === undefined ? Promise.resolve() : output.readFrom(connection)).catch(() => {});
-  const { promise: late, resolve } = Promise.withResolvers<"timeout">();
-  const giveUp = () => resolve("timeout");
-  const timer = setTimeout(giveUp, timeoutMs);
-  signal.addEventListener("abort", giveUp);
-  if (signal.aborted) giveUp();
   try {
     // Processes that the check left running may hold its output open: waiting for them has to end in time, too.
-    const ended = exec.end.then(async (exitCode) => {
-      await closed;
-      return exitCode;
-    });
-    const outcome = await Promise.race([ended, late]);
-    if (outcome === "timeout" && exec.isRunning) {
+    const ended = exec.end.then(() => closed);
+    if (await settlesWithin(ended, timeoutMs, signal)) return await exec.end;
+    if (exec.isRunning) {
       await exec.supervised?.signal(SIGNALS.KILL!);
       await exec.end;
     }
-    return outcome;
+    return "timeout";
   } finally {
-    clearTimeout(timer);
-    signal.removeEventListener("abort", giveUp);
     connection?.destroy();
   }
 }

@@ -5,6 +5,7 @@ import { arch, hostname, release } from "node:os";
 import { errnoOf, LighterError } from "../../base/errors.ts";
 import { capabilitiesOf } from "../../linux/capability/mod.ts";
 import { detectCgroupHost } from "../../linux/cgroup/mod.ts";
+import { parseMountinfo } from "../../linux/mount/mountinfo.ts";
 import { ownRights } from "../../linux/rights.ts";
 import { AT_FDCWD } from "../../linux/sys/abi.ts";
 import {
@@ -201,22 +202,14 @@ function decodeDeviceNumber(device: bigint): { major: number; minor: number } {
 function propagation(path: string): { mountPoint: string; shared: boolean; slave: boolean } {
   const real = statOrUndefined(path) === undefined ? path : realpathSync(path);
   let found = { mountPoint: "", shared: false, slave: false };
-  for (const line of readFileSync("/proc/self/mountinfo", "utf8").split("\n")) {
-    const fields = line.split(" ");
-    const mountPoint = unescapeOctal(fields[4] ?? "");
+  for (const { mountPoint, tags } of parseMountinfo(readFileSync("/proc/self/mountinfo", "utf8"))) {
     const holds = mountPoint === "/" || real === mountPoint || real.startsWith(`${mountPoint}/`);
-    if (mountPoint === "" || !holds || mountPoint.length < found.mountPoint.length) continue;
-    const optional = fields.slice(6, fields.indexOf("-", 6));
+    if (!holds || mountPoint.length < found.mountPoint.length) continue;
     found = {
       mountPoint,
-      shared: optional.some((field) => field.startsWith("shared:")),
-      slave: optional.some((field) => field.startsWith("master:")),
+      shared: tags.some((tag) => tag.startsWith("shared:")),
+      slave: tags.some((tag) => tag.startsWith("master:")),
     };
   }
   return found;
-}
-
-/** Decodes a path of proc_pid_mountinfo(5): space, tab, newline and backslash are written as octal numbers. */
-function unescapeOctal(text: string): string {
-  return text.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)));
 }

@@ -2,6 +2,7 @@
 import { readFileSync, readlinkSync } from "node:fs";
 import { CAPABILITIES, capabilitiesOf } from "../../linux/capability/mod.ts";
 import { detectCgroupHost, locateController } from "../../linux/cgroup/mod.ts";
+import { parseMountinfo } from "../../linux/mount/mountinfo.ts";
 import type { Anatomy } from "../../spec/anatomy.ts";
 import type { Container } from "../container.ts";
 import type { Engine } from "../engine.ts";
@@ -80,22 +81,11 @@ function readCgroups(pid: number): Anatomy["cgroups"] {
     });
 }
 
-/** Parses /proc/PID/mountinfo. Source: proc_pid_mountinfo(5). */
+/** Reads the text of /proc/PID/mountinfo. */
 export function parseMounts(text: string): Anatomy["mounts"] {
-  return text
-    .split("\n")
+  return parseMountinfo(text)
     .slice(0, MOUNTS_MAX)
-    .flatMap((line) => {
-      const [left = "", right = ""] = line.split(" - ", 2);
-      const [, , , root = "", target = "", options = ""] = left.split(" ");
-      const [type = "", source = ""] = right.split(" ");
-      return type === "" ? [] : [{ target: unescapePath(target), type, source, root: unescapePath(root), options }];
-    });
-}
-
-/** Undoes the octal escapes of blanks and backslashes. */
-function unescapePath(text: string): string {
-  return text.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
+    .map(({ mountPoint: target, fsType: type, source, root, options }) => ({ target, type, source, root, options }));
 }
 
 export function parseIdMap(kind: "uid" | "gid", text: string): Anatomy["idMaps"] {

@@ -1,5 +1,6 @@
 /** Reads what the whole host uses at one moment. */
 import { readFileSync, statfsSync } from "node:fs";
+import { readHostPressure } from "../../linux/cgroup/mod.ts";
 import { parseNetDev } from "./net-dev.ts";
 
 export interface HostSample {
@@ -62,10 +63,8 @@ function sumInterfaces(text: string): HostSample["network"] {
 }
 
 function readPressure(): HostSample["pressure"] {
-  const share = (name: string) => /^some avg10=([\d.]+)/m.exec(readText(`/proc/pressure/${name}`))?.[1];
-  const [cpu, memory, io] = [share("cpu"), share("memory"), share("io")];
-  if (cpu === undefined || memory === undefined || io === undefined) return undefined;
-  return { cpu: Number(cpu), memory: Number(memory), io: Number(io) };
+  const pressure = readHostPressure();
+  return pressure && { cpu: pressure.cpu.some10, memory: pressure.memory.some10, io: pressure.io.some10 };
 }
 
 /** Reads a file; "" if the kernel has no such file. */

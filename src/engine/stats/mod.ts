@@ -4,6 +4,7 @@ import type { Container } from "../container.ts";
 import { readSample, type StatsSample } from "./sample.ts";
 import { Sampler } from "./sampler.ts";
 
+export { memoryStat, workingSetBytes } from "../../linux/cgroup/mod.ts";
 export { type HostSample, sampleHost } from "./host.ts";
 export { readCgroup, type StatsSample } from "./sample.ts";
 export { type ContainerUsage, readUsage } from "./usage.ts";

@@ -32,10 +32,14 @@ export interface StatsSample {
 /** The host's cgroups, read once: that takes longer than all the rest of a sample, and every container has one each second. */
 let cgroupHost: CgroupHost | undefined;
 
+export function hostCgroups(): CgroupHost {
+  cgroupHost ??= detectCgroupHost();
+  return cgroupHost;
+}
+
 /** Reads what a cgroup counts, such as one above several containers; undefined if it is not there. */
 export function readCgroup(path: string): CgroupStats | undefined {
-  cgroupHost ??= detectCgroupHost();
-  const stats = readStats(cgroupHost, path);
+  const stats = readStats(hostCgroups(), path);
   return stats.cpu.usageNs === 0 && stats.memory.usageBytes === 0 ? undefined : stats;
 }
 
@@ -43,8 +47,7 @@ export function readCgroup(path: string): CgroupStats | undefined {
 export function readSample(container: Container, memoryTotalBytes: number): StatsSample | undefined {
   if (!container.isRunning) return undefined;
   const cgroupsPath = cgroupsPathOf(container.record);
-  cgroupHost ??= detectCgroupHost();
-  const host = cgroupHost;
+  const host = hostCgroups();
   const isHostNetwork = container.record.hostConfig.NetworkMode === "host";
   return {
     read: formatRfc3339Fixed(nowNs()),

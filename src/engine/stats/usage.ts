@@ -3,7 +3,6 @@ import { closeSync, openSync, readSync, statSync } from "node:fs";
 import {
   type CgroupHost,
   type CgroupStats,
-  detectCgroupHost,
   type Pressure,
   type PressureKind,
   type ReadText,
@@ -17,6 +16,7 @@ import {
 import { cgroupsPathOf } from "../config/mod.ts";
 import type { ContainerRecord } from "../state/record.ts";
 import { type InterfaceCounters, parseNetDev } from "./net-dev.ts";
+import { hostCgroups } from "./sample.ts";
 
 export interface ContainerUsage {
   /** The cgroup's path, as the configuration has it. */
@@ -53,14 +53,6 @@ const readQuickly: ReadText = (path) => {
     closeSync(fd);
   }
 };
-
-let detected: CgroupHost | undefined;
-
-/** The host's cgroups, looked for once. */
-function hostCgroups(): CgroupHost {
-  detected ??= detectCgroupHost();
-  return detected;
-}
 
 /** Reads what a container uses that runs. `host` and `read` are the host's own, but in tests. */
 export function readUsage(

@@ -22,12 +22,13 @@ export { cgroupMounts } from "./mounts.ts";
 export { effectiveCgroupsPath, parseCgroupsPath } from "./path.ts";
 export type { CgroupDirectory, CgroupPlan, ParentStep } from "./plan.ts";
 export { planCgroup, planUpdate } from "./plan.ts";
-export { type Pressure, type PressureKind, readPressure } from "./pressure.ts";
+export { type Pressure, type PressureKind, readHostPressure, readPressure } from "./pressure.ts";
 export type { CurrentLimits } from "./resource-writes.ts";
 export { applyReversibly } from "./reversible.ts";
 export { applyCgroupWrites, readFilesOf, readInterfaceFiles, removeCgroup, setupCgroupParents } from "./setup.ts";
 export type { BlockIoStats, CgroupStats } from "./stats.ts";
 export {
+  memoryStat,
   readCurrentLimits,
   readMemoryFailures,
   readOomKills,
@@ -36,6 +37,7 @@ export {
   readProcessIds,
   readStats,
   wasOomKilled,
+  workingSetBytes,
 } from "./stats.ts";
 export type { OomWatch } from "./watch-oom.ts";
 export { mayRunOut, watchOom } from "./watch-oom.ts";

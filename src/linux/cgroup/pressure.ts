@@ -32,7 +32,16 @@ export function readPressure(
 ): Record<PressureKind, Pressure> | undefined {
   if (host.mode !== "unified" || host.v2 === undefined) return undefined;
   const directory = `${host.v2.mountPoint}/${parseCgroupsPath(cgroupsPath).join("/")}`;
-  const of = (kind: PressureKind) => parsePressure(readIfThere(read, `${directory}/${kind}.pressure`));
+  return readKinds((kind) => `${directory}/${kind}.pressure`, read);
+}
+
+/** The pressure on the whole host; undefined where the kernel has none. */
+export function readHostPressure(): Record<PressureKind, Pressure> | undefined {
+  return readKinds((kind) => `/proc/pressure/${kind}`, readHostText);
+}
+
+function readKinds(pathOf: (kind: PressureKind) => string, read: ReadText): Record<PressureKind, Pressure> | undefined {
+  const of = (kind: PressureKind) => parsePressure(readIfThere(read, pathOf(kind)));
   const [cpu, memory, io] = [of("cpu"), of("memory"), of("io")];
   return cpu === undefined || memory === undefined || io === undefined ? undefined : { cpu, memory, io };
 }

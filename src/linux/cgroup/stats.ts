@@ -41,6 +41,16 @@ export interface CgroupStats {
   io: BlockIoStats[];
 }
 
+/** A number of memory.stat: the first of these names that it has, 0 without any. v1 and v2 spell them differently. */
+export function memoryStat({ stat }: CgroupStats["memory"], ...names: readonly string[]): number {
+  return Number(names.map((name) => stat[name]).find((value) => value !== undefined) ?? 0);
+}
+
+/** Memory in use but for what the kernel can take from file caches without a loss. */
+export function workingSetBytes(memory: CgroupStats["memory"]): number {
+  return Math.max(0, memory.usageBytes - memoryStat(memory, "total_inactive_file", "inactive_file"));
+}
+
 /**
  * Parses "key value" lines: memory.stat, cpu.stat, memory.events, memory.oom_control. Other lines are left out. Values above 2^53
  * lose their last digits: nanoseconds do after 104 days of CPU time.

@@ -9,6 +9,8 @@ test("parseMountinfo unescapes paths and passes over any number of optional fiel
       parentId: 35,
       root: "/a b",
       mountPoint: "/c\\d",
+      options: "rw",
+      tags: ["master:1", "shared:2"],
       fsType: "ext3",
       source: "/dev/root",
       superOptions: "rw,errors=continue",

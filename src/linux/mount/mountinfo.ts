@@ -5,6 +5,10 @@ export interface MountinfoEntry {
   parentId: number;
   root: string;
   mountPoint: string;
+  /** "rw,noatime" */
+  options: string;
+  /** "shared:2", "master:1" and others: how mounts propagate. */
+  tags: string[];
   fsType: string;
   source: string;
   superOptions: string;
@@ -20,7 +24,7 @@ export function parseMountinfo(text: string): MountinfoEntry[] {
     const fields = line.split(" ");
     // There are any number of optional fields (master:1 …); "-" ends them.
     const separator = fields.indexOf("-", 6);
-    const [mountId, parentId, , root, mountPoint] = fields;
+    const [mountId, parentId, , root, mountPoint, options = ""] = fields;
     const [fsType, source, superOptions] = fields.slice(separator + 1);
     if (separator === -1 || root === undefined || mountPoint === undefined || superOptions === undefined) continue;
     entries.push({
@@ -28,6 +32,8 @@ export function parseMountinfo(text: string): MountinfoEntry[] {
       parentId: Number(parentId),
       root: unescapeOctal(root),
       mountPoint: unescapeOctal(mountPoint),
+      options,
+      tags: fields.slice(6, separator),
       fsType: fsType ?? "",
       source: unescapeOctal(source ?? ""),
       superOptions,

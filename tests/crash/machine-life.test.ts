@@ -116,11 +116,17 @@ here(
       await until(() => daemon.leftovers(ids).every((path) => !ids.some((each) => path.includes(each))), "it has gone");
       return Number(uidMap.trim().split(/\s+/)[1]);
     };
-    await until(() => held().children === 0, "nobody works any more");
-    const idle = held().processes;
+    // A worker that has ended has no namespaces any more, but the daemon has it, and a descriptor of it, until it is reaped.
+    const atRest = () =>
+      eventually(() => {
+        const now = held();
+        expect(now).toMatchObject({ children: 0, kept: 0 });
+        return now;
+      }, PATIENCE_MS);
+    const { processes } = await atRest();
     const first = await boot("stop?t=60");
-    await until(() => held().processes === idle, "its supervisor has gone");
-    const before = held(); // what the first has made the daemon open, it keeps
+    await until(() => held().processes === processes, "its supervisor has gone");
+    const before = await atRest(); // what the first has made the daemon open, it keeps
     for (let i = 0; i < BOOTS; i++) await boot(i % 2 === 0 ? "kill" : "stop?t=60");
     // The lowest range is taken that is free, as it is when the last file of its machine has gone.
     await eventually(async () => expect(await boot("kill")).toBeLessThanOrEqual(first), PATIENCE_MS);

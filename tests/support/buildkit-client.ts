@@ -64,9 +64,14 @@ export async function upgrade(
 interface Served {
   directories?: Record<string, Record<string, string>>;
   secrets?: Record<string, string>;
+  /** Methods by their paths, also in place of those for directories and secrets. */
+  methods?: Readonly<Record<string, Method>>;
 }
 
-const METHODS = ["/moby.filesync.v1.FileSync/DiffCopy", "/moby.buildkit.secrets.v1.Secrets/GetSecret"];
+export const DIFF_COPY = "/moby.filesync.v1.FileSync/DiffCopy";
+export const FILE_SEND = "/moby.filesync.v1.FileSend/DiffCopy";
+
+const GET_SECRET = "/moby.buildkit.secrets.v1.Secrets/GetSecret";
 
 export class BuildkitClient implements AsyncDisposable {
   readonly grpc: GrpcClient;
@@ -76,17 +81,17 @@ export class BuildkitClient implements AsyncDisposable {
 
   static async connect(socketPath: string, served: Served = {}): Promise<BuildkitClient> {
     const sessionId = crypto.randomUUID();
+    const { directories = {}, secrets = {} } = served;
+    const methods: Record<string, Method> = {
+      [DIFF_COPY]: directoriesOf(directories),
+      [GET_SECRET]: secretsOf(secrets),
+      ...served.methods,
+    };
     const { socket, stream } = await upgrade(socketPath, "/session", {
       "X-Docker-Expose-Session-Uuid": sessionId,
-      "X-Docker-Expose-Session-Grpc-Method": METHODS.join(","),
+      "X-Docker-Expose-Session-Grpc-Method": Object.keys(methods).join(","),
     });
-    void serveGrpc(
-      stream,
-      new Map([
-        [METHODS[0]!, directoriesOf(served.directories ?? {})],
-        [METHODS[1]!, secretsOf(served.secrets ?? {})],
-      ]),
-    );
+    void serveGrpc(stream, new Map(Object.entries(methods)));
     const { stream: control } = await upgrade(socketPath, "/grpc");
     return new BuildkitClient(await GrpcClient.connect(control), socket, sessionId);
   }
@@ -99,7 +104,21 @@ export class BuildkitClient implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.grpc[Symbol.dispose]();
+    this.loseSession();
+  }
+
+  /** Closes the session alone. */
+  loseSession(): void {
     this.#session.destroy();
+  }
+
+  /** Builds a Dockerfile whose context is the session's. */
+  dockerfile(request: DraftOf<typeof solveType> = {}): Promise<Map<string, string>> {
+    const frontendAttributes = new Map([
+      ["filename", "Dockerfile"],
+      ["force-network-mode", "none"],
+    ]);
+    return this.solve({ frontend: "dockerfile.v0", frontendAttributes, ...request });
   }
 
   /** Builds through the gateway. `use` returns what is exported. Resolves with the exporter's answer. */
@@ -160,7 +179,7 @@ export class Build {
   }
 }
 
-function directoriesOf(directories: Record<string, Record<string, string>>): Method {
+export function directoriesOf(directories: Record<string, Record<string, string>>): Method {
   return (requests, { metadata }) => {
     const files = directories[metadata.get("dir-name")?.[0] ?? ""] ?? {};
     const tar = rawTar(

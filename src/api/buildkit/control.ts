@@ -98,10 +98,11 @@ async function* carrySession(
 
 /** Builds what the request says or, as most clients want, waits until they have had it built by the gateway. */
 async function solve(daemon: Daemon, request: SolveRequest, { signal }: Call) {
-  const { jobs } = daemon.buildkit;
+  const { jobs, sessions } = daemon.buildkit;
   const job = jobs.get(request.ref);
   const cancel = () => jobs.end(request.ref);
   signal.addEventListener("abort", cancel);
+  using _bound = sessions.bind(request.session, (reason) => jobs.end(request.ref, reason));
   try {
     signal.throwIfAborted(); // Status may wait for this job: it ends with it
     const asked = request.exporters.map(outputOf);

@@ -105,17 +105,16 @@ export class Job {
     return result;
   }
 
-  end(): void {
+  end(reason: LighterError): void {
     this.#isEnded = true;
     for (const { hold } of this.#results.values()) hold[Symbol.dispose]();
     this.#results.clear();
     for (const container of this.#containers.values()) void container[Symbol.asyncDispose]();
     this.#containers.clear();
     this.#changed.resolve();
-    const over = new LighterError("conflict", "the build has ended");
-    this.request.reject(over);
-    this.returned.reject(over);
-    this.#abort.abort(over);
+    this.request.reject(reason);
+    this.returned.reject(reason);
+    this.#abort.abort(reason);
   }
 
   /** Yields all that has happened, and what happens until the build ends. */
@@ -155,8 +154,8 @@ export class Jobs {
   }
 
   /** Ends the job. Its progress can be read for a little longer. */
-  end(ref: string): void {
-    this.#jobs.get(ref)?.end();
+  end(ref: string, reason = new LighterError("conflict", "the build has ended")): void {
+    this.#jobs.get(ref)?.end(reason);
     setTimeout(() => this.#jobs.delete(ref), BUILD_JOB_KEEP_MS).unref();
   }
 }

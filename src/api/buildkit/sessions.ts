@@ -27,9 +27,9 @@ export class Session {
     this.sharedKey = sharedKey;
   }
 
-  /** Tells whether the client serves the method "/package.Service/Method". */
+  /** Tells whether the client serves the method "/package.Service/Method". One that has named none may serve any. */
   has(method: string): boolean {
-    return this.#methods.has(method);
+    return this.#methods.size === 0 || this.#methods.has(method);
   }
 
   call(...call: Parameters<GrpcClient["call"]>): ReturnType<GrpcClient["call"]> {
@@ -53,6 +53,8 @@ export class Sessions {
   readonly #sessions = new Map<string, Session>();
   /** Builds that were told of a session before it came. */
   readonly #waiting = new Map<string, Set<(session: Session) => void>>();
+  /** Builds that end with their session. */
+  readonly #bound = new Map<string, Set<(reason: LighterError) => void>>();
 
   constructor(health: HealthTimes = SESSION_HEALTH_MS) {
     this.#health = health;
@@ -77,7 +79,21 @@ export class Sessions {
     } finally {
       client[Symbol.dispose]();
       this.#sessions.delete(id);
+      const reason = new LighterError("unavailable", "the client's session has ended");
+      for (const end of this.#bound.get(id) ?? []) end(reason);
     }
+  }
+
+  /** Calls `end` when the session ends, which need not have come yet, until what is returned is disposed of. */
+  bind(id: string, end: (reason: LighterError) => void): Disposable {
+    const bound = this.#bound.get(id) ?? new Set();
+    this.#bound.set(id, bound.add(end));
+    return {
+      [Symbol.dispose]: () => {
+        bound.delete(end);
+        if (bound.size === 0 && this.#bound.get(id) === bound) this.#bound.delete(id);
+      },
+    };
   }
 
   /** Resolves with the session, which may come a little later than the build that needs it. @throws LighterError "not-found" */

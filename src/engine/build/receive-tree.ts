@@ -3,7 +3,7 @@ import { LighterError } from "../../base/errors.ts";
 import { CONTEXT_MAX_ENTRIES } from "../../base/limits.ts";
 import { NS_PER_SECOND } from "../../base/time.ts";
 import { encodeTarHeader, type KnownTree, TAR_END, type TarEntry, tarPaddingBytes } from "../../image/mod.ts";
-import type { BytePath } from "../../linux/sys/fs.ts";
+import { type BytePath, PATH_MAX } from "../../linux/sys/fs.ts";
 import { type FileStat, PACKET_KINDS, packetType } from "../../spec/buildkit.ts";
 import { decodeGoMode } from "../../spec/go-file-mode.ts";
 
@@ -137,8 +137,8 @@ function entryOf(stat: FileStat): TarEntry | undefined {
   if (kind === undefined) return undefined;
   const nanoseconds = ((mtimeNs % NS_PER_SECOND) + NS_PER_SECOND) % NS_PER_SECOND;
   const [path, linkPath] = [latin1(stat.path), latin1(stat.linkPath)];
-  if (path === "" || path.includes("\0") || linkPath.includes("\0"))
-    throw new LighterError("invalid", "the client sends a file without a usable path");
+  if (!isBelow(path) || linkPath.includes("\0"))
+    throw new LighterError("invalid", `the client sends a file with an invalid path: ${JSON.stringify(shown(path))}`);
   if (size < 0n || size > BigInt(Number.MAX_SAFE_INTEGER))
     throw new LighterError("invalid", `the client sends a file of ${size} bytes`);
   const type = kind === "file" && linkPath !== "" ? "hardlink" : kind;
@@ -157,6 +157,18 @@ function entryOf(stat: FileStat): TarEntry | undefined {
     xattrs: [...stat.xattrs].map(([name, value]) => ({ name, value })),
   };
 }
+
+/** Whether a path leads from the directory to something in it, and is written in the one way that there is. */
+function isBelow(path: string): boolean {
+  if (path.length >= PATH_MAX || path.includes("\0")) return false;
+  return path.split("/").every((name) => name !== "" && name !== "." && name !== "..");
+}
+
+function shown(path: string): string {
+  return Buffer.from(path.slice(0, SHOWN_PATH_BYTES), "latin1").toString();
+}
+
+const SHOWN_PATH_BYTES = 200;
 
 function latin1(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString("latin1");

@@ -30,13 +30,21 @@ export type {
 } from "./dockerfile/types.ts";
 export type { ChangeAction, ChangeOp } from "./graph/change-op.ts";
 export { contextNeedOf } from "./graph/context-paths.ts";
-export type { CacheMount, ExecMount, ExecOp, RunSettings, SecretMount } from "./graph/exec-op.ts";
+export {
+  type CacheMount,
+  type ExecMount,
+  type ExecOp,
+  type RunSettings,
+  resultsOf,
+  type SecretMount,
+} from "./graph/exec-op.ts";
 export {
   type CopyAction,
   type CopyOp,
   digestOfVertex,
   isScratch,
   isSource,
+  type LayoutSource,
   type LocalSource,
   type Op,
   SCRATCH,
@@ -47,10 +55,11 @@ export {
 export type { InputContext } from "./graph/named-context.ts";
 export { type BuildPlan, type PlannedStage, type PlanOptions, planBuild } from "./graph/plan.ts";
 export type { Entitlement } from "./graph/plan-run.ts";
-export { type GitSource, type HttpSource, parseGitSource } from "./graph/remote-source.ts";
+export { GIT_SECRETS, type GitSource, type HttpSource, parseGitSource } from "./graph/remote-source.ts";
 export { canonicalName, nameOf, stepNames } from "./graph/step-names.ts";
 export { decodeGraph } from "./llb/decode.ts";
 export { type CommandParts, decodeCommand } from "./llb/decode-exec.ts";
+export { decodeSource } from "./llb/decode-source.ts";
 export { encodeGraph } from "./llb/encode.ts";
 export type { StepListener } from "./solver/shared-step.ts";
 export { type Solve, Solver, type SolveWatcher, type StepCache, type Workshop } from "./solver/solver.ts";

@@ -38,11 +38,13 @@ export {
   canonicalName,
   DockerfileError,
   decodeGraph,
+  decodeSource,
   encodeGraph,
   type ForeignFrontEnd,
   foreignFrontEnd,
   type InputContext,
   isBuiltIn,
+  type LayoutSource,
   type LocalSource,
 } from "../build/mod.ts";
 export { dashboardPath } from "../embedded.ts";
@@ -53,6 +55,7 @@ export type {
   KnownTree,
   LoadedImage,
   LoadProgress,
+  Login,
   PullEvent,
   PushedLayerEvent,
   PushOptions,
@@ -179,6 +182,7 @@ export { pauseContainer, unpauseContainer } from "./process/pause.ts";
 export { stopForHost } from "./process/shutdown.ts";
 export { listProcesses } from "./process/top.ts";
 export { updateContainer } from "./process/update.ts";
+export { readLayoutImage } from "./sources/layout-image.ts";
 export { EnginePaths } from "./state/paths.ts";
 export type { PodRecord } from "./state/record.ts";
 export { renewLockedFiles } from "./state/take-over.ts";

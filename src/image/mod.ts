@@ -8,6 +8,7 @@ export {
   composeImage,
 } from "./archive/composed-image.ts";
 export { HELLO_NAME, installHello, installPause, PAUSE_NAME } from "./archive/embedded.ts";
+export { isIndex } from "./archive/load.ts";
 export {
   addSnapshotImages,
   idOfSnapshotImage,
@@ -53,6 +54,7 @@ export {
   checkAuth,
   connectionError,
   type FetchedManifest,
+  type Login,
   parseMirror,
   RegistryClient,
   type RegistryConfig,
@@ -73,6 +75,8 @@ export type { FetchedLayer, LayerSource } from "./store/fetch-layers.ts";
 export type { FormedLayer, FormedLayers, LayerForm } from "./store/formed-layers.ts";
 export { planLayersMount } from "./store/image-mounts.ts";
 export type { TreeChanges } from "./store/layer-jobs.ts";
+export { chainIdsOf } from "./store/layers.ts";
+export { choosePlatform } from "./store/platform.ts";
 export type { Image } from "./store/present-image.ts";
 export type { ImageUser } from "./store/removal.ts";
 export type { PackedLayers, SnapshotLayer, StepDirectory } from "./store/snapshots.ts";

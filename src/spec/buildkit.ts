@@ -214,12 +214,18 @@ export const resolveImageType = new MessageType({
   platform: message(2, platformType),
   resolveMode: string(3),
   logName: string(4),
+  /** 0: a registry; 1: a layout that a session serves. */
+  resolver: integer(5),
+  sessionId: string(6),
+  storeId: string(7),
 });
 export const imageConfigType = new MessageType({ digest: string(1), config: bytes(2), ref: string(3) });
 const sourceOpType = new MessageType({ identifier: string(1), attributes: stringMap(2) });
 export const resolveSourceType = new MessageType({
   source: message(1, sourceOpType),
   platform: message(2, platformType),
+  logName: string(3),
+  resolveMode: string(4),
 });
 export const sourceMetaType = new MessageType({
   source: message(1, sourceOpType),
@@ -286,6 +292,15 @@ export type ExecDraft = DraftOf<typeof execMessageType>;
 /** Source: moby/buildkit session/auth/auth.proto. */
 export const credentialsRequestType = new MessageType({ host: string(1) });
 export const credentialsType = new MessageType({ username: string(1), secret: string(2) });
+export const authorityRequestType = new MessageType({ host: string(1), salt: bytes(2) });
+export const tokenRequestType = new MessageType({
+  clientId: string(1),
+  host: string(2),
+  realm: string(3),
+  service: string(4),
+  scopes: strings(5),
+});
+export const tokenType = new MessageType({ token: string(1), expiresInSeconds: int64(2), issuedAtSeconds: int64(3) });
 
 /** Source: moby/buildkit session/secrets/secrets.proto, session/sshforward/ssh.proto. */
 export const secretRequestType = new MessageType({ id: string(1) });

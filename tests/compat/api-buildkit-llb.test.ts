@@ -12,6 +12,7 @@ import {
   releaseContainerType,
   statFileType,
 } from "../../src/spec/buildkit.ts";
+import { type Definition, opMetadataType } from "../../src/spec/llb.ts";
 import type { DraftOf } from "../../src/spec/protobuf.ts";
 import { type Build, BuildkitClient } from "../support/buildkit-client.ts";
 import { TestDaemon } from "../support/daemon.ts";
@@ -136,6 +137,44 @@ buildTest("commands: mounts of all kinds, the second result of one, a root file 
   expect(await solved(graph, readOnly, (read) => read("/o"))).toStartWith("no\n");
 });
 
+buildTest("a command with several results is run once, even if no cache is used", async () => {
+  const graph = new Graph();
+  const image = graph.source("docker-image://tools:1");
+  const script = "cat /proc/sys/kernel/random/uuid > /root-id; cp /root-id /one/id; cp /root-id /two/id";
+  const mounts = [
+    { input: 0, target: "/", output: 0 },
+    { input: -1, target: "/one", output: 1 },
+    { input: -1, target: "/two", output: 2 },
+  ];
+  const both = graph.add({ exec: { meta: sh(script.replaceAll("cp", "/bin/busybox cp")), mounts } }, image);
+  const copy = (destination: string, input: number) => ({
+    copy: { ...MERGED, source: "/id", destination },
+    input: input === 1 ? 0 : 1 + input,
+    secondaryInput: input,
+    output: input === 2 ? 0 : -1,
+  });
+  const all = graph.add(
+    { file: { actions: [copy("/one-id", 1), copy("/two-id", 2)] } },
+    both,
+    `${both}#1`,
+    `${both}#2`,
+  );
+  const ids = (definition: Definition) =>
+    client.build({}, async (build) => {
+      const ref = await build.ref(definition);
+      const read = await Promise.all(["/root-id", "/one-id", "/two-id"].map((path) => build.read(ref, path)));
+      expect(new Set(read).size).toBe(1);
+      found.push(read[0]!);
+      return {};
+    });
+  const found: string[] = [];
+  const definition = graph.of(all);
+  const metadata = new Map([[both, opMetadataType.encode({ ignoreCache: true })]]);
+  for (const each of [definition, definition, { ...definition, metadata }]) await ids(each);
+  expect(found[1]).toBe(found[0]!);
+  expect(found[2]).not.toBe(found[0]!);
+});
+
 buildTest("merge puts results over each other, diff takes what one has beyond another", async () => {
   const graph = new Graph();
   const image = graph.source("docker-image://tools:1");
@@ -228,7 +267,7 @@ buildTest("what a definition cannot have is refused by name, and its steps' fail
   expect(await refusal(exec({ network: 7 }))).toContain("the network 7");
   expect(await refusal(exec({ cdiDevices: [new Uint8Array(1)] }))).toContain("a device (CDI)");
   expect(await refusal(graph.source("oci-layout://x/y@sha256:0"))).toContain(
-    "the source oci-layout:// is not supported yet",
+    "the source oci-layout://x/y@sha256:0 has no digest",
   );
   expect(await refusal(graph.source("docker-image+blob://x"))).toContain(
     "the source docker-image+blob:// is not supported yet",

@@ -23,7 +23,7 @@ RUN --mount=type=bind,from=a,source=/s,target=/b --mount=type=cache,id=c,target=
 
 const OPTIONS = {
   names: new Map(),
-  local: <T>(op: T) => op,
+  served: <T>(op: T) => op,
   dockerfile: { filename: "Dockerfile", text: Buffer.from(DOCKERFILE) },
 };
 

@@ -9,6 +9,7 @@ import {
   type CachePlace,
   type CacheTarget,
   digestOf,
+  type Login,
   parseFlag,
   parseLayerForm,
 } from "../../engine/mod.ts";
@@ -27,7 +28,7 @@ export interface ClientDirectory extends BlobTarget {
 export interface CacheClient {
   /** Opens a directory of the client. */
   directory: (path: string) => ClientDirectory;
-  credentialsFor: (domain: string) => AuthConfig | Promise<AuthConfig>;
+  credentialsFor: (domain: string) => AuthConfig | Login;
   signal: AbortSignal;
 }
 
@@ -106,9 +107,8 @@ async function placeHere({ images }: Daemon, reference: Reference): Promise<Cach
 }
 
 function registryClient(daemon: Daemon, reference: Reference, actions: "pull" | "pull,push", client: CacheClient) {
-  const credentials = Promise.resolve(client.credentialsFor(reference.domain));
   const { signal } = client;
-  return credentials.then((known) => daemon.registries.open(reference, { credentials: known, signal, actions }));
+  return daemon.registries.open(reference, { credentials: client.credentialsFor(reference.domain), signal, actions });
 }
 
 async function registryPlace(daemon: Daemon, reference: Reference, cacheClient: CacheClient): Promise<CachePlace> {
@@ -139,12 +139,14 @@ async function registryTarget(daemon: Daemon, reference: Reference, cacheClient:
   };
 }
 
-function directoryPlace(directory: ClientDirectory, digest: Digest): CachePlace {
+/** What has that digest in a directory. */
+export function directoryPlace(directory: ClientDirectory, digest: Digest): CachePlace {
   return {
     manifest: async () => {
       const bytes = await readWhole(directory, digest);
-      const { mediaType } = Object(parseDocument(bytes.toString(), "cache manifest"));
-      return { mediaType: String(mediaType), bytes };
+      const document = Object(parseDocument(bytes.toString(), `manifest ${digest}`));
+      const usual = "manifests" in document ? MEDIA_TYPE.ociIndex : MEDIA_TYPE.ociManifest;
+      return { mediaType: String(document.mediaType ?? usual), bytes };
     },
     document: (descriptor) => readWhole(directory, descriptor.digest),
     layer: (blob) => ({ read: () => directory.read(blob.digest) }),

@@ -1,5 +1,5 @@
 /** Pulls the images that builds begin with. */
-import { type BuildRequest, pullBeside, pullImage } from "../../engine/mod.ts";
+import { type BuildRequest, type Login, pullBeside, pullImage } from "../../engine/mod.ts";
 import { parseReference, withDefaultTag } from "../../spec/image-reference.ts";
 import type { Platform } from "../../spec/oci-image.ts";
 import type { AuthConfig } from "../../spec/registry-auth.ts";
@@ -9,7 +9,7 @@ import { publishTransfer } from "../images/image-events.ts";
 interface TransferOptions {
   /** Whether the newest is wanted even if there is one. */
   isPull: boolean;
-  credentialsFor: (domain: string) => AuthConfig | Promise<AuthConfig>;
+  credentialsFor: (domain: string) => AuthConfig | Login;
   signal: AbortSignal;
 }
 
@@ -30,7 +30,7 @@ export function imageFetcher(
     if (there !== undefined && isFor(there.document, platform)) return there.id;
     const reference = withDefaultTag(parseReference(name));
     const client = await daemon.registries.open(reference, {
-      credentials: await credentialsFor(reference.domain),
+      credentials: credentialsFor(reference.domain),
       signal,
       timing: { attempts: daemon.settings.downloadAttempts },
     });

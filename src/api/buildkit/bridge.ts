@@ -1,6 +1,6 @@
 /** BuildKit's service "LLBBridge": what a client, or a front end in a container, asks of a build. */
 import { LighterError } from "../../base/errors.ts";
-import { isBuiltIn, RootReader } from "../../engine/mod.ts";
+import { decodeSource, isBuiltIn, type LayoutSource, RootReader, readLayoutImage } from "../../engine/mod.ts";
 import { type Call, type Methods, unary } from "../../grpc/server.ts";
 import { GrpcError, OK } from "../../grpc/status.ts";
 import {
@@ -29,6 +29,7 @@ import {
 } from "../../spec/buildkit.ts";
 import { parseReference, withDefaultTag } from "../../spec/image-reference.ts";
 import type { Definition } from "../../spec/llb.ts";
+import type { Platform } from "../../spec/oci-image.ts";
 import { formatPlatform } from "../../spec/platform.ts";
 import type { Daemon } from "../daemon/daemon-state.ts";
 import { BRIDGE, FRONTEND_CAPABILITIES, LLB_CAPABILITIES } from "./capabilities.ts";
@@ -36,6 +37,7 @@ import { containerMethods } from "./containers.ts";
 import { askDockerfile, buildDockerfile, fetcherFor } from "./frontend.ts";
 import { runGateway } from "./gateway-frontend.ts";
 import type { Job, JobResult } from "./jobs.ts";
+import { openLayout } from "./session-content.ts";
 import { solveDefinition } from "./solve-definition.ts";
 import { workers } from "./workers.ts";
 
@@ -209,31 +211,64 @@ function resultMethods({ images }: Daemon, find: FindCaller): Methods {
   ]);
 }
 
+/** An image as a client asks for it. */
+interface AskedImage {
+  source: { kind: "image"; reference: string } | LayoutSource;
+  resolveMode: string;
+  platform: Partial<Platform> | undefined;
+}
+
 /** What is said of sources before they are used. */
 function imageMethods(daemon: Daemon, find: FindCaller): Methods {
-  const configOf = async (reference: string, resolveMode: string, call: Call) => {
+  const describe = async (asked: AskedImage, call: Call) => {
     const { job } = find(call);
     const signal = AbortSignal.any([call.signal, job.signal]);
-    const session = await daemon.buildkit.sessions.find((await job.request.promise).sessionId, signal);
-    withDefaultTag(parseReference(reference));
-    await fetcherFor(daemon, session, { isPull: resolveMode === "pull", signal })(reference, () => {}, undefined);
-    return Buffer.from(JSON.stringify(daemon.images.get(reference).document));
+    const own = (await job.request.promise).sessionId;
+    const { source } = asked;
+    const session = await daemon.buildkit.sessions.find((source.kind === "layout" && source.session) || own, signal);
+    const { os = "", architecture = "", variant = "" } = asked.platform ?? {};
+    const platform = os === "" ? undefined : { os, architecture, ...(variant === "" ? {} : { variant }) };
+    if (source.kind === "layout") {
+      const place = await openLayout(session, source, signal);
+      const { digest, document } = await readLayoutImage(place, source.digest, platform ?? daemon.images.platform);
+      return { digest, config: encode(document) };
+    }
+    const reference = withDefaultTag(parseReference(source.reference));
+    const fetch = fetcherFor(daemon, session, { isPull: asked.resolveMode === "pull", signal });
+    const { document, repoDigests } = daemon.images.get(await fetch(source.reference, () => {}, platform));
+    const { domain, path } = reference;
+    const digests = repoDigests.flatMap((name) => {
+      const known = parseReference(name);
+      return known.domain === domain && known.path === path ? (known.digest ?? []) : [];
+    });
+    return { digest: reference.digest ?? digests[0] ?? "", config: encode(document) };
   };
   return new Map([
     [
       `${BRIDGE}ResolveImageConfig`,
-      unary({ request: resolveImageType, answer: imageConfigType }, async ({ ref, resolveMode }, call) => ({
-        config: await configOf(ref, resolveMode, call),
-        ref,
-      })),
+      unary({ request: resolveImageType, answer: imageConfigType }, async (request, call) => {
+        const { ref, resolveMode, platform, resolver, sessionId, storeId } = request;
+        const digest = ref.split("@")[1] ?? "";
+        const source: AskedImage["source"] =
+          resolver === LAYOUT_RESOLVER
+            ? { kind: "layout", store: storeId, digest, session: sessionId }
+            : { kind: "image", reference: ref };
+        return { ...(await describe({ source, resolveMode, platform }, call)), ref };
+      }),
     ],
     [
       `${BRIDGE}ResolveSourceMeta`,
-      unary({ request: resolveSourceType, answer: sourceMetaType }, async ({ source }, call) => {
-        const [, reference] = /^docker-image:\/\/(.+)$/.exec(source?.identifier ?? "") ?? [];
-        if (reference === undefined) return { source };
-        return { source, image: { config: await configOf(reference, "", call) } };
+      unary({ request: resolveSourceType, answer: sourceMetaType }, async ({ source, ...asked }, call) => {
+        const op = source && decodeSource(source, undefined);
+        if (op === undefined || (op.kind !== "image" && op.kind !== "layout")) return { source };
+        return { source, image: await describe({ source: op, ...asked }, call) };
       }),
     ],
   ]);
+}
+
+const LAYOUT_RESOLVER = 1;
+
+function encode(document: object): Buffer {
+  return Buffer.from(JSON.stringify(document));
 }

@@ -3,14 +3,17 @@ import { LighterError } from "../../base/errors.ts";
 import { BUILD_DOCKERFILE_MAX_CHARS } from "../../base/limits.ts";
 import {
   type BuildRequest,
+  type CachePlace,
   type ForeignFrontEnd,
   foreignFrontEnd,
   type KnownTree,
+  type LayoutSource,
   type LocalSource,
   type ServedTree,
 } from "../../engine/mod.ts";
 import { IGNORE_FILE, parseIgnoreFile } from "../../spec/docker-ignore.ts";
 import type { Daemon } from "../daemon/daemon-state.ts";
+import { openLayout } from "./session-content.ts";
 import { readFiles, servedTree, treeOf, uploadOf } from "./session-files.ts";
 import type { Session } from "./sessions.ts";
 
@@ -22,6 +25,8 @@ interface FilesOptions {
   session: Session;
   sessionId: string;
   filename: string;
+  /** Whether the client serves the Dockerfile of a context that it does not serve. */
+  isApart: boolean;
   /** The front end that goes before the one that the Dockerfile names. */
   syntax: string | undefined;
   signal: AbortSignal;
@@ -30,6 +35,8 @@ interface FilesOptions {
 function patternsOf(ignoreFile: Buffer | undefined): readonly string[] {
   return ignoreFile === undefined ? [] : parseIgnoreFile(ignoreFile.toString()).patterns;
 }
+
+type FileSources = Pick<BuildRequest, "context" | "remote" | "served" | "namedContext" | "openLayout">;
 
 /** The files of a build, which come one after another as they are needed. */
 export class BuildFiles {
@@ -53,25 +60,49 @@ export class BuildFiles {
     const { filename, sessionId: session } = this.#options;
     return {
       dockerfile: { filename, text: this.dockerfile },
-      local: (op: LocalSource): LocalSource => this.#asked.get(op.name) ?? { session, ...op },
+      served: (op: LayoutSource | LocalSource) =>
+        (op.kind === "local" ? this.#asked.get(op.name) : undefined) ?? { session, ...op },
     };
   }
 
-  /** The context, and how to read the Dockerfile if it is not in there. */
-  sources(context: string): Pick<BuildRequest, "context" | "remote" | "served" | "namedContext"> {
+  /** The context, how to read the Dockerfile if it is not in there, and what else the session serves. */
+  sources(context: string): FileSources {
     const [, path] = /^http:\/\/buildkit-session(\/.+)$/.exec(context) ?? [];
-    if (path !== undefined) return { context: uploadOf(this.#session, path, this.#signal), remote: undefined };
-    if (context !== "") return { context: NOTHING, remote: context };
-    const served = { readDockerfile: () => this.#readDockerfile(), context: this.#context.bind(this) };
-    return { context: NOTHING, remote: undefined, served, namedContext: this.#namedContext.bind(this) };
+    const client = {
+      namedContext: this.#namedContext.bind(this),
+      openLayout: this.#openLayout.bind(this),
+    };
+    if (path !== undefined)
+      return { ...client, context: uploadOf(this.#session, path, this.#signal), remote: undefined };
+    const readDockerfile = () => this.#readDockerfile();
+    if (context === "")
+      return {
+        ...client,
+        context: NOTHING,
+        remote: undefined,
+        served: { readDockerfile, context: this.#context.bind(this) },
+      };
+    return {
+      ...client,
+      context: NOTHING,
+      remote: context,
+      ...(this.#options.isApart ? { served: { readDockerfile } } : {}),
+    };
+  }
+
+  async #openLayout(source: LayoutSource): Promise<CachePlace> {
+    const { session: id } = source;
+    const session =
+      id === undefined ? this.#session : await this.#options.daemon.buildkit.sessions.find(id, this.#signal);
+    return await openLayout(session, source, this.#signal);
   }
 
   /** The texts of the Dockerfile and .dockerignore, for what is no build. */
   async readTexts(context: string): Promise<{ dockerfile: string; dockerignore?: string }> {
-    if (context !== "")
+    if (context !== "" && !this.#options.isApart)
       throw new LighterError("not-supported", `a question about a Dockerfile in ${context} is not supported yet`);
     const dockerfile = `${await this.#readDockerfile()}`;
-    const ignoreFile = await this.#readIgnoreFile();
+    const ignoreFile = context === "" ? await this.#readIgnoreFile() : undefined;
     return { dockerfile, ...(ignoreFile === undefined ? {} : { dockerignore: `${ignoreFile}` }) };
   }
 
@@ -81,7 +112,7 @@ export class BuildFiles {
 
   /** The front end that the Dockerfile wants, if it is not in the context and the front end is not this one. */
   async foreignFrontEnd(context: string): Promise<ForeignFrontEnd | undefined> {
-    if (context !== "") return undefined;
+    if (context !== "" && !this.#options.isApart) return undefined;
     return foreignFrontEnd((await this.#readDockerfile()).toString(), this.#options.syntax);
   }
 

@@ -14,8 +14,8 @@ import type { Query } from "../http/query.ts";
 import type { AnswerCall } from "../http/router.ts";
 import { ProgressStream } from "../streams/progress-stream.ts";
 import { BuildFiles } from "./build-files.ts";
-import { credentialsFor } from "./session-files.ts";
 import { inputsOf } from "./session-inputs.ts";
+import { loginOf } from "./session-login.ts";
 import { targetsOf } from "./session-outputs.ts";
 import { statusMessage } from "./status-message.ts";
 
@@ -32,16 +32,18 @@ export async function buildOfVersion(call: AnswerCall): Promise<void> {
 async function buildByBuildKit({ daemon, query, request, response }: AnswerCall): Promise<void> {
   const options = buildOptions(query, true);
   const stream = new ProgressStream(response);
-  const { signal } = stream;
+  const lost = new AbortController();
+  const signal = AbortSignal.any([stream.signal, lost.signal]);
   await stream.carry(async () => {
     const sessionId = query.text("session") || undefined;
+    using _bound = daemon.buildkit.sessions.bind(sessionId ?? "", (reason) => lost.abort(reason));
     const session = sessionId && (await daemon.buildkit.sessions.find(sessionId, signal));
     const client: Partial<BuildRequest> = {};
     const { dockerfile: filename, buildArgs, outputs = [] } = options;
     const transfer = {
       isPull: query.boolean("pull"),
-      credentialsFor: async (domain: string) =>
-        session ? await credentialsFor(session, domain, signal) : headersCredentials(request, domain),
+      credentialsFor: (domain: string) =>
+        session ? loginOf(session, domain, signal) : headersCredentials(request, domain),
       signal,
     };
     const none = { sessionId: undefined, signal, onPushed: () => {} };
@@ -49,10 +51,19 @@ async function buildByBuildKit({ daemon, query, request, response }: AnswerCall)
     let context: Pick<BuildRequest, "context" | "remote"> = { context: request, remote: options.remote };
     if (session) {
       const syntax = buildArgs.get("BUILDKIT_SYNTAX");
-      const files = new BuildFiles({ daemon, session, sessionId: sessionId!, filename, syntax, signal });
+      const files = new BuildFiles({
+        daemon,
+        session,
+        sessionId: sessionId!,
+        filename,
+        isApart: false,
+        syntax,
+        signal,
+      });
       const { context: nothing, remote, ...served } = files.sources("");
       if (options.remote === SESSION_REMOTE) context = { context: nothing, remote };
-      Object.assign(client, options.remote === SESSION_REMOTE ? served : { namedContext: served.namedContext });
+      const { served: _, ...others } = served;
+      Object.assign(client, options.remote === SESSION_REMOTE ? served : others);
       client.inputs = inputsOf(session, signal);
       client.targets = { ...client.targets, send: targetsOf(session, outputs, signal).send };
     }

@@ -21,8 +21,8 @@ import { BuildFiles } from "./build-files.ts";
 import { inputImageOf, parseFrontendOptions } from "./frontend-options.ts";
 import type { Job, JobResult } from "./jobs.ts";
 import { cacheClientOf } from "./session-content.ts";
-import { credentialsFor } from "./session-files.ts";
 import { inputsOf } from "./session-inputs.ts";
+import { loginOf } from "./session-login.ts";
 import { targetsOf } from "./session-outputs.ts";
 import type { Session } from "./sessions.ts";
 import { statusMessage } from "./status-message.ts";
@@ -49,13 +49,15 @@ export async function buildDockerfile(daemon: Daemon, build: DockerfileBuild): P
   const session = await daemon.buildkit.sessions.find(sessionId, signal);
   const { filename, pull, ...rest } = parseFrontendOptions(options);
   const syntax = rest.buildArgs.get("BUILDKIT_SYNTAX");
-  const files = new BuildFiles({ daemon, session, sessionId, filename, syntax, signal });
-  const credentials = (domain: string) => credentialsFor(session, domain, signal);
+  const isApart = options.has("dockerfilekey");
+  const files = new BuildFiles({ daemon, session, sessionId, filename, isApart, syntax, signal });
+  const credentials = (domain: string) => loginOf(session, domain, signal);
   const client = cacheClientOf(session, signal);
   let failure: BuildFailure = {};
   const made: Omit<JobResult, "image">[] = [];
   try {
-    const foreign = options.has("cmdline") ? undefined : await files.foreignFrontEnd(options.get("context") ?? "");
+    const isKnown = options.has("cmdline") || build.inputs.has("dockerfile");
+    const foreign = isKnown ? undefined : await files.foreignFrontEnd(options.get("context") ?? "");
     if (foreign !== undefined) return foreign;
     const image = await daemon.builder.build({
       ...{ ...rest, ref: job.ref },
@@ -101,7 +103,8 @@ export async function askDockerfile(
   const { filename, buildArgs, target } = parseFrontendOptions(options);
   const syntax = buildArgs.get("BUILDKIT_SYNTAX");
   const [platform = ""] = (options.get("platform") ?? "").split(",");
-  const files = new BuildFiles({ daemon, session, sessionId, filename, syntax, signal });
+  const isApart = options.has("dockerfilekey");
+  const files = new BuildFiles({ daemon, session, sessionId, filename, isApart, syntax, signal });
   const id = options.get("requestid") ?? "";
   const read = () => files.readTexts(options.get("context") ?? "");
   try {
@@ -120,7 +123,7 @@ export function fetcherFor(
   session: Session,
   { isPull, signal }: { isPull: boolean; signal: AbortSignal },
 ): BuildRequest["fetchImage"] {
-  return imageFetcher(daemon, { isPull, credentialsFor: (domain) => credentialsFor(session, domain, signal), signal });
+  return imageFetcher(daemon, { isPull, credentialsFor: (domain) => loginOf(session, domain, signal), signal });
 }
 
 function inputContexts(

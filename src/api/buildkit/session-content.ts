@@ -1,6 +1,7 @@
 /** Directories that a client's session serves as containerd's content stores: what is in them is found by its digest. */
 import { LighterError } from "../../base/errors.ts";
 import { randomId } from "../../base/ids.ts";
+import type { CachePlace, LayoutSource } from "../../engine/mod.ts";
 import { Outbox } from "../../grpc/outbox.ts";
 import { ALREADY_EXISTS, GrpcError, NOT_FOUND } from "../../grpc/status.ts";
 import {
@@ -11,13 +12,14 @@ import {
   contentWriteAnswerType,
   contentWriteType,
 } from "../../spec/buildkit.ts";
-import type { CacheClient, ClientDirectory } from "../build/cache-places.ts";
+import { parseDigest } from "../../spec/oci-image.ts";
+import { type CacheClient, type ClientDirectory, directoryPlace } from "../build/cache-places.ts";
 import { PIECE_MAX_BYTES } from "./pieces.ts";
-import { credentialsFor } from "./session-files.ts";
+import { loginOf } from "./session-login.ts";
 import type { Session } from "./sessions.ts";
 
 const SERVICE = "/containerd.services.content.v1.Content";
-/** The store of that id. Clients call the directory of a cache "local:PATH", and that of an output "export". */
+/** The store of that id. Clients call the directory of a cache "local:PATH", a layout "oci:NAME", and an output's directory "export". */
 export function contentOf(session: Session, id: string, signal: AbortSignal): ClientDirectory {
   const options = { metadata: { "buildkit-attachable-store-id": id }, signal };
   return {
@@ -65,11 +67,20 @@ export function contentOf(session: Session, id: string, signal: AbortSignal): Cl
   };
 }
 
+/** Opens what has a digest in a layout of a session. */
+export async function openLayout(
+  session: Session,
+  { store, digest }: LayoutSource,
+  signal: AbortSignal,
+): Promise<CachePlace> {
+  return directoryPlace(contentOf(session, `oci:${store}`, signal), parseDigest(digest, "digest"));
+}
+
 /** How caches are reached for a client. */
 export function cacheClientOf(session: Session, signal: AbortSignal): CacheClient {
   return {
     directory: (path) => contentOf(session, `local:${path}`, signal),
-    credentialsFor: (domain) => credentialsFor(session, domain, signal),
+    credentialsFor: (domain) => loginOf(session, domain, signal),
     signal,
   };
 }

@@ -1,13 +1,10 @@
-/** What a client's session serves to its build: directories, what it was given on standard input, and credentials. */
+/** What a client's session serves to its build: directories, and what it was given on standard input. */
 import { LighterError } from "../../base/errors.ts";
 import { type KnownTree, receiveTree, type ServedTree, TarReader } from "../../engine/mod.ts";
 import { Outbox } from "../../grpc/outbox.ts";
-import { credentialsRequestType, credentialsType } from "../../spec/buildkit.ts";
-import { type AuthConfig, DOCKER_HUB, DOCKER_HUB_HOST } from "../../spec/registry-auth.ts";
 import { dataOf } from "./pieces.ts";
 import type { Session } from "./sessions.ts";
 
-const CREDENTIALS = "/moby.filesync.v1.Auth/Credentials";
 const PULL = "/moby.upload.v1.Upload/Pull";
 const DIFF_COPY = "/moby.filesync.v1.FileSync/DiffCopy";
 
@@ -89,14 +86,4 @@ export async function readFiles(
 export async function* uploadOf(session: Session, path: string, signal: AbortSignal): AsyncGenerator<Uint8Array> {
   const metadata = { urlhost: "buildkit-session", urlpath: path };
   yield* dataOf(session.call(PULL, [new Uint8Array()], { metadata, signal }));
-}
-
-/** Asks the client for its credentials for a registry. A client that has none is nobody. */
-export async function credentialsFor(session: Session, domain: string, signal: AbortSignal): Promise<AuthConfig> {
-  if (!session.has(CREDENTIALS)) return {};
-  const host = domain === DOCKER_HUB ? DOCKER_HUB_HOST : domain;
-  const answer = await session.unary(CREDENTIALS, credentialsRequestType.encode({ host }), { signal });
-  const { username, secret } = credentialsType.decode(answer);
-  if (secret === "") return {};
-  return username === "" ? { identitytoken: secret } : { username, password: secret };
 }

@@ -1,7 +1,7 @@
 /** Secrets and ssh agents that a client's session serves to the commands of its build. */
 import type { Duplex } from "node:stream";
 import type { BuildInputs } from "../../engine/mod.ts";
-import { GrpcError, NOT_FOUND } from "../../grpc/status.ts";
+import { GrpcError, NOT_FOUND, UNIMPLEMENTED } from "../../grpc/status.ts";
 import { openTunnel } from "../../grpc/tunnel.ts";
 import { agentRequestType, secretRequestType, secretType } from "../../spec/buildkit.ts";
 import { dataOf, piecesOf } from "./pieces.ts";
@@ -18,7 +18,7 @@ export function inputsOf(session: Session, signal: AbortSignal): BuildInputs {
       try {
         return secretType.decode(await session.unary(GET_SECRET, secretRequestType.encode({ id }), { signal })).data;
       } catch (error) {
-        if (error instanceof GrpcError && error.status.code === NOT_FOUND) return undefined;
+        if (error instanceof GrpcError && [NOT_FOUND, UNIMPLEMENTED].includes(error.status.code)) return undefined;
         throw error;
       }
     },

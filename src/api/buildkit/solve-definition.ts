@@ -1,5 +1,5 @@
 /** Solves definitions (LLB) that clients, and front ends of theirs, hand in. */
-import { decodeGraph, type LocalSource } from "../../engine/mod.ts";
+import { decodeGraph, type LayoutSource, type LocalSource } from "../../engine/mod.ts";
 import { type Definition, definitionType } from "../../spec/llb.ts";
 import { HOST_PLATFORM } from "../../spec/platform.ts";
 import type { BuildFailure, SolveStatus } from "../../spec/solve-status.ts";
@@ -7,7 +7,7 @@ import { cacheExports, cacheImports } from "../build/cache-places.ts";
 import type { Daemon } from "../daemon/daemon-state.ts";
 import { buildError, fetcherFor } from "./frontend.ts";
 import type { Job, JobResult } from "./jobs.ts";
-import { cacheClientOf } from "./session-content.ts";
+import { cacheClientOf, openLayout } from "./session-content.ts";
 import { servedTree, treeOf } from "./session-files.ts";
 import { inputsOf } from "./session-inputs.ts";
 import { statusMessage } from "./status-message.ts";
@@ -51,15 +51,18 @@ export async function leaveCaches(daemon: Daemon, job: Job, results: readonly Jo
 async function requestOf(daemon: Daemon, job: Job, signal: AbortSignal) {
   const { sessionId, cacheImports: imports } = await job.request.promise;
   const session = await daemon.buildkit.sessions.find(sessionId, signal);
+  const sessionOf = async ({ session: other = "" }: { session?: string }) =>
+    other === "" ? session : await daemon.buildkit.sessions.find(other, signal);
   return {
     noCache: false,
     hostConfig: {},
     fetchImage: fetcherFor(daemon, session, { isPull: false, signal }),
     inputs: inputsOf(session, signal),
     cacheImports: cacheImports(daemon, imports, cacheClientOf(session, signal)),
+    openLayout: async (source: LayoutSource) => openLayout(await sessionOf(source), source, signal),
     namedContext: async (source: LocalSource) => {
-      const { session: other = "", ...options } = source;
-      const from = other === "" ? session : await daemon.buildkit.sessions.find(other, signal);
+      const { session: _, ...options } = source;
+      const from = await sessionOf(source);
       return servedTree(from, source.name, (known) => treeOf(from, source.name, { ...options, known, signal }));
     },
     say: () => {},

@@ -19,7 +19,9 @@ export interface ExecOp {
   secretEnv: readonly { id: string; name: string; optional: boolean }[];
   settings: RunSettings;
   /** The mount whose files are the result, in place of the root file system's. */
-  keeps?: number;
+  keeps?: number | undefined;
+  /** All results of the command, each as `keeps` says it, this one first, if there are several: other vertices have the others. */
+  results?: readonly (number | undefined)[];
   hasReadOnlyRoot?: boolean;
 }
 
@@ -63,6 +65,11 @@ export interface SecretMount {
 
 export const NETWORKS: readonly Network[] = ["default", "host", "none"];
 const NONE = -1n;
+
+/** The results of a command, each as `keeps` says it, its own first. */
+export function resultsOf({ keeps, results = [keeps] }: ExecOp): readonly (number | undefined)[] {
+  return results;
+}
 
 /** With `isKey`, what makes no difference to the result is left out: proxies, the addresses of hosts, the ids of caches. */
 export function encodeExec(op: ExecOp, input: (index: number) => bigint, isKey: boolean): Message {

@@ -10,6 +10,7 @@ import type { GitSource, HttpSource } from "./remote-source.ts";
 export type Op =
   | { kind: "image"; reference: string }
   | LocalSource
+  | LayoutSource
   | ExecOp
   | HttpSource
   | GitSource
@@ -33,6 +34,17 @@ export interface LocalSource {
   include?: readonly string[];
   exclude?: readonly string[];
   followPaths?: readonly string[];
+}
+
+/** An image in an OCI layout that a client serves. */
+export interface LayoutSource {
+  kind: "layout";
+  /** What the client calls the layout. */
+  store: string;
+  /** The manifest's. */
+  digest: string;
+  /** The session that serves it; undefined: the build's own. */
+  session?: string;
 }
 
 /** Copies from its inputs after the first, into the first. */
@@ -92,10 +104,10 @@ export function plainCopy(instruction: CopyOp["instruction"], source: string): C
 }
 
 /** The operations that have no inputs. */
-export type SourceOp = Extract<Op, { kind: "image" | "local" | "http" | "git" | "files" }>;
+export type SourceOp = Extract<Op, { kind: "image" | "layout" | "local" | "http" | "git" | "files" }>;
 
 export function isSource(op: Op): op is SourceOp {
-  return ["image", "local", "http", "git", "files"].includes(op.kind);
+  return ["image", "layout", "local", "http", "git", "files"].includes(op.kind);
 }
 
 /** An operation with the vertices that it works on: the root file system first, then what is copied from. */
@@ -134,14 +146,21 @@ export function encodeOp(op: Op, inputs: readonly string[], isKey = false): Buff
 function sourceOp(op: Exclude<SourceOp, { kind: "files" }>): Message {
   if (op.kind === "image") return identified(`docker-image://${op.reference}`, {});
   if (op.kind === "local") return localSource(op);
+  if (op.kind === "layout")
+    return identified(`oci-layout://${op.store}@${op.digest}`, {
+      "oci.session": op.session ?? "",
+      "oci.store": op.store,
+    });
   if (op.kind === "http") return identified(op.url, { "http.checksum": op.checksum, "http.filename": op.fileName });
-  const { remote, ref, subdirectory, keepGitDir, checksum, submodules } = op;
+  const { remote, ref, subdirectory, keepGitDir, checksum, submodules, secrets } = op;
   const place = [ref, subdirectory].join(":").replace(/:$/, "");
   return identified(`git://${remote.replace(/^\w+:\/\//, "")}${place === "" ? "" : `#${place}`}`, {
     "git.fullurl": remote,
     "git.keepgitdir": keepGitDir === true ? "true" : "",
     "git.checksum": checksum,
     "git.skipsubmodules": submodules ? "" : "true",
+    "git.authheadersecret": secrets?.header ?? "",
+    "git.authtokensecret": secrets?.token ?? "",
   });
 }
 

@@ -1,13 +1,15 @@
 /** Contexts that a build is given by name, `--build-context NAME=SOURCE`. Source: moby/buildkit frontend/dockerui/namedcontext.go. */
+
+import { goQuote } from "../../base/go-escapes.ts";
 import { familiarReference, parseReference, withDefaultTag } from "../../spec/image-reference.ts";
 import type { ImageDocument } from "../../spec/oci-image.ts";
-import type { Vertex } from "./llb.ts";
+import type { LayoutSource, Vertex } from "./llb.ts";
 import { invalid } from "./refuse.ts";
-import { parseGitSource } from "./remote-source.ts";
+import { parseGitSource, parseHttpSource } from "./remote-source.ts";
 
 /**
- * By name: "docker-image://REFERENCE", "local:NAME" of a directory that the client serves, "input:KEY" of another build's result, or
- * the URL of a git repository.
+ * By name: "docker-image://REFERENCE", "oci-layout://STORE@DIGEST" and "local:NAME" of an image and of a directory that the client
+ * serves, "input:KEY" of another build's result, or the URL of a git repository or of a file.
  */
 export type NamedContexts = ReadonlyMap<string, string>;
 
@@ -18,7 +20,7 @@ export interface InputContext {
   image: Pick<ImageDocument, "config" | "history" | "created"> | undefined;
 }
 
-type NamedContext = { image: string } | { source: Vertex } | { input: InputContext };
+export type NamedContext = { image: string } | { layout: LayoutSource } | { source: Vertex } | { input: InputContext };
 
 interface Contexts {
   contexts?: NamedContexts | undefined;
@@ -42,9 +44,21 @@ export function findNamedContext({ contexts, contextInputs }: Contexts, name: st
     if (input === undefined) throw invalid(`invalid input ${key} for context ${name}: not found`);
     return { input };
   }
-  const git = parseGitSource(value);
-  if (git === undefined) throw invalid(`unsupported context source ${value} for ${name}`);
-  return { source: { op: git, inputs: [], name: value } };
+  const [, layout] = /^oci-layout:\/\/(.+)$/.exec(value) ?? [];
+  if (layout !== undefined) {
+    const source = parseLayout(layout);
+    if (source === undefined) throw invalid(`oci-layout reference ${goQuote(layout)} has no digest`);
+    return { layout: source };
+  }
+  const op = parseGitSource(value) ?? parseHttpSource(value);
+  if (op === undefined) throw invalid(`unsupported context source ${value} for ${name}`);
+  return { source: { op, inputs: [], name: value } };
+}
+
+/** "STORE@DIGEST", which may have a tag, too. */
+export function parseLayout(reference: string): LayoutSource | undefined {
+  const [, store, digest] = /^([^@:]+)(?::[^@]*)?@(sha256:[0-9a-f]{64})$/.exec(reference) ?? [];
+  return store === undefined ? undefined : { kind: "layout", store, digest: digest! };
 }
 
 /** "debian" for "debian:latest" and "docker.io/library/debian"; other words stay as they are. */

@@ -18,8 +18,8 @@ import { expandWord } from "../dockerfile/words.ts";
 import { pairsOf } from "./environment.ts";
 import type { Network, RunSettings } from "./exec-op.ts";
 import { noted, textOf } from "./history-text.ts";
-import { plainCopy, SCRATCH, type Vertex } from "./llb.ts";
-import { findNamedContext, type InputContext, type NamedContexts } from "./named-context.ts";
+import { type LayoutSource, plainCopy, SCRATCH, type Vertex } from "./llb.ts";
+import { findNamedContext, type InputContext, type NamedContext, type NamedContexts } from "./named-context.ts";
 import { planCopy } from "./plan-copy.ts";
 import { type Entitlement, isProxyArg, planRun } from "./plan-run.ts";
 import { invalid } from "./refuse.ts";
@@ -83,6 +83,8 @@ export interface PlanOptions {
   isClassic?: boolean;
   /** Whether progress says what a stage is for: the build is for several platforms. */
   showsPlatform?: boolean;
+  /** Finds what a client's layout has, for a platform if one is wanted. Undefined: there are no such clients. */
+  resolveLayout?: (source: LayoutSource, platform: Platform | undefined) => Promise<InputContext>;
   /** Finds an image, for a platform if one is wanted. It is there when this resolves. */
   resolveImage: (reference: string, platform: Platform | undefined) => Promise<ResolvedImage>;
 }
@@ -169,7 +171,7 @@ class Planner {
     const named = findNamedContext(this.#options, image);
     const baseStage = named === undefined ? this.#find(image) : undefined;
     const source = named !== undefined && "source" in named ? named.source : undefined;
-    const input = named !== undefined && "input" in named ? named.input : undefined;
+    const input = named === undefined ? undefined : await this.#inputOf(named, platform);
     const isImage = [source, input, baseStage].every((each) => each === undefined) && image !== "scratch";
     const reference = named !== undefined && "image" in named ? named.image : image;
     const resolved = isImage ? await this.#options.resolveImage(reference, platform) : undefined;
@@ -205,6 +207,12 @@ class Planner {
       this.#range = each.range;
       await this.#add(each);
     }
+  }
+
+  /** The result of another build, or the image of a layout, that a context is. */
+  async #inputOf(named: NamedContext, platform = this.#options.targetPlatform): Promise<InputContext | undefined> {
+    if ("input" in named) return named.input;
+    return "layout" in named ? await this.#options.resolveLayout?.(named.layout, platform) : undefined;
   }
 
   #platformOf({ platform, range }: From): Platform | undefined {
@@ -297,11 +305,12 @@ class Planner {
   }
 
   async #sourceOf(from: string | undefined): Promise<Vertex> {
-    if (from === undefined) return CONTEXT;
+    if (from === undefined) return this.#options.contextInputs?.get(CONTEXT_INPUT)?.vertex ?? CONTEXT;
     const named = findNamedContext(this.#options, from);
     if (named !== undefined && "source" in named) return named.source;
-    if (named !== undefined && "input" in named) return named.input.vertex;
-    if (named !== undefined) return await this.#image(named.image);
+    if (named !== undefined && "image" in named) return await this.#image(named.image);
+    const input = named === undefined ? undefined : await this.#inputOf(named);
+    if (input !== undefined) return input.vertex;
     const stage = (/^\d+$/.test(from) ? this.#stages[Number(from)] : undefined) ?? this.#find(from);
     if (stage === this.#stage) throw invalid(`invalid from flag value ${from}: refers to current build stage`);
     if (stage !== undefined) {
@@ -326,4 +335,6 @@ function triggersOf(triggers: readonly string[]): Instruction[] {
   return triggers.flatMap((trigger) => parse(`FROM scratch\n${trigger}`).stages[0]!.instructions);
 }
 
+/** The input that is the context, if the client gives one. */
+const CONTEXT_INPUT = "context";
 const CONTEXT: Vertex = { op: { kind: "local", name: "context" }, inputs: [], name: "context" };

@@ -18,7 +18,17 @@ export interface GitSource {
   checksum: string;
   keepGitDir: boolean | undefined;
   submodules: boolean;
+  /** The secrets of the client that the server is told, if they have other names than the usual ones. */
+  secrets?: Partial<GitSecrets>;
 }
+
+/** The names of secrets: an Authorization header, and a token for one. */
+interface GitSecrets {
+  header: string;
+  token: string;
+}
+
+export const GIT_SECRETS: GitSecrets = { header: "GIT_AUTH_HEADER", token: "GIT_AUTH_TOKEN" };
 
 export interface HttpSource {
   kind: "http";

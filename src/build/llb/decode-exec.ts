@@ -32,6 +32,12 @@ export function decodeExec(exec: LlbExec, { inputs, name, output, make }: Decode
   const isOther = root.output !== output;
   if (isOther && (rest[keeps]!.type !== MOUNT_TYPES.bind || rest[keeps]!.selector !== ""))
     throw notSupported("a command of LLB whose result is a part of a mount");
+  const own = isOther ? keeps : undefined;
+  const others = [root, ...rest].flatMap((mount) => {
+    const isResult = mount.output >= 0 && mount.type === MOUNT_TYPES.bind && (mount === root || mount.selector === "");
+    const result = mount === root ? undefined : rest.indexOf(mount);
+    return isResult && result !== own ? [result] : [];
+  });
   const op: ExecOp = {
     kind: "exec",
     args: meta.args,
@@ -47,6 +53,7 @@ export function decodeExec(exec: LlbExec, { inputs, name, output, make }: Decode
     secretEnv,
     settings: settingsOf(meta, exec.mounts.find(isShm)),
     ...(isOther ? { keeps } : {}),
+    ...(others.length > 0 ? { results: [own, ...others] } : {}),
     ...(root.readOnly ? { hasReadOnlyRoot: true } : {}),
   };
   return make(op, used, name || meta.args.join(" "));

@@ -3,18 +3,21 @@ import { posix } from "node:path";
 import { formatReference, parseReference, withDefaultTag } from "../../spec/image-reference.ts";
 import type { LlbOp, LlbSource } from "../../spec/llb.ts";
 import { HOST_PLATFORM } from "../../spec/platform.ts";
-import type { LocalSource, SourceOp } from "../graph/llb.ts";
+import type { LayoutSource, LocalSource, SourceOp } from "../graph/llb.ts";
+import { parseLayout } from "../graph/named-context.ts";
 import { invalid, notSupported } from "../graph/refuse.ts";
 import { parseGitSource, parseHttpSource } from "../graph/remote-source.ts";
 
 type Attributes = ReadonlyMap<string, string>;
 
 /** What makes no difference here: hints, and what the daemon does always. */
-const HINTS = /^(image\.(resolvemode|recordtype|layerlimit)|local\.(sharedkeyhint|differ|unique|metadatatransfer))$/;
+const HINTS =
+  /^(image\.(resolvemode|recordtype|layerlimit)|oci\.layerlimit|local\.(sharedkeyhint|differ|unique|metadatatransfer))$/;
 
 const READERS: Readonly<Record<string, (rest: string, attributes: Reader, whole: string) => SourceOp>> = {
   "docker-image": (rest) => ({ kind: "image", reference: referenceOf(rest) }),
   local: readLocal,
+  "oci-layout": readLayout,
   git: (rest, attributes) => readGit(rest, attributes),
   http: (_, attributes, whole) => readHttp(whole, attributes),
   https: (_, attributes, whole) => readHttp(whole, attributes),
@@ -29,7 +32,7 @@ export function decodeSource({ identifier, attributes }: LlbSource, platform: Ll
   const reader = new Reader(attributes);
   const op = read(rest, reader, identifier);
   reader.finish(scheme);
-  if (op.kind !== "image" || platform === undefined) return op;
+  if ((op.kind !== "image" && op.kind !== "layout") || platform === undefined) return op;
   const { os, architecture } = platform;
   if (os !== HOST_PLATFORM.os || architecture !== HOST_PLATFORM.architecture)
     throw notSupported(`an image for ${os}/${architecture} as a source`);
@@ -87,6 +90,14 @@ function readLocal(name: string, attributes: Reader): LocalSource {
   };
 }
 
+function readLayout(reference: string, attributes: Reader): LayoutSource {
+  const session = attributes.text("oci.session");
+  const store = attributes.text("oci.store");
+  const layout = parseLayout(reference);
+  if (layout === undefined) throw invalid(`the source oci-layout://${reference} has no digest`);
+  return { ...layout, store: store || layout.store, ...(session === "" ? {} : { session }) };
+}
+
 function readGit(rest: string, attributes: Reader): SourceOp {
   const fullUrl = attributes.text("git.fullurl");
   const [place, fragment = ""] = rest.split(/#(.*)/s);
@@ -94,9 +105,12 @@ function readGit(rest: string, attributes: Reader): SourceOp {
   if (/[?#]/.test(remote)) throw invalid(`${JSON.stringify(remote)} is no git repository`);
   const git = parseGitSource(`${/\.git$|^(git|ssh):|@/.test(remote) ? remote : `${remote}.git`}#${fragment}`);
   if (git === undefined) throw invalid(`${JSON.stringify(remote)} is no git repository`);
+  const [header, token] = [attributes.text("git.authheadersecret"), attributes.text("git.authtokensecret")];
+  const secrets = { ...(header === "" ? {} : { header }), ...(token === "" ? {} : { token }) };
   return {
     ...git,
     remote,
+    ...(header === "" && token === "" ? {} : { secrets }),
     checksum: attributes.text("git.checksum"),
     keepGitDir: attributes.text("git.keepgitdir") === "true" || undefined,
     submodules: attributes.text("git.skipsubmodules") !== "true",

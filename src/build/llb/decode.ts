@@ -4,6 +4,7 @@
  */
 import { LLB_DEPTH_MAX, LLB_OPS_MAX } from "../../base/limits.ts";
 import { type Definition, type LlbOp, opMetadataType, opType } from "../../spec/llb.ts";
+import { resultsOf } from "../graph/exec-op.ts";
 import { isScratch, isSource, type Op, plainCopy, SCRATCH, setDigest, sha256, type Vertex } from "../graph/llb.ts";
 import { type Entitlement, requireEntitlement } from "../graph/plan-run.ts";
 import { invalid, notSupported } from "../graph/refuse.ts";
@@ -107,7 +108,7 @@ class Decoder {
 
   /** A source that is no image is copied: steps work on layers. */
   #rooted(vertex: Vertex): Vertex {
-    if (!isSource(vertex.op) || vertex.op.kind === "image") return vertex;
+    if (!isSource(vertex.op) || vertex.op.kind === "image" || vertex.op.kind === "layout") return vertex;
     const known = this.#copies.get(vertex);
     if (known !== undefined) return known;
     const copy = this.#add(plainCopy("COPY", "/"), [SCRATCH, vertex], vertex.name);
@@ -117,9 +118,12 @@ class Decoder {
 
   readonly #add: MakeVertex = (op, inputs, name) => {
     if (op.kind === "exec") requireEntitlement(op, this.#entitlements);
-    const kept = op.kind === "exec" && op.keeps !== undefined ? op.mounts[op.keeps] : undefined;
+    const kept = op.kind === "exec" ? resultsOf(op).flatMap((number) => op.mounts[number ?? -1] ?? []) : [];
     const isRoot = (index: number) =>
-      index === 0 || op.kind === "merge" || op.kind === "diff" || (kept?.type === "bind" && kept.input === index);
+      index === 0 ||
+      op.kind === "merge" ||
+      op.kind === "diff" ||
+      kept.some((mount) => mount.type === "bind" && mount.input === index);
     const rooted = inputs.map((input, index) => (isRoot(index) ? this.#rooted(input) : input));
     const vertex: Vertex = { op, inputs: rooted, name };
     const depth = 1 + rooted.reduce((deepest, input) => Math.max(deepest, this.#depths.get(input) ?? 0), 0);

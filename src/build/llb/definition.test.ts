@@ -1,6 +1,14 @@
 import { expect, test } from "bun:test";
 import { definitionType, opType } from "../../spec/llb.ts";
-import { digestOfVertex, SCRATCH, sha256, type Vertex, verticesOf } from "../graph/llb.ts";
+import {
+  digestOfVertex,
+  type LayoutSource,
+  type LocalSource,
+  SCRATCH,
+  sha256,
+  type Vertex,
+  verticesOf,
+} from "../graph/llb.ts";
 import { planBuild } from "../graph/plan.ts";
 import { decodeGraph } from "./decode.ts";
 import { encodeGraph } from "./encode.ts";
@@ -48,8 +56,8 @@ async function plan(text: string): Promise<Vertex> {
 
 const OPTIONS = {
   names: new Map(),
-  local: ({ name }: { name: string }) =>
-    ({ kind: "local", name, session: "s1", exclude: ["x"], followPaths: ["y"] }) as const,
+  served: (op: LayoutSource | LocalSource) =>
+    ({ ...op, session: "s1", exclude: ["x"], followPaths: ["y"] }) as LayoutSource | LocalSource,
   dockerfile: { filename: "Dockerfile", text: Buffer.from(DOCKERFILE) },
 };
 
@@ -68,7 +76,7 @@ test("a Dockerfile's graph becomes a definition, which becomes the same graph", 
 
   const decoded = decodeGraph(definition);
   expect(digestOfVertex(decoded)).toBe(digests.at(-2)!);
-  const encoded = encodeGraph(decoded, { ...OPTIONS, local: (op) => op });
+  const encoded = encodeGraph(decoded, { ...OPTIONS, served: (op) => op });
   expect(encoded.operations!.map(sha256)).toEqual(digests);
   expect([...verticesOf(decoded)].map(({ op }) => op.kind)).toEqual([...verticesOf(graph)].map(({ op }) => op.kind));
 });

@@ -1,12 +1,20 @@
 /** A graph as clients of BuildKit's API get it: LLB's definition, each operation after what it works on. */
 import { type DefinitionDraft, opMetadataType, opType } from "../../spec/llb.ts";
-import { encodeOp, isScratch, type LocalSource, type Op, sha256, type Vertex } from "../graph/llb.ts";
+import {
+  encodeOp,
+  isScratch,
+  type LayoutSource,
+  type LocalSource,
+  type Op,
+  sha256,
+  type Vertex,
+} from "../graph/llb.ts";
 
 interface EncodeOptions {
   /** The names of vertices for people. */
   names: ReadonlyMap<Vertex, string>;
-  /** What stands for a directory that only this build knows. */
-  local: (op: LocalSource) => Op;
+  /** What stands for what only this build's session serves. */
+  served: (op: LayoutSource | LocalSource) => Op;
   /** What the graph was made of. */
   dockerfile: { filename: string; text: Uint8Array };
 }
@@ -39,7 +47,8 @@ class Encoder {
     if (known !== undefined) return known;
     const inputs = vertex.inputs.map((input) => (isScratch(input) ? "" : this.add(input)));
     const { op } = vertex;
-    const bytes = encodeOp(op.kind === "local" ? this.#options.local(op) : op, inputs);
+    const isServed = op.kind === "local" || op.kind === "layout";
+    const bytes = encodeOp(isServed ? this.#options.served(op) : op, inputs);
     const digest = sha256(bytes);
     this.#digests.set(vertex, digest);
     if (!this.#metadata.has(digest)) this.#operations.push(bytes);

@@ -11,15 +11,15 @@ export interface StepListener {
 /** How much of what was said is kept for builds that come later. */
 const KEPT_BYTES = 256 * 1024;
 
-export class SharedStep {
+export class SharedStep<T> {
   readonly #aborter = new AbortController();
   readonly #listeners = new Set<StepListener>();
   readonly #said: ((listener: StepListener) => void)[] = [];
   #saidBytes = 0;
   #takerCount = 0;
-  readonly #result: Promise<string>;
+  readonly #result: Promise<T>;
 
-  constructor(execute: (listener: StepListener, signal: AbortSignal) => Promise<string>) {
+  constructor(execute: (listener: StepListener, signal: AbortSignal) => Promise<T>) {
     const listener: StepListener = {
       onNote: (text) => this.#say(text.length, (each) => each.onNote(text)),
       onOutput: (stream, bytes) => {
@@ -47,7 +47,7 @@ export class SharedStep {
    * Waits for the result, or until `signal` says that this build no longer wants it. The step ends with the last build that wants it,
    * and that one waits for the end.
    */
-  async take(listener: StepListener, signal: AbortSignal): Promise<string> {
+  async take(listener: StepListener, signal: AbortSignal): Promise<T> {
     this.#takerCount++;
     for (const say of this.#said) say(listener);
     this.#listeners.add(listener);

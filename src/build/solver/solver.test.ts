@@ -45,7 +45,7 @@ function workshop(done: string[], hashes: readonly string[] = ["h"]): Workshop {
     hash: async () => hashes[Math.min(asked++, hashes.length - 1)]!,
     execute: async ({ name }, [first = ""]) => {
       done.push(name);
-      return `${first}/${name}`;
+      return [`${first}/${name}`];
     },
     merge: async (lower, upper) => `${lower}+${upper}`,
     keep: () => {},
@@ -89,7 +89,7 @@ test("two builds that want a step at once share it", async () => {
 test("who waits for another build's step does it when that build is given up", async () => {
   const solver = new Solver(memoryCache());
   const done: string[] = [];
-  const stopped = Promise.withResolvers<string>();
+  const stopped = Promise.withResolvers<string[]>();
   const failing = { ...workshop([]), execute: () => stopped.promise };
   const first = solver.begin({ workshop: failing, noCache: false, signal })(run("one", base));
   const second = solver.begin({ workshop: workshop(done), noCache: false, signal })(run("one", base));
@@ -110,7 +110,7 @@ test("a copy is found by what it copies, whatever else has changed", async () =>
 test("a build that is given up does not end a step that another one wants; the last one does", async () => {
   const solver = new Solver(memoryCache());
   const heard: string[][] = [[], []];
-  const result = Promise.withResolvers<string>();
+  const result = Promise.withResolvers<string[]>();
   let stepSignal: AbortSignal | undefined;
   const begun = Promise.withResolvers<void>();
   const builds = [0, 1].map((index) => {

@@ -7,7 +7,17 @@
  * put over what is there, so that it is found whatever that is.
  */
 import { LighterError } from "../../base/errors.ts";
-import { type CopyOp, isApart, isSource, keyOfOp, plainCopy, type SourceOp, type Vertex } from "../graph/llb.ts";
+import { resultsOf } from "../graph/exec-op.ts";
+import {
+  type CopyOp,
+  isApart,
+  isSource,
+  keyOfOp,
+  type Op,
+  plainCopy,
+  type SourceOp,
+  type Vertex,
+} from "../graph/llb.ts";
 import { SharedStep, type StepListener } from "./shared-step.ts";
 
 interface Solved {
@@ -23,8 +33,13 @@ export interface Workshop {
   source(op: SourceOp): Promise<string>;
   /** Stands for the content of what is copied: bytes, modes and owners, not times. `sourceIds`: the inputs after the first. */
   hash(op: CopyOp, sourceIds: readonly string[], signal: AbortSignal): Promise<string>;
-  /** Executes the step. `inputs`: ids, as in the vertex. Resolves with the new root file system's. */
-  execute(vertex: Vertex, inputs: readonly string[], listener: StepListener, signal: AbortSignal): Promise<string>;
+  /** Executes the step. `inputs`: ids, as in the vertex. Resolves with the ids of its results: new root file systems. */
+  execute(
+    vertex: Vertex,
+    inputs: readonly string[],
+    listener: StepListener,
+    signal: AbortSignal,
+  ): Promise<readonly string[]>;
   /** Puts a root file system over another one. Resolves with the new one's id. */
   merge(lower: string, upper: string, vertex: Vertex): Promise<string>;
   /** Finds a step that was done elsewhere, and brings its result here. */
@@ -59,6 +74,15 @@ interface SolveOptions {
   watcher?: SolveWatcher;
 }
 
+/** A step under way: it resolves with its results by their keys. */
+type Step = SharedStep<ReadonlyMap<string, string>>;
+
+/** What is known of one build. */
+interface Solving extends SolveOptions {
+  /** The steps that it has begun, by key: a command whose results are several vertices is run once, whatever the cache is. */
+  begun: Map<string, Step>;
+}
+
 /** Solves the vertices of one build. */
 export interface Solve {
   (vertex: Vertex): Promise<Solved>;
@@ -70,14 +94,15 @@ export interface Solve {
 export class Solver {
   readonly #cache: StepCache;
   /** By key. */
-  readonly #underway = new Map<string, SharedStep>();
+  readonly #underway = new Map<string, Step>();
 
   constructor(cache: StepCache) {
     this.#cache = cache;
   }
 
   /** Gives what solves the vertices of one build, each once, inputs side by side. */
-  begin(options: SolveOptions): Solve {
+  begin(given: SolveOptions): Solve {
+    const options: Solving = { ...given, begun: new Map() };
     const solved = new Map<Vertex, Promise<Solved>>();
     const solve = (vertex: Vertex): Promise<Solved> => {
       const known = solved.get(vertex);
@@ -91,7 +116,7 @@ export class Solver {
     return Object.assign(solve, { ended });
   }
 
-  async #solve(vertex: Vertex, solve: (vertex: Vertex) => Promise<Solved>, options: SolveOptions): Promise<Solved> {
+  async #solve(vertex: Vertex, solve: (vertex: Vertex) => Promise<Solved>, options: Solving): Promise<Solved> {
     const inputs = await Promise.all(vertex.inputs.map(solve));
     options.signal.throwIfAborted();
     options.watcher?.started(vertex);
@@ -105,7 +130,7 @@ export class Solver {
     }
   }
 
-  async #make(vertex: Vertex, solved: readonly Solved[], options: SolveOptions): Promise<Solved> {
+  async #make(vertex: Vertex, solved: readonly Solved[], options: Solving): Promise<Solved> {
     const { workshop, signal } = options;
     const { op } = vertex;
     if (isSource(op)) {
@@ -115,12 +140,12 @@ export class Solver {
     const inputs = solved.map(({ id }) => id);
     const base = solved[0]?.key ?? "";
     const content = await contentOf(vertex, solved, (copy, ids) => workshop.hash(copy, ids, signal));
-    if (base === "" || !isApart(op)) return await this.#step(keyOfOp(op, [base, ...content]), vertex, inputs, options);
+    if (base === "" || !isApart(op)) return await this.#step(keysOf(op, [base, ...content]), vertex, inputs, options);
     const ownKey = keyOfOp(op, ["", ...content]);
     const key = keyOfOp({ kind: "merge" }, [base, ownKey]);
     const known = await this.#find(key, vertex, inputs, options);
     if (known !== undefined) return known;
-    const own = await this.#step(ownKey, vertex, ["", ...inputs.slice(1)], options);
+    const own = await this.#step([ownKey], vertex, ["", ...inputs.slice(1)], options);
     const id = await workshop.merge(inputs[0]!, own.id, vertex);
     this.#cache.add(key, { id, baseId: inputs[0]!, description: vertex.name });
     workshop.keep(id);
@@ -143,17 +168,18 @@ export class Solver {
     return { id, key, isCached: true };
   }
 
-  /** Does a step, unless it is found or somebody else does it. */
-  async #step(key: string, vertex: Vertex, inputs: readonly string[], options: SolveOptions): Promise<Solved> {
-    const { workshop, signal } = options;
+  /** Does a step, unless it is found or somebody else does it. `keys`: those of its results, the one that is wanted first. */
+  async #step(keys: readonly string[], vertex: Vertex, inputs: readonly string[], options: Solving): Promise<Solved> {
+    const { workshop, signal, begun } = options;
+    const key = keys[0]!;
     const noCache = options.noCache || options.skipsCache?.(vertex) === true;
     for (;;) {
       const cached = await this.#find(key, vertex, inputs, options);
       if (cached !== undefined) return cached;
-      const other = noCache ? undefined : this.#underway.get(key);
-      const step = other === undefined || other.isGivenUp ? this.#begin(key, vertex, inputs, workshop) : other;
+      const other = begun.get(key) ?? (noCache ? undefined : this.#underway.get(key));
+      const step = other === undefined || other.isGivenUp ? this.#begin(keys, vertex, inputs, options) : other;
       try {
-        const id = await step.take(workshop.listener(vertex), signal);
+        const id = (await step.take(workshop.listener(vertex), signal)).get(key)!;
         workshop.keep(id);
         return { id, key, isCached: false };
       } catch (error) {
@@ -170,19 +196,34 @@ export class Solver {
     return id;
   }
 
-  #begin(key: string, vertex: Vertex, inputs: readonly string[], workshop: Workshop): SharedStep {
-    const step = new SharedStep(async (listener, signal) => {
+  #begin(keys: readonly string[], vertex: Vertex, inputs: readonly string[], { workshop, begun }: Solving): Step {
+    const step: Step = new SharedStep(async (listener, signal) => {
       try {
-        const id = await workshop.execute(vertex, inputs, listener, signal);
-        this.#cache.add(key, { id, baseId: inputs[0]!, description: vertex.name });
-        return id;
+        const ids = await workshop.execute(vertex, inputs, listener, signal);
+        for (const [index, id] of ids.entries()) {
+          this.#cache.add(keys[index]!, { id, baseId: inputs[0]!, description: vertex.name });
+          workshop.keep(id);
+        }
+        return new Map(keys.map((key, index) => [key, ids[index]!]));
+      } catch (error) {
+        for (const key of keys) if (begun.get(key) === step) begun.delete(key);
+        throw error;
       } finally {
-        if (this.#underway.get(key) === step) this.#underway.delete(key);
+        for (const key of keys) if (this.#underway.get(key) === step) this.#underway.delete(key);
       }
     });
-    this.#underway.set(key, step);
+    for (const key of keys) {
+      this.#underway.set(key, step);
+      if (keys.length > 1) begun.set(key, step);
+    }
     return step;
   }
+}
+
+/** The keys of all results of an operation, the vertex's own first. `inputs`: their keys. */
+function keysOf(op: Op, inputs: readonly string[]): string[] {
+  if (op.kind !== "exec" || op.results === undefined) return [keyOfOp(op, inputs)];
+  return resultsOf(op).map((keeps) => keyOfOp({ ...op, keeps }, inputs));
 }
 
 /** What stands for the inputs after the first: the content of what is copied or mounted, or the key of a whole root file system. */

@@ -8,7 +8,7 @@ import type { BuildFailure, SolveStatus } from "../../spec/solve-status.ts";
 import type { CacheExport, CacheImport } from "../cache/cache-request.ts";
 import type { BuildOutput } from "../outputs/output-options.ts";
 import type { ProvenanceOptions } from "../outputs/provenance.ts";
-import type { ContextFile, ContextRequest, NamedContext, ServedFiles } from "./build-sources.ts";
+import type { ContextFile, ContextRequest, NamedContext, OpenLayout, ServedFiles } from "./build-sources.ts";
 import type { OutputTargets } from "./export-build.ts";
 import type { StepFailed } from "./step-failed.ts";
 import type { StepTerminal } from "./step-shell.ts";
@@ -42,7 +42,14 @@ export interface BuildRequest
   extends ContextRequest,
     Omit<
       PlanOptions,
-      "resolveImage" | "platform" | "targetPlatform" | "showsPlatform" | "isClassic" | "settings" | "entitlements"
+      | "resolveImage"
+      | "resolveLayout"
+      | "platform"
+      | "targetPlatform"
+      | "showsPlatform"
+      | "isClassic"
+      | "settings"
+      | "entitlements"
     > {
   /** The path of the Dockerfile. */
   dockerfile: string;
@@ -50,6 +57,7 @@ export interface BuildRequest
   served?: ServedFiles;
   /** Gives a directory of the client by its name, as a tar. */
   namedContext?: NamedContext;
+  openLayout?: OpenLayout;
   contextFile?: ContextFile;
   /** What the client calls the build, so that it may cancel it. */
   id?: string | undefined;

@@ -19,7 +19,7 @@ import { openWorkshop } from "./workshop.ts";
 
 export type SiteRequest = Pick<
   BuildRequest,
-  "contextFile" | "fetchImage" | "hostConfig" | "inputs" | "namedContext" | "onStatus" | "say" | "signal"
+  "contextFile" | "fetchImage" | "hostConfig" | "inputs" | "namedContext" | "onStatus" | "openLayout" | "say" | "signal"
 >;
 
 interface SiteOptions {
@@ -61,8 +61,9 @@ export class BuildSite implements AsyncDisposable {
     this.#options = options;
     this.signal = AbortSignal.any([request.signal, this.#aborter.signal]);
     const { signal } = this;
-    const { namedContext, contextFile } = request;
-    const client = { namedContext, contextFile, knownFiles: options.knownFiles };
+    const { namedContext, openLayout, contextFile } = request;
+    const secret = request.inputs?.secret.bind(request.inputs);
+    const client = { namedContext, openLayout, contextFile, secret, knownFiles: options.knownFiles };
     this.sources = new BuildSources(roots, trash, { signal, downloads, kept, client });
     this.progress = new BuildProgress(request.onStatus);
     this.output = new StepOutput(request.say, this.progress);

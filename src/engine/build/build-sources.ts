@@ -5,13 +5,24 @@ import { dirname, join, posix } from "node:path";
 import { LighterError } from "../../base/errors.ts";
 import { randomId } from "../../base/ids.ts";
 import { BUILD_DOCKERFILE_MAX_BYTES } from "../../base/limits.ts";
-import { type GitSource, type HttpSource, type LocalSource, parseGitSource, type SourceOp } from "../../build/mod.ts";
+import {
+  type GitSource,
+  type HttpSource,
+  type LayoutSource,
+  type LocalSource,
+  parseGitSource,
+  type SourceOp,
+} from "../../build/mod.ts";
 import { type RawBody, type RunOptions, runWithInput, type Trash } from "../../files/mod.ts";
 import { type KnownTree, looksLikeArchive, peek, spoolDigest, TAR_BLOCK_BYTES } from "../../image/mod.ts";
 import { bytePath } from "../../linux/sys/fs.ts";
+import type { Platform } from "../../spec/oci-image.ts";
+import { formatPlatform } from "../../spec/platform.ts";
+import type { CachePlace } from "../cache/cache-request.ts";
 import { checkOut } from "../sources/git-source.ts";
 import { type Downloads, download, get, visit } from "../sources/http-source.ts";
 import type { KeptContexts, KeptLease } from "../sources/kept-contexts.ts";
+import { type LayoutImage, readLayoutImage } from "../sources/layout-image.ts";
 import {
   fillSpoolJob,
   readDockerfileJob,
@@ -23,6 +34,7 @@ import {
   type TreePlace,
   writeContextJob,
 } from "./build-jobs.ts";
+import type { BuildInputs } from "./build-request.ts";
 import type { KnownFiles } from "./known-files.ts";
 import type { StepRoots } from "./step-roots.ts";
 
@@ -43,8 +55,8 @@ export interface SentContext {
 /** Files that a client serves to its build. */
 export interface ServedFiles {
   readDockerfile(): Promise<Buffer>;
-  /** The context. `paths`: all that is needed of it; undefined for everything. */
-  context(paths: readonly string[] | undefined): ServedTree;
+  /** The context. `paths`: all that is needed of it; undefined for everything. Without it, the context comes otherwise. */
+  context?(paths: readonly string[] | undefined): ServedTree;
 }
 
 /** A directory that a client serves, of which only what has changed need be sent. */
@@ -58,12 +70,17 @@ export interface ServedTree {
 /** Asks a client for a directory that it serves, as a tar or as what has changed. */
 export type NamedContext = (source: LocalSource) => AsyncIterable<Uint8Array> | Promise<ServedTree>;
 
+/** Opens the image, or index, of that digest in a layout that a client serves. */
+export type OpenLayout = (source: LayoutSource) => Promise<CachePlace>;
+
 /** Gives the bytes of a file of the context that was sent, by its path, in bytes, if they were not needed then. */
 export type ContextFile = (path: string) => AsyncIterable<Uint8Array>;
 
 interface ClientSources {
   namedContext: NamedContext | undefined;
+  openLayout: OpenLayout | undefined;
   contextFile: ContextFile | undefined;
+  secret: BuildInputs["secret"] | undefined;
   knownFiles: KnownFiles;
 }
 
@@ -89,6 +106,10 @@ export class BuildSources implements Disposable {
   /** The directories of spooled contexts that were needed as such, by their paths. */
   readonly #written = new Map<string, Promise<string>>();
   readonly #namedContexts = new Map<string, Promise<string>>();
+  /** The images in layouts, for a platform each. */
+  readonly #layouts = new Map<string, Promise<LayoutImage>>();
+  /** Their snapshots. */
+  readonly #holds = new DisposableStack();
   readonly #client: ClientSources;
   /** What the URL of the context led to, if that was no archive; the context is empty then. */
   #remoteDockerfile: string | undefined;
@@ -117,6 +138,7 @@ export class BuildSources implements Disposable {
 
   [Symbol.dispose](): void {
     for (const lease of this.#leases) lease[Symbol.dispose]();
+    this.#holds.dispose();
     void this.#trash.discard(this.#path);
   }
 
@@ -245,6 +267,26 @@ export class BuildSources implements Disposable {
     return id;
   }
 
+  /** Finds what a layout of the client's has for a platform. */
+  layout(source: LayoutSource, platform: Platform = this.#roots.images.platform): Promise<LayoutImage> {
+    const id = JSON.stringify([source, formatPlatform(platform)]);
+    const known = this.#layouts.get(id) ?? this.#readLayout(source, platform);
+    this.#layouts.set(id, known);
+    return known;
+  }
+
+  async #readLayout(source: LayoutSource, platform: Platform): Promise<LayoutImage> {
+    const { openLayout } = this.#client;
+    if (openLayout === undefined) throw new LighterError("invalid", `this client serves no layout "${source.store}"`);
+    return await readLayoutImage(await openLayout(source), source.digest, platform);
+  }
+
+  async #rootOfLayout(source: LayoutSource): Promise<string> {
+    const { root, layers } = await this.layout(source);
+    if (root !== "") this.#holds.use(await this.#roots.images.fetchSnapshot(root, layers, this.#signal));
+    return root;
+  }
+
   /** Where a root file system, or another source, is. */
   treeOf(id: string): TreePlace {
     if (id === "") return { layers: [] };
@@ -280,6 +322,8 @@ export class BuildSources implements Disposable {
         return op.session === undefined && op.name === this.contextId ? this.contextId : await this.#named(op);
       case "image":
         return op.reference === "scratch" ? "" : this.#roots.of(this.#roots.images.get(op.reference));
+      case "layout":
+        return await this.#rootOfLayout(op);
       case "files":
         return this.#files(op.files, op.mode);
       case "http":
@@ -310,7 +354,8 @@ export class BuildSources implements Disposable {
   }
 
   async #checkOut(source: GitSource): Promise<{ commit: string; path: string }> {
-    return await checkOut(source, this.#newDirectory(), this.#signal);
+    const secret = async (id: string) => await this.#client.secret?.(id);
+    return await checkOut(source, { directory: this.#newDirectory(), signal: this.#signal, secret });
   }
 
   #newDirectory(): string {

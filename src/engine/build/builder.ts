@@ -10,7 +10,9 @@ import {
   canonicalName,
   contextNeedOf,
   decodeCommand,
+  type LayoutSource,
   planBuild,
+  type Solve,
   Solver,
   stepNames,
   type Vertex,
@@ -25,6 +27,7 @@ import { ImportedCaches } from "../cache/import-cache.ts";
 import type { Engine } from "../engine.ts";
 import { BuildContainer } from "../llb/build-container.ts";
 import { type ExportRequest, exportRoots } from "../llb/export-root.ts";
+import { RootReader } from "../llb/read-root.ts";
 import { type FrontendRequest, runFrontend } from "../llb/run-frontend.ts";
 import { type CachesRequest, type GraphRequest, type HeldRoot, solveGraph, solveGraphs } from "../llb/solve-graph.ts";
 import { describeProvenance, type ProvenanceSource } from "../outputs/provenance.ts";
@@ -48,6 +51,9 @@ import { KnownFiles } from "./known-files.ts";
 import { shownName } from "./read-dockerfile.ts";
 import { runSettings } from "./run-step.ts";
 import { StepRoots } from "./step-roots.ts";
+
+/** The input that the Dockerfile is in, if the client gives one. */
+const DOCKERFILE_INPUT = "dockerfile";
 
 interface BuilderSettings {
   gc: GcSettings;
@@ -213,24 +219,26 @@ export class Builder implements Disposable {
           await ("handTo" in context ? context.handTo(use) : use(context));
           part("transferring context:", { current, completed: true });
         });
-      if (served === undefined) await receive(request.context);
-      Object.assign(definition, await this.#readDockerfile(site, request, progress));
+      if (served?.context === undefined) await receive(request.context);
+      const { noCache } = request;
+      let isSkipped: (vertex: Vertex) => boolean = () => false;
+      const solve = site.solve({
+        ...{ noCache, skipsCache: (vertex) => isSkipped(vertex) },
+        imported: this.#importCaches(request, site),
+        ...(onExplained !== undefined && { change: withoutExecution }),
+      });
+      Object.assign(definition, await this.#readDockerfile(site, request, solve));
       for (const { vertex } of request.contextInputs?.values() ?? []) await site.fetchImages(verticesOf(vertex));
-      const targets = await this.#plan(definition.text, request, progress);
+      const targets = await this.#plan(definition.text, request, site);
       const all = { stages: targets.flatMap(({ plan }) => plan.stages) };
       const need = contextNeedOf(all);
-      if (served !== undefined && need !== "nothing")
+      if (served?.context !== undefined && need !== "nothing")
         await receive(served.context(need === "everything" ? undefined : need));
       progress.announce(stepNames(all));
       if (request.wantsWarnings)
         progress.warn(checkBuilt(this.#roots.images, definition.text, request, definition.vertex));
       const { engine, images } = this.#roots;
-      const { noCache } = request;
-      const solve = site.solve({
-        ...{ noCache, skipsCache: stepsOf(all, request.noCacheStages) },
-        imported: this.#importCaches(request, site),
-        ...(onExplained !== undefined && { change: withoutExecution }),
-      });
+      isSkipped = stepsOf(all, request.noCacheStages);
       if (onExplained !== undefined) {
         onExplained(await explainPlan({ plan: all, solve, cache: this.#cache, noCache }));
         return { id: "" };
@@ -286,18 +294,22 @@ export class Builder implements Disposable {
     });
   }
 
-  async #readDockerfile({ sources }: BuildSite, request: BuildRequest, progress: BuildProgress) {
-    const { dockerfile: path } = request;
+  async #readDockerfile({ sources, progress }: BuildSite, request: BuildRequest, solve: Solve) {
+    const { dockerfile: path, served, contextInputs } = request;
+    const input = contextInputs?.get(DOCKERFILE_INPUT)?.vertex;
+    const readInput = async (vertex: Vertex) =>
+      new RootReader(this.#roots.images, (await solve(vertex)).id).readFile(path);
     const name = `[internal] load build definition from ${shownName(path)}`;
     return await progress.task(name, async ({ part, digest: vertex }) => {
-      const text = (await request.served?.readDockerfile())?.toString() ?? (await sources.readDockerfile(path));
+      const given = input === undefined ? await served?.readDockerfile() : await readInput(input);
+      const text = given?.toString() ?? (await sources.readDockerfile(path));
       part("transferring dockerfile:", { current: text.length, completed: true });
       return { text, vertex };
     });
   }
 
   /** Plans the build for each platform. */
-  async #plan(dockerfile: string, request: BuildRequest, progress: BuildProgress): Promise<BuildTarget[]> {
+  async #plan(dockerfile: string, request: BuildRequest, { progress, sources }: BuildSite): Promise<BuildTarget[]> {
     const { images } = this.#roots;
     const { platform } = images;
     const resolveImage = async (reference: string, wanted: Platform | undefined) => {
@@ -307,12 +319,18 @@ export class Builder implements Disposable {
       const isOwn = wanted === undefined || formatPlatform(wanted) === formatPlatform(platform);
       return { config: images.get(id).document.config, reference: isOwn ? reference : id };
     };
+    const resolveLayout = async (source: LayoutSource, wanted: Platform | undefined) => {
+      const name = `[internal] load metadata for oci-layout://${source.store}@${source.digest}`;
+      const { digest, document } = await progress.task(name, () => sources.layout(source, wanted));
+      const op = { ...source, digest };
+      return { vertex: { op, inputs: [], name: `FROM oci-layout://${op.store}@${digest}` }, image: document };
+    };
     const { entitlements = new Set(), hostConfig, targetPlatforms = [undefined], noCache, hasStepImages } = request;
     const showsPlatform = targetPlatforms.length > 1;
     const targets: BuildTarget[] = [];
     for (const targetPlatform of targetPlatforms) {
       const plan = await planBuild(dockerfile, {
-        ...{ ...request, entitlements, settings: runSettings(hostConfig), platform, resolveImage },
+        ...{ ...request, entitlements, settings: runSettings(hostConfig), platform, resolveImage, resolveLayout },
         ...{ targetPlatform, showsPlatform, isClassic: hasStepImages },
       });
       const own = targetPlatform ?? platform;

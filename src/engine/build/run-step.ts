@@ -1,6 +1,6 @@
 /** Executes RUN. */
 import { shortId } from "../../base/ids.ts";
-import type { ExecOp, RunSettings, StepListener } from "../../build/mod.ts";
+import { type ExecOp, type RunSettings, resultsOf, type StepListener } from "../../build/mod.ts";
 import type { StepDirectory } from "../../image/mod.ts";
 import type { StartRequest, Supervised } from "../../runtime/mod.ts";
 import type { DockerHostConfig } from "../../spec/docker-api.ts";
@@ -40,8 +40,8 @@ export class RunSteps {
     this.#options = options;
   }
 
-  /** Runs a command over the first input. Resolves with the id of the new root file system. */
-  async run(op: ExecOp, inputs: readonly string[], options: RunOptions): Promise<string> {
+  /** Runs a command over the first input. Resolves with the ids of its results. */
+  async run(op: ExecOp, inputs: readonly string[], options: RunOptions): Promise<string[]> {
     const { roots, request } = this.#options;
     const [root = ""] = inputs;
     return await roots.use(root, bodyOf(op, request.hostConfig), async (step, directory) => {
@@ -58,9 +58,8 @@ export class RunSteps {
         if (error instanceof StepFailed) await this.#lookAround(error, op, { root, directory, mounts, ...options });
         throw error;
       }
-      if (op.keeps !== undefined) return mounts.commit(op.keeps);
       removeStubs(step.paths.upper, layers, stubs);
-      return roots.commit(root, directory);
+      return resultsOf(op).map((mount) => (mount === undefined ? roots.commit(root, directory) : mounts.commit(mount)));
     });
   }
 

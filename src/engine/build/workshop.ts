@@ -34,7 +34,7 @@ export function openWorkshop(options: WorkshopOptions): Workshop {
   return {
     source: async (op) => {
       const id = await tracked(sources.open(op));
-      if (op.kind === "image") keep(id);
+      if (op.kind === "image" || op.kind === "layout") keep(id);
       return id;
     },
     hash: (op, sourceIds, signal) => tracked(copies.hash(op, sourceIds, signal)),
@@ -42,9 +42,9 @@ export function openWorkshop(options: WorkshopOptions): Workshop {
     find: async (key) => await imported?.find(key),
     listener: (vertex) => output.of(vertex),
     execute: async (vertex, inputs, listener, signal) => {
-      const id = await tracked(execute(vertex, inputs, options, listener, signal));
-      void tracked(images.measureSnapshot(id));
-      return id;
+      const ids = [await tracked(execute(vertex, inputs, options, listener, signal))].flat();
+      for (const id of ids) void tracked(images.measureSnapshot(id));
+      return ids;
     },
     keep,
   };
@@ -56,7 +56,7 @@ function execute(
   { copies, runs, roots }: WorkshopOptions,
   listener: StepListener,
   signal: AbortSignal,
-): Promise<string> {
+): Promise<string | string[]> {
   const { op } = vertex;
   if (op.kind === "copy") return copies.copy(op, inputs, signal);
   if (op.kind === "mkdir") return copies.makeDirectory(op, inputs[0] ?? "", signal);

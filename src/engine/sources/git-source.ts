@@ -6,7 +6,7 @@ import { closeSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { LighterError } from "../../base/errors.ts";
 import { GIT_TIMEOUT_MS } from "../../base/limits.ts";
-import type { GitSource } from "../../build/mod.ts";
+import { GIT_SECRETS, type GitSource } from "../../build/mod.ts";
 import { runProgram } from "../../linux/process/run-program.ts";
 import { AT_FDCWD } from "../../linux/sys/abi.ts";
 import {
@@ -49,14 +49,24 @@ const OPTIONS = Object.entries(CONFIGURATION).flatMap(([name, value]) => ["-c", 
 const COMMIT = /^[0-9a-f]{40}([0-9a-f]{24})?$/;
 const SHOWN_BYTES = 2048;
 
+interface CheckoutOptions {
+  /** An empty directory. */
+  directory: string;
+  signal: AbortSignal;
+  /** Asks the client for a secret. */
+  secret: (id: string) => Promise<Uint8Array | undefined>;
+}
+
 /** One repository, whose files are in `directory`. */
 class Checkout {
   readonly #directory: string;
   readonly #signal: AbortSignal;
+  readonly #environment: Readonly<Record<string, string>>;
 
-  constructor(directory: string, signal: AbortSignal) {
+  constructor({ directory, signal }: CheckoutOptions, environment: Record<string, string>) {
     this.#directory = directory;
     this.#signal = signal;
+    this.#environment = { ...ENVIRONMENT, ...environment };
   }
 
   /** @throws LighterError ("invalid") with what git said. */
@@ -67,7 +77,8 @@ class Checkout {
   }
 
   async #run(args: readonly string[]) {
-    const options = { env: ENVIRONMENT, directory: this.#directory, timeoutMs: GIT_TIMEOUT_MS, signal: this.#signal };
+    const [env, directory, signal] = [this.#environment, this.#directory, this.#signal];
+    const options = { env, directory, timeoutMs: GIT_TIMEOUT_MS, signal };
     try {
       return await runProgram("git", [...OPTIONS, ...args], options);
     } catch (error) {
@@ -115,12 +126,10 @@ class Checkout {
  * Checks out a repository into an empty directory. Resolves with the commit, and the directory that is meant.
  * @throws LighterError ("invalid") with what git said; ("not-supported") without git.
  */
-export async function checkOut(
-  { remote, ref, subdirectory, checksum, keepGitDir, submodules }: GitSource,
-  directory: string,
-  signal: AbortSignal,
-): Promise<{ commit: string; path: string }> {
-  const checkout = new Checkout(directory, signal);
+export async function checkOut(source: GitSource, options: CheckoutOptions): Promise<{ commit: string; path: string }> {
+  const { remote, ref, subdirectory, checksum, keepGitDir, submodules } = source;
+  const { directory } = options;
+  const checkout = new Checkout(options, await authorization(source, options));
   await checkout.git("init", "--quiet", "--template=");
   await checkout.git("remote", "add", "--", "origin", remote);
   if (COMMIT.test(ref)) await checkout.fetchCommit(ref);
@@ -134,6 +143,28 @@ export async function checkOut(
   if (keepGitDir !== true) rmSync(join(directory, ".git"), { recursive: true, force: true });
   requireDirectory(directory, subdirectory);
   return { commit, path: join(directory, subdirectory) };
+}
+
+/**
+ * What has git show who the client is, if it has a secret for that: to this repository alone, on github.com to all. It is in the
+ * environment, which other users of the host do not see. Source: moby/buildkit source/git.
+ */
+async function authorization(
+  { remote, secrets }: GitSource,
+  { secret }: Pick<CheckoutOptions, "secret">,
+): Promise<Record<string, string>> {
+  if (!/^https?:/i.test(remote)) return {};
+  const names = { ...GIT_SECRETS, ...secrets };
+  const header = await secret(names.header);
+  const token = header === undefined ? await secret(names.token) : undefined;
+  if (header === undefined && token === undefined) return {};
+  const value = header ?? `basic ${Buffer.from(`x-access-token:${Buffer.from(token!)}`).toString("base64")}`;
+  const [scope = remote] = /^https:\/\/(?:www\.)?github\.com\//.exec(remote) ?? [];
+  return {
+    GIT_CONFIG_COUNT: "1",
+    GIT_CONFIG_KEY_0: `http.${scope}.extraheader`,
+    GIT_CONFIG_VALUE_0: `Authorization: ${Buffer.from(value)}`,
+  };
 }
 
 /** Nothing on the way may be a symlink: it would lead out, or past what the name says. */

@@ -15,8 +15,25 @@ import type { Challenge } from "./challenge.ts";
 import { RegistryError, refusalError } from "./registry-error.ts";
 import { describe, type HttpRequest, sendFollowing, type Timing, type TlsOptions } from "./transport.ts";
 
+/** Somebody who has the credentials, and may talk to token servers in our place. */
+export interface Login {
+  /** Resolves with the credentials. */
+  ask(): Promise<AuthConfig>;
+  /** Gets a token, so that the password stays where it is; undefined: we are to ask for the credentials. */
+  fetchToken(request: TokenRequest): Promise<TokenAnswer | undefined>;
+}
+
+export interface TokenRequest {
+  /** The token server's URL. */
+  realm: string;
+  service: string;
+  scopes: readonly string[];
+  /** Who asks. */
+  clientId: string;
+}
+
 interface AuthorizationOptions {
-  readonly credentials?: AuthConfig | undefined;
+  readonly credentials?: AuthConfig | Login | undefined;
   /** The base URL of the server that asks for authorization. */
   readonly baseUrl: string;
   readonly tls: TlsOptions;
@@ -75,13 +92,19 @@ export class Authorization {
     const challenge = this.#challenge;
     if (challenge === undefined) return undefined;
     if (challenge.scheme === "basic") {
-      const header = basicHeader(this.#options.credentials);
+      const header = basicHeader(await this.#credentials());
       if (header === undefined)
         throw new RegistryError("unauthorized", "no basic auth credentials", 401, "UNAUTHORIZED");
       return header;
     }
-    const { registrytoken } = this.#options.credentials ?? {};
+    const { credentials = {} } = this.#options;
+    const registrytoken = "ask" in credentials ? undefined : credentials.registrytoken;
     return `Bearer ${registrytoken ?? (await this.#token(challenge, scopes)).value}`;
+  }
+
+  async #credentials(): Promise<AuthConfig> {
+    const { credentials = {} } = this.#options;
+    return "ask" in credentials ? await credentials.ask() : credentials;
   }
 
   /**
@@ -134,15 +157,17 @@ export class Authorization {
   }
 
   async #fetchToken(challenge: Challenge, scopes: readonly string[]): Promise<Token> {
-    const request = this.#tokenRequest(challenge, scopes);
-    const what = describe(request.method, request.url);
-    const response = await sendFollowing(request);
-    if (response.status !== 200) {
-      const { status, headers } = response;
-      throw refusalError({ status, headers, body: `${await response.readStart(REGISTRY_ERROR_MAX_BYTES)}` }, what);
-    }
-    const answer = await response.readAll(REGISTRY_TOKEN_MAX_BYTES, `${what}: the answer`);
-    const { token, access_token, refresh_token, expires_in } = readDocument(readTokenAnswer, `${answer}`, what);
+    const { credentials = {}, baseUrl } = this.#options;
+    const realm = realmOf(challenge);
+    const what = describe("GET", realm.href);
+    // A server with TLS whose token server has none gets no password, and nobody is asked to send it one.
+    const isOpen = realm.protocol === "http:" && baseUrl.startsWith("https:");
+    const service = challenge.parameters.get("service") ?? "";
+    const got =
+      "ask" in credentials && !isOpen
+        ? await credentials.fetchToken({ realm: realm.href, service, scopes, clientId: CLIENT_ID })
+        : undefined;
+    const { token, access_token, refresh_token, expires_in } = got ?? (await this.#askTokenServer(challenge, scopes));
     const value = token || access_token || "";
     if (value === "" || !isHeaderValue(value))
       throw new LighterError("unavailable", `${what}: authorization server did not include a token in the response`);
@@ -155,14 +180,23 @@ export class Authorization {
     };
   }
 
-  #tokenRequest({ parameters }: Challenge, scopes: readonly string[]): HttpRequest {
-    const { credentials, tls, clientAgent, signal, timing } = this.#options;
-    const realm = parameters.get("realm") ?? "";
-    const protocol = URL.canParse(realm) ? new URL(realm).protocol : "";
-    if (protocol !== "https:" && protocol !== "http:")
-      throw new LighterError("unavailable", `the registry's token server "${realm.slice(0, 200)}" is not a valid URL`);
-    const service = parameters.get("service") ?? "";
-    const { username, password, identitytoken } = credentials ?? {};
+  async #askTokenServer(challenge: Challenge, scopes: readonly string[]): Promise<TokenAnswer> {
+    const request = this.#tokenRequest(challenge, scopes, await this.#credentials());
+    const what = describe(request.method, request.url);
+    const response = await sendFollowing(request);
+    if (response.status !== 200) {
+      const { status, headers } = response;
+      throw refusalError({ status, headers, body: `${await response.readStart(REGISTRY_ERROR_MAX_BYTES)}` }, what);
+    }
+    const answer = await response.readAll(REGISTRY_TOKEN_MAX_BYTES, `${what}: the answer`);
+    return readDocument(readTokenAnswer, `${answer}`, what);
+  }
+
+  #tokenRequest(challenge: Challenge, scopes: readonly string[], credentials: AuthConfig): HttpRequest {
+    const { tls, clientAgent, signal, timing } = this.#options;
+    const { href: realm, protocol } = realmOf(challenge);
+    const service = challenge.parameters.get("service") ?? "";
+    const { username, password, identitytoken } = credentials;
     const isSecret = password !== undefined || identitytoken !== undefined;
     if (isSecret && protocol === "http:" && this.#options.baseUrl.startsWith("https:"))
       throw new LighterError(
@@ -192,6 +226,14 @@ export class Authorization {
     }
     return { method: "GET", url: url.href, headers, ...common };
   }
+}
+
+/** The URL of the token server that a challenge names. @throws LighterError "unavailable" */
+function realmOf({ parameters }: Challenge): URL {
+  const realm = parameters.get("realm") ?? "";
+  const url = URL.canParse(realm) ? new URL(realm) : undefined;
+  if (url?.protocol === "https:" || url?.protocol === "http:") return url;
+  throw new LighterError("unavailable", `the registry's token server "${realm.slice(0, 200)}" is not a valid URL`);
 }
 
 /**

@@ -1,7 +1,7 @@
 /** Makes requests to one server: finds its address, answers its challenge, retries after transient failures. */
 import { REGISTRY_ERROR_MAX_BYTES } from "../../base/limits.ts";
 import type { AuthConfig } from "../../spec/registry-auth.ts";
-import { Authorization } from "./authorization.ts";
+import { Authorization, type Login } from "./authorization.ts";
 import { parseChallenges } from "./challenge.ts";
 import type { EndpointAddress, EndpointConfig } from "./config.ts";
 import { RegistryError, refusalError } from "./registry-error.ts";
@@ -16,7 +16,7 @@ import {
 } from "./transport.ts";
 
 export interface ClientOptions {
-  readonly credentials?: AuthConfig | undefined;
+  readonly credentials?: AuthConfig | Login | undefined;
   /** The actions that tokens are asked for; "pull" if absent. */
   readonly actions?: "pull" | "pull,push";
   /** The User-Agent of whom this is done for; the server is told. */

@@ -572,13 +572,13 @@ export class ImageStore implements AsyncDisposable {
     return packedLayers(layers);
   }
 
-  /** Makes a snapshot of layers, lowest first. Those that the store lacks are fetched. Resolves with what holds it. */
+  /** Makes a snapshot of layers, lowest first, unless it is there. Those that the store lacks are fetched. Resolves with what holds it. */
   async fetchSnapshot(id: string, layers: readonly FetchedLayer[], signal: AbortSignal): Promise<Disposable> {
     return await this.addStaged({ keepUnfinished: true }, async (staging) => {
       const diffIds = layers.map(({ diffId }) => diffId);
       const known = chainIdsOf(diffIds).map((chainId, index) => this.#layers.get(diffIds[index]!, chainId));
       const records = await fetchLayers(layers, known, staging, signal);
-      this.snapshots.addLayers(id, records, diffIds);
+      if (!this.snapshots.has(id)) this.snapshots.addLayers(id, records, diffIds);
       return { staged: [], result: this.snapshots.hold(id) };
     });
   }

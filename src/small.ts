@@ -14,7 +14,7 @@ async function main(): Promise<number> {
   const named = /(^|\/)(lighter-runtime|runc)$/.test(process.argv0);
   if (named || args[0] === "runtime") return await ociMain(named ? args : args.slice(1));
   if (needsBun(args, process.env)) return becomeBun();
-  return await cliMain(args);
+  return await cliMain(args, becomeBun);
 }
 
 host.onStart(() => {

@@ -11,6 +11,11 @@ export interface Context {
   readonly client: Client;
   readonly debug: boolean;
   readonly commands: CommandTable;
+  /**
+   * For work that is long on the small engine: becomes Bun's program, which begins anew. Returns the exit code if that fails; undefined
+   * where Bun runs already. Nothing may have been printed, nor read from stdin.
+   */
+  readonly becomeBun?: () => number;
 }
 
 export interface Command<T extends FlagTable = FlagTable> {

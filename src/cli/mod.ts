@@ -3,7 +3,7 @@
  * pay for the others.
  */
 import { messageOf } from "../base/errors.ts";
-import type { LoadedCommand } from "./command.ts";
+import type { Context, LoadedCommand } from "./command.ts";
 import { findCommand, formatCommands, runLoaded } from "./command-table.ts";
 import { COMMANDS } from "./commands.ts";
 import { CliError } from "./exit.ts";
@@ -20,12 +20,12 @@ const EXIT_OUTPUT_CLOSED = 141;
  * Runs one command; `argv` excludes the program's name. Returns the exit code once all output is with the kernel. The
  * caller must end the process with it: a read of stdin may still be pending.
  */
-export async function cliMain(argv: readonly string[]): Promise<number> {
+export async function cliMain(argv: readonly string[], becomeBun?: Context["becomeBun"]): Promise<number> {
   let debug = false;
   try {
     const global = parseFlags("", globalFlags, argv, false);
     debug = global.values.debug;
-    const code = await dispatch(global);
+    const code = await dispatch(global, becomeBun);
     await Promise.all([stdout.flush(), stderr.flush()]);
     return code;
   } catch (error) {
@@ -39,7 +39,10 @@ export async function cliMain(argv: readonly string[]): Promise<number> {
   }
 }
 
-async function dispatch(global: ReturnType<typeof parseFlags<typeof globalFlags>>): Promise<number> {
+async function dispatch(
+  global: ReturnType<typeof parseFlags<typeof globalFlags>>,
+  becomeBun: Context["becomeBun"],
+): Promise<number> {
   const [name, ...rest] = global.args;
   if (global.help !== undefined || name === "help") return helpFor(name === "help" ? rest : []);
   if (global.values.version) {
@@ -50,7 +53,7 @@ async function dispatch(global: ReturnType<typeof parseFlags<typeof globalFlags>
   if (global.values.config !== "") process.env.DOCKER_CONFIG = global.values.config;
   const loaded = await loadCommand(name);
   const client = await makeClient(global.values.host, tlsFlagsOf(global), global.values.context);
-  const context = { client, debug: global.values.debug, commands: COMMANDS };
+  const context = { client, debug: global.values.debug, commands: COMMANDS, ...(becomeBun && { becomeBun }) };
   return runLoaded(loaded, context, rest);
 }
 

@@ -4,8 +4,10 @@ import { spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { chmodSync, copyFileSync, lstatSync, mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { needsBun } from "../../src/needs-bun.ts";
 import { describeIf } from "../support/test-if.ts";
 
@@ -169,6 +171,52 @@ describeIf(isSmall ? undefined : "dist/lighter is Bun's program")("what is hande
     expect(`${bytes}`).toBe(`${child.pid}\n`);
     child.kill("SIGTERM");
     expect(await once(child, "exit")).toEqual([null, "SIGTERM"]);
+  });
+
+  describe("cp of a directory, whose files are many", () => {
+    const socket = join(folder, "daemon.sock");
+    const requests: string[] = [];
+    /** A daemon that has one directory and nothing else. */
+    const daemon = createServer(({ method, url = "" }, response) => {
+      requests.push(`${method} ${url}`);
+      const { pathname, searchParams } = new URL(url, "http://daemon");
+      const isKnown = pathname.endsWith("/containers/c/archive") && searchParams.get("path") === "/directory";
+      const stat = Buffer.from(JSON.stringify({ name: "directory", size: 0, mode: 2 ** 31, linkTarget: "" })).toString(
+        "base64",
+      );
+      response.writeHead(isKnown ? 200 : 404, isKnown ? { "X-Docker-Container-Path-Stat": stat } : {}).end();
+    });
+
+    beforeAll(async () => {
+      await new Promise<void>((resolve) => daemon.listen(socket, resolve));
+      standIn("printf '[%s]' \"$@\"\n");
+      writeFileSync(join(folder, "file"), "");
+    });
+    afterAll(() => daemon.close());
+
+    const copy = async (from: string, to: string, host = `unix://${socket}`) => {
+      requests.length = 0;
+      const child = spawn(program, ["-H", host, "cp", from, to], { stdio: ["ignore", "pipe", "ignore"] });
+      return (await text(child.stdout!)).startsWith("[");
+    };
+
+    test.each<[string, string]>([
+      [folder, "c:/"],
+      [`${folder}/.`, "c:/"],
+      ["c:/directory", folder],
+    ])("%s to %s: Bun's", async (from, to) => {
+      expect(await copy(from, to)).toBe(true);
+      expect(requests.filter((request) => !request.startsWith("HEAD"))).toEqual([]);
+    });
+
+    test.each<[string, string]>([
+      [join(folder, "file"), "c:/"],
+      [join(folder, "none"), "c:/"],
+      ["-", "c:/"],
+      ["c:/directory", "-"],
+      ["c:/file", folder],
+      ["d:/directory", folder],
+    ])("%s to %s: not", async (from, to) => expect(await copy(from, to)).toBe(false));
   });
 
   test("a link from elsewhere finds what is beside the file; without that, it is said", () => {

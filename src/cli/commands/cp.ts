@@ -59,7 +59,10 @@ interface Copy {
   readonly live: boolean;
 }
 
-async function run({ client }: Context, { values, given, args }: ParsedFlags<typeof flags>): Promise<number> {
+async function run(
+  { client, becomeBun }: Context,
+  { values, given, args }: ParsedFlags<typeof flags>,
+): Promise<number> {
   const [from = "", to = ""] = args;
   if (from === "") throw new CliError("source can not be empty");
   if (to === "") throw new CliError("destination can not be empty");
@@ -80,8 +83,20 @@ async function run({ client }: Context, { values, given, args }: ParsedFlags<typ
     quiet: given.has("quiet") ? values.quiet : !isTerminal(1),
     live: isTerminal(2),
   };
+  if (becomeBun !== undefined && (await hasManyFiles(copy, source.container === ""))) return becomeBun();
   await (source.container === "" ? copyToContainer(copy) : copyFromContainer(copy));
   return 0;
+}
+
+/** Whether it is a directory that is packed or unpacked here, by a daemon of this machine. */
+async function hasManyFiles(copy: Copy, isSourceHere: boolean): Promise<boolean> {
+  const { client, source, destination } = copy;
+  if (source === "-" || destination === "-" || !("unix" in client.host.address)) return false;
+  try {
+    return isSourceHere ? statSync(source).isDirectory() : (await statInContainer(copy, source)).isDirectory;
+  } catch {
+    return false; // the copy itself reports it
+  }
 }
 
 async function copyFromContainer(copy: Copy): Promise<void> {

@@ -446,6 +446,9 @@ export const CHECKPOINT_MS = 10_000;
 /** How long after a change its copy is written, for when the database is lost. */
 export const COPIES_MS = 1000;
 
+/** Files of a directory that are listed. Further ones are left out, and the answer says so. */
+export const LISTED_FILES_MAX = 2000;
+
 /** How long a dashboard's link may be used, and how many links and sessions there are: further ones end the oldest. */
 export const DASHBOARD_LINK_MS = 5 * 60_000;
 export const DASHBOARD_LINKS_MAX = 16;

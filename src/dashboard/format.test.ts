@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { formatAge, formatBytes, formatPercent, plain, shortId, shortly } from "./format.ts";
+import { formatAge, formatBytes, formatPercent, formatSeconds, plain, shortId, shortly } from "./format.ts";
 
 test("sizes have a unit that people can read", () => {
   expect([0, 1023, 1024, 1536, 150 * 1024 ** 2, 3.5 * 1024 ** 3].map(formatBytes)).toEqual([
@@ -11,6 +11,12 @@ test("sizes have a unit that people can read", () => {
 test("times are given in their largest unit", () => {
   expect([0, 1, 59, 60, 7200, 86_400 * 3, 86_400 * 60, 86_400 * 800].map(formatAge)).toEqual([
     ...["0 seconds", "1 second", "59 seconds", "1 minute", "2 hours", "3 days", "2 months", "2 years"],
+  ]);
+});
+
+test("durations have two units at most", () => {
+  expect([0, 0.34, 12.9, 59.9, 200, 7320].map(formatSeconds)).toEqual([
+    ...["0.0 s", "0.3 s", "12 s", "59 s", "3 min 20 s", "2 h 2 min"],
   ]);
 });
 

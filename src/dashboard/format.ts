@@ -42,6 +42,13 @@ export function formatAge(seconds: number): string {
   return "";
 }
 
+/** A duration as "0.3 s", "12 s", "3 min 20 s". */
+export function formatSeconds(seconds: number): string {
+  if (seconds < 60) return `${seconds < 10 ? seconds.toFixed(1) : Math.floor(seconds)} s`;
+  const [minutes, rest] = [Math.floor(seconds / 60), Math.floor(seconds % 60)];
+  return minutes < 60 ? `${minutes} min ${rest} s` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}
+
 /** Docker's words for how long something has lasted, short enough for a column: "Up 3 minutes" as "Up 3 min". */
 export function shortly(status: string): string {
   return status

@@ -1,10 +1,13 @@
 /** The page: opens the session, then shows what the address names. */
 import { signal } from "@preact/signals";
 import { type ComponentType, render } from "preact";
+import { Build } from "./pages/build.tsx";
+import { Builds } from "./pages/builds.tsx";
 import { Container } from "./pages/container/container.tsx";
 import { Containers } from "./pages/containers.tsx";
 import { Events } from "./pages/events.tsx";
 import { Images } from "./pages/images.tsx";
+import { Machines } from "./pages/machines.tsx";
 import { Networks } from "./pages/networks.tsx";
 import { Overview } from "./pages/overview.tsx";
 import { Volumes } from "./pages/volumes.tsx";
@@ -17,10 +20,18 @@ import { ask, connect, isLive } from "./watch.ts";
 const PAGES: readonly [path: string, title: string, page: ComponentType][] = [
   ["", "Overview", Overview],
   ["containers", "Containers", Containers],
+  ["machines", "Machines", Machines],
   ["images", "Images", Images],
+  ["builds", "Builds", Builds],
   ["networks", "Networks", Networks],
   ["volumes", "Volumes", Volumes],
   ["events", "Events", Events],
+];
+
+/** Pages about one thing: each is below a page of all of them. */
+const DETAILS: readonly [path: string, title: string, page: ComponentType, below: string][] = [
+  ["container", "Container", Container, "containers"],
+  ["build", "Build", Build, "builds"],
 ];
 
 type Theme = "system" | "dark" | "light";
@@ -37,10 +48,8 @@ function Shell() {
   if (sessionState.value === "opening") return null;
   if (sessionState.value !== "open") return <Closed />;
   const [first = ""] = route.value;
-  const [, title, Page] =
-    first === "container"
-      ? ["", "Container", Container]
-      : (PAGES.find(([path]) => path === first) ?? ["", "Not found", NotFound]);
+  const [, title, Page, below = first] = DETAILS.find(([path]) => path === first) ??
+    PAGES.find(([path]) => path === first) ?? ["", "Not found", NotFound];
   document.title = `${title} – Lighter`;
   return (
     <>
@@ -54,10 +63,7 @@ function Shell() {
         <ul>
           {PAGES.map(([path, name]) => (
             <li key={path}>
-              <a
-                href={linkTo(path)}
-                aria-current={path === first || (path === "containers" && first === "container") ? "page" : undefined}
-              >
+              <a href={linkTo(path)} aria-current={path === below ? "page" : undefined}>
                 {name}
               </a>
             </li>

@@ -1,11 +1,12 @@
 /** The websocket `/lighter/watch`. After it was cut off it connects once more, and asks for what the page shows by then. */
 import { effect, signal } from "@preact/signals";
 import type { HostUse, Measured, PageEvent, PageMessage, PageRequest } from "../spec/dashboard.ts";
-import { MEASURED } from "../spec/dashboard.ts";
+import { MEASURED, measuredOf } from "../spec/dashboard.ts";
 import { isReadOnly, sessionKey, sessionState } from "./session.ts";
 
 const RECONNECT_MS = 2000;
 const EVENTS_KEPT = 500;
+const SERIES_MS = 5 * 60_000;
 
 /** Whether the daemon is connected. */
 export const isLive = signal(false);
@@ -16,6 +17,7 @@ let socket: WebSocket | undefined;
 /** The last request of each topic: it is made once more after a reconnection. */
 const wanted = new Map<PageRequest["topic"], PageRequest>();
 const logListeners = new Set<(message: Extract<PageMessage, { topic: "logs" }>) => void>();
+const buildListeners = new Set<(message: Extract<PageMessage, { topic: "build" }>) => void>();
 const historyListeners = new Set<(id: string, rows: number[][]) => void>();
 const eventListeners = new Set<(event: PageEvent) => void>();
 
@@ -30,6 +32,8 @@ function listener<T>(set: Set<T>, own: T): () => void {
 }
 
 export const onLogs = (own: (message: Extract<PageMessage, { topic: "logs" }>) => void) => listener(logListeners, own);
+export const onBuild = (own: (message: Extract<PageMessage, { topic: "build" }>) => void) =>
+  listener(buildListeners, own);
 export const onHistory = (own: (id: string, rows: number[][]) => void) => listener(historyListeners, own);
 export const onEvent = (own: (event: PageEvent) => void) => listener(eventListeners, own);
 
@@ -60,36 +64,49 @@ function take(message: PageMessage): void {
   if (message.topic === "stats") for (const [id, ...numbers] of message.rows) series(id).push(message.at, numbers);
   else if (message.topic === "host") {
     hostUse.value = message.use;
-    const { cpu, memory, disk, received, sent } = message.use;
-    series("").push(message.at, [cpu, memory, disk, 0, received, sent, 0, 0]);
+    series("").push(message.at, measuredOf(message.use));
   } else if (message.topic === "events") {
     events.value = [...(message.past ? [] : events.value), ...message.events].slice(-EVENTS_KEPT);
     if (!message.past) for (const event of message.events) for (const each of eventListeners) each(event);
   } else if (message.topic === "history") for (const each of historyListeners) each(message.id, message.rows);
+  else if (message.topic === "recent") series(message.id).recall(message.rows);
+  else if (message.topic === "build") for (const each of buildListeners) each(message);
   else for (const each of logListeners) each(message);
 }
 
 /** The measurements of the last minutes of one container; those of the host have the id "". */
-export class Series {
-  static readonly KEPT = 60;
+class Series {
   readonly latest = signal<Measured | undefined>(undefined);
-  readonly times: number[] = [];
-  readonly rows: number[][] = [];
+  /** Rows of [time, numbers of MEASURED…]. */
+  #rows: (readonly number[])[] = [];
 
-  push(at: number, numbers: number[]): void {
-    this.times.push(at);
-    this.rows.push(numbers);
-    if (this.rows.length > Series.KEPT) {
-      this.times.shift();
-      this.rows.shift();
-    }
-    this.latest.value = Object.fromEntries(MEASURED.map((name, i) => [name, numbers[i] ?? 0])) as Measured;
+  get rows(): readonly (readonly number[])[] {
+    return this.#rows;
   }
 
-  values(name: keyof Measured): number[] {
-    const column = MEASURED.indexOf(name);
-    return this.rows.map((row) => row[column] ?? 0);
+  push(at: number, numbers: readonly number[]): void {
+    this.#rows.push([at, ...numbers]);
+    this.#forget(at);
+    this.latest.value = measured(numbers);
   }
+
+  /** Takes what the daemon knows of the time before. */
+  recall(rows: readonly (readonly number[])[]): void {
+    const [newest = [0]] = rows.slice(-1);
+    this.#rows = [...rows, ...this.#rows.filter(([at = 0]) => at > newest[0]!)];
+    this.#forget(this.#rows.at(-1)?.[0] ?? 0);
+    const [, ...numbers] = this.#rows.at(-1) ?? [];
+    this.latest.value = measured(numbers);
+  }
+
+  #forget(now: number): void {
+    const first = this.#rows.findIndex(([at = 0]) => at >= now - SERIES_MS);
+    if (first > 0) this.#rows.splice(0, first);
+  }
+}
+
+function measured(numbers: readonly number[]): Measured {
+  return Object.fromEntries(MEASURED.map((name, i) => [name, numbers[i] ?? 0])) as Measured;
 }
 
 const allSeries = new Map<string, Series>();

@@ -125,7 +125,7 @@ export { describeLinks, linkNames } from "./endpoints/links.ts";
 export { dnsNames } from "./endpoints/names.ts";
 export { Engine } from "./engine.ts";
 export { type EngineEvent, EventBus, type EventType } from "./events.ts";
-export { readFiles, statFiles, type WriteOptions, writeFiles } from "./files/archive.ts";
+export { listFiles, readFiles, statFiles, type WriteOptions, writeFiles } from "./files/archive.ts";
 export { exportContainer, listChanges } from "./files/container-files.ts";
 export type { PathStat } from "./files/file-jobs.ts";
 export { PROBE_OPTIONS } from "./health/probe.ts";

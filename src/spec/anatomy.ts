@@ -8,5 +8,7 @@ export interface Anatomy {
   idMaps: { kind: "uid" | "gid"; inside: number; outside: number; count: number }[];
   capabilities: { name: string; effective: boolean; bounding: boolean }[];
   seccomp: "none" | "strict" | "filter";
+  /** What the filter does with the calls of this machine, the largest group first; "arguments": those decide. */
+  seccompCalls: { action: string; calls: string[] }[];
   noNewPrivileges: boolean;
 }

@@ -1,9 +1,13 @@
 /** Who gets into the dashboard, and who does not: other pages, other users, links and sessions that are not theirs. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { execFile } from "node:child_process";
+import { once } from "node:events";
 import { request as httpRequest, type IncomingHttpHeaders } from "node:http";
 import { connect } from "node:net";
 import { promisify } from "node:util";
+import { DashboardServer } from "../../src/api/dashboard/server.ts";
+import { Router } from "../../src/api/http/router.ts";
+import { routes } from "../../src/api/http/routes.ts";
 import { ApiServer } from "../support/api-server.ts";
 import { eventually } from "../support/eventually.ts";
 import { testIf } from "../support/test-if.ts";
@@ -277,4 +281,27 @@ test("--end ends the sessions and the server, and the next link is of a new one"
   } finally {
     await other[Symbol.asyncDispose]();
   }
+});
+
+test("a dashboard ends when nobody has looked for a while, and not while a page is open", async () => {
+  const idle = { afterMs: 60, checkMs: 5 };
+  const ended = Promise.withResolvers<void>();
+  const dashboard = await DashboardServer.start(server.daemon, new Router(routes), ended.resolve, idle);
+  const at = `http://127.0.0.1:${dashboard.port}`;
+  const body = JSON.stringify({ token: tokenIn(dashboard.createLink({ readOnly: false })) });
+  const answer = await fetch(`${at}/session`, {
+    ...{ method: "POST", body },
+    headers: { Origin: at, "Content-Type": "application/json" },
+  });
+  const [cookie = ""] = answer.headers.get("set-cookie")!.split(";");
+  const { key } = (await answer.json()) as { key: string };
+  const options = { headers: { Origin: at, Cookie: cookie }, protocols: ["lighter", key] };
+  const page = new WebSocket(`${at.replace("http", "ws")}/lighter/watch`, options as never);
+  await once(page, "open");
+  const openedMs = performance.now();
+  await eventually(() => expect(performance.now() - openedMs).toBeGreaterThan(5 * idle.afterMs));
+  expect(page.readyState).toBe(WebSocket.OPEN);
+  page.close();
+  await ended.promise;
+  await expect(fetch(at)).rejects.toThrow();
 });

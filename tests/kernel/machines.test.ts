@@ -518,7 +518,7 @@ describe("a machine with systemd", () => {
       await daemon.request("POST", `/containers/${id}/start`);
       expect((await up.answer).StatusCode).toBe(0);
       const { Machine } = (await daemon.inspect(id)).State;
-      expect(Machine).toMatchObject({ Status: "running", Init: "systemd", Notifies: true });
+      expect(Machine).toMatchObject({ Status: "running", Init: "systemd", Notifies: true, BootMs: expect.any(Number) });
       expect(Machine.Targets).toContain("multi-user.target");
       // Until there is a bus it answers with an error, or "offline", and then when the boot is over.
       const state = await eventually(async () => {

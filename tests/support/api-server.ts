@@ -5,12 +5,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Jobs } from "../../src/api/buildkit/jobs.ts";
 import { Sessions } from "../../src/api/buildkit/sessions.ts";
-import { DEFAULT_SETTINGS } from "../../src/api/daemon/daemon-state.ts";
+import { type Daemon, DEFAULT_SETTINGS } from "../../src/api/daemon/daemon-state.ts";
 import { Router } from "../../src/api/http/router.ts";
 import { routes } from "../../src/api/http/routes.ts";
 import { createServer } from "../../src/api/http/server.ts";
 import { Metrics } from "../../src/api/system/request-metrics.ts";
-import { type OpenedEngine, openEngine } from "../../src/engine/mod.ts";
+import { openEngine } from "../../src/engine/mod.ts";
 import { ApiClient } from "./api-client.ts";
 import { FakeHostNetwork } from "./fake-network.ts";
 import { FakeRuntime } from "./fake-runtime.ts";
@@ -20,7 +20,7 @@ export class ApiServer extends ApiClient implements AsyncDisposable {
   readonly runtime = new FakeRuntime();
   readonly network = new FakeHostNetwork();
   #server: Server | undefined;
-  #opened: OpenedEngine | undefined;
+  #daemon: Daemon | undefined;
 
   readonly #headTimeoutMs: number | undefined;
 
@@ -36,26 +36,32 @@ export class ApiServer extends ApiClient implements AsyncDisposable {
     return server;
   }
 
+  /** What the routes are given. */
+  get daemon(): Daemon {
+    return this.#daemon!;
+  }
+
   get engine() {
-    return this.#opened!.engine;
+    return this.daemon.engine;
   }
 
   get images() {
-    return this.#opened!.images;
+    return this.daemon.images;
   }
 
   async #start(): Promise<void> {
     const [dataRoot, execRoot] = [join(this.directory, "data"), join(this.directory, "exec")];
-    this.#opened = await openEngine({ dataRoot, execRoot, runtime: this.runtime, hostNetwork: this.network });
-    for (const trash of this.#opened.trashes) trash.begin();
+    const opened = await openEngine({ dataRoot, execRoot, runtime: this.runtime, hostNetwork: this.network });
+    for (const trash of opened.trashes) trash.begin();
+    this.#daemon = {
+      ...opened,
+      settings: DEFAULT_SETTINGS,
+      metrics: new Metrics(),
+      clientSessions: new Map(),
+      buildkit: { jobs: new Jobs(), sessions: new Sessions() },
+    };
     this.#server = createServer(
-      {
-        ...this.#opened,
-        settings: DEFAULT_SETTINGS,
-        metrics: new Metrics(),
-        clientSessions: new Map(),
-        buildkit: { jobs: new Jobs(), sessions: new Sessions() },
-      },
+      this.#daemon,
       new Router(routes),
       this.#headTimeoutMs === undefined ? {} : { headTimeoutMs: this.#headTimeoutMs },
     );
@@ -67,8 +73,8 @@ export class ApiServer extends ApiClient implements AsyncDisposable {
   async #stop(): Promise<void> {
     this.disconnect();
     this.#server?.close();
-    await this.#opened?.engine[Symbol.asyncDispose]();
-    await this.#opened?.images[Symbol.asyncDispose]();
+    await this.#daemon?.engine[Symbol.asyncDispose]();
+    await this.#daemon?.images[Symbol.asyncDispose]();
   }
 
   /** Opens another engine on the same directories, as after a daemon's death. `between` runs while there is none. */

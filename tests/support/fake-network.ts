@@ -15,6 +15,7 @@ class FakeLinks extends FakeNetworkHost {
 }
 
 export class FakeFirewall implements PortFirewall {
+  readonly tableName = "own";
   readonly networks = new Map<string, FirewallNetwork>();
   readonly ports = new Set<string>();
   readonly forgotten: string[] = [];

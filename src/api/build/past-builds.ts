@@ -1,6 +1,6 @@
-/** The last builds, and the end of one that runs. */
+/** Builds under way and the last ones, and the end of one that runs. */
 import { LighterError } from "../../base/errors.ts";
-import type { PastBuild } from "../../engine/mod.ts";
+import type { PastBuild, RunningBuild } from "../../engine/mod.ts";
 import { sendEmpty, sendJson } from "../http/protocol.ts";
 import type { AnswerCall } from "../http/router.ts";
 
@@ -11,9 +11,15 @@ function describe({ id, name, startedMs, endedMs, image, error, steps, cachedSte
   };
 }
 
-/** GET /lighter/builds */
+/** A build that has not ended is told by the time 0. */
+function describeRunning(build: RunningBuild): object {
+  return describe({ ...build, endedMs: 0, image: "", error: "", steps: 0, cachedSteps: 0, isPinned: false });
+}
+
+/** GET /lighter/builds: those under way first, and the last one of each first. */
 export function listBuilds({ daemon, response }: AnswerCall): void {
-  sendJson(response, 200, daemon.builder.history.list().map(describe));
+  const { history } = daemon.builder;
+  sendJson(response, 200, [...history.running().reverse().map(describeRunning), ...history.list().map(describe)]);
 }
 
 /** GET /lighter/builds/{id}: a build with all that it has said. */

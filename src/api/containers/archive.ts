@@ -1,8 +1,16 @@
 /** Copies files into and out of containers: the requests of `docker cp`. */
 import { LighterError } from "../../base/errors.ts";
-import { type Container, type PathStat, type RawBody, readFiles, statFiles, writeFiles } from "../../engine/mod.ts";
+import {
+  type Container,
+  listFiles,
+  type PathStat,
+  type RawBody,
+  readFiles,
+  statFiles,
+  writeFiles,
+} from "../../engine/mod.ts";
 import { FILES_HEADER } from "../../spec/file-range.ts";
-import { COMMON_HEADERS, sendEmpty } from "../http/protocol.ts";
+import { COMMON_HEADERS, sendEmpty, sendJson } from "../http/protocol.ts";
 import type { AnswerCall, Call, Upload } from "../http/router.ts";
 import { sendOutput } from "../streams/send-output.ts";
 
@@ -26,6 +34,16 @@ export async function pathStat(call: AnswerCall): Promise<void> {
   const stat = await statFiles(call.daemon.engine, container, path, ref);
   call.response.writeHead(200, { ...COMMON_HEADERS, [STAT_HEADER]: encodeStat(stat) });
   call.response.end();
+}
+
+/** GET /lighter/containers/{id}/files: what is in a directory. */
+export async function listDirectory(call: AnswerCall): Promise<void> {
+  const { container, path, ref } = parseCall(call);
+  const { entries, isComplete } = await listFiles(call.daemon.engine, container, path, ref);
+  const files = entries.map(({ name, size, mode, mtime, linkTarget }) => ({
+    ...{ Name: name, Size: size, Mode: mode, ModifiedAt: mtime, LinkTarget: linkTarget },
+  }));
+  sendJson(call.response, 200, { Files: files, IsComplete: isComplete });
 }
 
 /** GET /containers/{id}/archive */

@@ -57,8 +57,9 @@ function describeMachine(container: Container): object {
   if (!isMachine(container.record.hostConfig)) return {};
   const state = machineStateOf(container);
   if (state === undefined) return { Machine: { Status: "stopped", End: machineEndOf(container) ?? "" } };
-  const { status, init, notifies, targets, text } = state;
-  return { Machine: { Status: status, Init: init, Notifies: notifies, Targets: targets, Text: text } };
+  const { status, init, notifies, targets, text, bootMs } = state;
+  const boot = bootMs === undefined ? {} : { BootMs: bootMs };
+  return { Machine: { Status: status, Init: init, Notifies: notifies, Targets: targets, Text: text, ...boot } };
 }
 
 function describeHealth({ status, failingStreak, log }: NonNullable<Container["record"]["health"]>): object {

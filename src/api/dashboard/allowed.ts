@@ -10,14 +10,16 @@ const READS: readonly RegExp[] = [
   /^\/exec\/[0-9a-f]{64}\/json$/,
   /^\/lighter\/builds$/,
   /^\/lighter\/builds\/[\w.-]+$/,
-  /^\/lighter\/containers\/[\w.-]+\/anatomy$/,
+  /^\/lighter\/containers\/[\w.-]+\/(anatomy|files)$/,
+  /^\/lighter\/networks\/[\w.-]+\/rules$/,
 ];
 
 const CHANGES: Readonly<Record<string, readonly RegExp[]>> = {
   POST: [
-    /^\/containers\/[\w.-]+\/(start|stop|restart|kill|pause|unpause|exec)$/,
+    /^\/containers\/[\w.-]+\/(start|stop|restart|kill|pause|unpause|exec|resize)$/,
     /^\/exec\/[0-9a-f]{64}\/resize$/,
     /^\/(containers|images|networks|volumes)\/prune$/,
+    /^\/build\/cancel$/,
   ],
   PUT: [/^\/containers\/[\w.-]+\/archive$/],
   DELETE: [/^\/containers\/[\w.-]+$/, /^\/images\/sha256:[0-9a-f]{64}$/, /^\/(networks|volumes)\/[\w.-]+$/],

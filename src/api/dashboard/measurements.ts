@@ -11,7 +11,7 @@ import {
   sampleStats,
   workingSetBytes,
 } from "../../engine/mod.ts";
-import { type HostUse, MEASURED } from "../../spec/dashboard.ts";
+import { type HostUse, MEASURED, measuredOf } from "../../spec/dashboard.ts";
 import type { Daemon } from "../daemon/daemon-state.ts";
 import { HISTORY_STEP_MS, Ring } from "./ring.ts";
 
@@ -41,7 +41,7 @@ export class Measurements implements Disposable {
   readonly #viewers = new Set<Viewer>();
   readonly #last = new Map<string, Last>();
   readonly #histories = new Map<string, Ring>();
-  readonly #hostHistory = new Ring(6);
+  readonly #hostHistory = new Ring(MEASURED.length + 1);
   #lastHost: { atMs: number; sample: HostSample } | undefined;
   #kept = Number.NEGATIVE_INFINITY;
   #isBusy = false;
@@ -88,7 +88,7 @@ export class Measurements implements Disposable {
     const [atMs, sample] = [Date.now(), sampleHost(this.#daemon.engine.paths.dataRoot)];
     const use = describeHost(sample, this.#lastHost?.sample, atMs - (this.#lastHost?.atMs ?? atMs));
     this.#lastHost = { atMs, sample };
-    if (isKept) this.#hostHistory.push([atMs, use.cpu, use.memory, use.disk, use.received, use.sent]);
+    if (isKept) this.#hostHistory.push([atMs, ...measuredOf(use)]);
     for (const viewer of viewers) viewer.showHost(atMs, use);
   }
 

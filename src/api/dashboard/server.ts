@@ -11,9 +11,9 @@ import { startExec } from "../containers/exec.ts";
 import type { Daemon } from "../daemon/daemon-state.ts";
 import { readJsonBody } from "../http/body.ts";
 import { formatRawAnswer, sendError, sendJson } from "../http/protocol.ts";
-import type { Router } from "../http/router.ts";
+import type { Router, StreamCall } from "../http/router.ts";
 import { answerMatched } from "../http/server.ts";
-import { isWebSocket, WebSocketClient } from "../streams/websocket.ts";
+import { attachWebSocket, isWebSocket, WebSocketClient } from "../streams/websocket.ts";
 import { permissionFor } from "./allowed.ts";
 import { cookieIn, KEY_HEADER, keyInSubprotocols, refusalAtDoor, refusalOfCall, SAFE_HEADERS } from "./door.ts";
 import { Measurements } from "./measurements.ts";
@@ -23,7 +23,13 @@ import { Watcher } from "./watcher.ts";
 
 /** What the page's requests for the API begin with. */
 const API_PREFIX = "/api";
-const IDLE_CHECK_MS = 60_000;
+
+/** When a dashboard ends that nobody looks at, and how often that is looked at. */
+interface IdleTimes {
+  afterMs: number;
+  checkMs: number;
+}
+const IDLE: IdleTimes = { afterMs: DASHBOARD_IDLE_MS, checkMs: 60_000 };
 
 export class DashboardServer {
   readonly #daemon: Daemon;
@@ -34,10 +40,12 @@ export class DashboardServer {
   readonly #watchers = new Set<Watcher>();
   readonly #sockets = new Set<Socket>();
   readonly #onClosed: () => void;
+  readonly #idle: IdleTimes;
   #idleTimer: NodeJS.Timeout | undefined;
   #lastMs = performance.now();
 
-  private constructor(daemon: Daemon, router: Router, onClosed: () => void) {
+  private constructor(daemon: Daemon, router: Router, onClosed: () => void, idle: IdleTimes) {
+    this.#idle = idle;
     this.#daemon = daemon;
     this.#router = router;
     this.#onClosed = onClosed;
@@ -56,12 +64,12 @@ export class DashboardServer {
   }
 
   /** Begins to listen on a random port. `onClosed` is called when the server has ended by itself. */
-  static async start(daemon: Daemon, router: Router, onClosed: () => void): Promise<DashboardServer> {
-    const dashboard = new DashboardServer(daemon, router, onClosed);
+  static async start(daemon: Daemon, router: Router, onClosed: () => void, idle = IDLE): Promise<DashboardServer> {
+    const dashboard = new DashboardServer(daemon, router, onClosed, idle);
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     dashboard.#server.once("error", reject).listen(0, "127.0.0.1", resolve);
     await promise;
-    dashboard.#idleTimer = setInterval(() => dashboard.#endIfIdle(), IDLE_CHECK_MS).unref();
+    dashboard.#idleTimer = setInterval(() => dashboard.#endIfIdle(), idle.checkMs).unref();
     log.info(`dashboard: listening on 127.0.0.1:${dashboard.port}`);
     return dashboard;
   }
@@ -92,7 +100,7 @@ export class DashboardServer {
 
   #endIfIdle(): void {
     if (this.#watchers.size > 0) this.#touch();
-    else if (performance.now() - this.#lastMs > DASHBOARD_IDLE_MS) this.close();
+    else if (performance.now() - this.#lastMs > this.#idle.afterMs) this.close();
   }
 
   get #cookieName(): string {
@@ -148,7 +156,7 @@ export class DashboardServer {
     return session;
   }
 
-  /** Serves the page's websockets: /watch, and the terminal of an exec. */
+  /** Serves the page's websockets: /lighter/watch, the terminal of an exec, the console of a machine. */
   #upgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {
     socket.on("error", () => socket.destroy()); // the client has gone
     try {
@@ -157,9 +165,10 @@ export class DashboardServer {
         throw new LighterError("forbidden", "a websocket needs the header Origin");
       const session = this.#authenticate(request, keyInSubprotocols(request.headers));
       const path = pathOf(request);
-      const exec = /^\/terminal\/([0-9a-f]{64})$/.exec(path)?.[1];
+      const [, kind = "", id = ""] = /^\/(terminal|console)\/([0-9a-f]{64})$/.exec(path) ?? [];
       if (path === "/lighter/watch") this.#watch(request, socket, head);
-      else if (exec !== undefined && !session.readOnly) this.#openTerminal(exec, request, socket, head);
+      else if (id !== "" && !session.readOnly)
+        this.#openTerminal(kind === "console" ? consoleOf(id) : shellOf(id), request, socket, head);
       else
         throw new LighterError(
           "forbidden",
@@ -180,11 +189,26 @@ export class DashboardServer {
     watcher.accept(request, socket, head);
   }
 
-  #openTerminal(exec: string, request: IncomingMessage, socket: Socket, head: Buffer): void {
+  #openTerminal({ method, path, serve }: Terminal, request: IncomingMessage, socket: Socket, head: Buffer): void {
     const client = new WebSocketClient(request, socket, head);
-    const match = this.#router.match("POST", `/exec/${exec}/start`)!;
-    startExec({ ...match.call, daemon: this.#daemon, client }).catch((error: unknown) => client.fail(error));
+    const { call } = this.#router.match(method, path)!;
+    serve({ ...call, daemon: this.#daemon, client }).catch((error: unknown) => client.fail(error));
   }
+}
+
+/** What a terminal of the page is connected to: a stream of the API. */
+interface Terminal {
+  method: string;
+  path: string;
+  serve: (call: StreamCall) => Promise<void>;
+}
+
+const shellOf = (exec: string): Terminal => ({ method: "POST", path: `/exec/${exec}/start`, serve: startExec });
+
+/** It begins with the last lines that the console has shown. */
+function consoleOf(id: string): Terminal {
+  const query = "stream=1&stdin=1&stdout=1&stderr=1&logs=1&tail=200";
+  return { method: "GET", path: `/containers/${id}/attach/ws?${query}`, serve: attachWebSocket };
 }
 
 function refuse(reason: string | undefined): void {

@@ -10,6 +10,7 @@ test("what a page asks for is read, and everything else is nothing", () => {
     { topic: "host", on: true },
     { topic: "events", on: false },
     { topic: "history", id: "" },
+    { topic: "build", id: "a" },
     { topic: "logs", id: "a", tail: 5, since: "2026-12-03T00:00:00Z" },
   ];
   for (const request of good) expect(parseRequest(JSON.stringify(request))).toEqual(request as never);

@@ -4,7 +4,7 @@ import type { Socket } from "node:net";
 import { type WebSocket, WebSocketServer } from "ws";
 import { messageOf } from "../../base/errors.ts";
 import { DASHBOARD_BACKLOG_MAX_BYTES, DASHBOARD_MESSAGE_MAX_BYTES, DASHBOARD_WATCHED_MAX } from "../../base/limits.ts";
-import { type EngineEvent, readLogs } from "../../engine/mod.ts";
+import { type EngineEvent, type HistoryEvent, readLogs } from "../../engine/mod.ts";
 import type { HostUse, PageEvent, PageMessage, PageRequest } from "../../spec/dashboard.ts";
 import type { Daemon } from "../daemon/daemon-state.ts";
 import { logQueryOf } from "./log-query.ts";
@@ -16,6 +16,8 @@ const CLOSE_INVALID = 1007;
 const CLOSE_ENDED = 1001;
 /** The most entries of a log in one message. */
 const ENTRIES_AT_ONCE = 500;
+/** How much of the past a small line shows. */
+const RECENT_MS = 5 * 60_000;
 
 export class Watcher implements Viewer {
   readonly #daemon: Daemon;
@@ -23,9 +25,10 @@ export class Watcher implements Viewer {
   readonly #onClosed: () => void;
   #webSocket: WebSocket | undefined;
   #backlogBytes = 0;
-  #listening: Disposable | undefined;
+  #listening = new DisposableStack();
   #showing: Disposable | undefined;
   #logs: AbortController | undefined;
+  #build: AbortController | undefined;
   ids: ReadonlySet<string> = new Set();
   wantsHost = false;
 
@@ -61,9 +64,10 @@ export class Watcher implements Viewer {
   }
 
   #closed(): void {
-    this.#listening?.[Symbol.dispose]();
+    this.#listening.dispose();
     this.#showing?.[Symbol.dispose]();
     this.#logs?.abort();
+    this.#build?.abort();
     this.#onClosed();
   }
 
@@ -78,27 +82,43 @@ export class Watcher implements Viewer {
   #take(message: Buffer): void {
     const request = parseRequest(message);
     if (request === undefined) return void this.#webSocket?.close(CLOSE_INVALID);
-    if (request.topic === "stats") this.ids = new Set(request.ids.slice(0, DASHBOARD_WATCHED_MAX));
-    else if (request.topic === "host") this.wantsHost = request.on;
-    else if (request.topic === "events") this.#watchEvents(request.on);
+    if (request.topic === "stats") this.#show(request.ids.slice(0, DASHBOARD_WATCHED_MAX));
+    else if (request.topic === "host") {
+      this.wantsHost = request.on;
+      if (request.on) this.#sendRecent("");
+    } else if (request.topic === "events") this.#watchEvents(request.on);
     else if (request.topic === "history")
       this.#send({ topic: "history", id: request.id, rows: this.#measurements.historyOf(request.id) });
+    else if (request.topic === "build") void this.#followBuild(request.id);
     else void this.#follow(request);
     if (request.topic === "stats" || request.topic === "host") void this.#measurements.measure();
   }
 
+  #show(ids: readonly string[]): void {
+    for (const id of ids) if (!this.ids.has(id)) this.#sendRecent(id);
+    this.ids = new Set(ids);
+  }
+
+  #sendRecent(id: string): void {
+    const fromMs = Date.now() - RECENT_MS;
+    const rows = this.#measurements.historyOf(id).filter(([atMs = 0]) => atMs >= fromMs);
+    if (rows.length > 0) this.#send({ topic: "recent", id, rows });
+  }
+
   /** Sends the events that are kept, then each new one. */
   #watchEvents(on: boolean): void {
-    this.#listening?.[Symbol.dispose]();
-    this.#listening = undefined;
+    this.#listening.dispose();
+    this.#listening = new DisposableStack();
     if (!on) return;
-    const { events } = this.#daemon.engine;
-    this.#send({ topic: "events", past: true, events: events.past().map(describeEvent) });
-    this.#listening = events.subscribe((event) => {
+    const { engine, builder } = this.#daemon;
+    this.#send({ topic: "events", past: true, events: engine.events.past().map(describeEvent) });
+    const tell = (event: PageEvent) => {
       // A page that does not read is cut off, and begins anew: it must not miss an event without a sign.
       if (this.#backlogBytes > DASHBOARD_BACKLOG_MAX_BYTES) this.#webSocket?.terminate();
-      else this.#send({ topic: "events", past: false, events: [describeEvent(event)] });
-    });
+      else this.#send({ topic: "events", past: false, events: [event] });
+    };
+    this.#listening.use(engine.events.subscribe((event) => tell(describeEvent(event))));
+    this.#listening.use(builder.history.listen((event) => tell(describeBuildEvent(event))));
   }
 
   /** Follows the log of one container in place of the one before. */
@@ -108,7 +128,7 @@ export class Watcher implements Viewer {
     const { id } = request;
     const ending = new AbortController();
     this.#logs = ending;
-    let end = "";
+    let [past, end] = [true, ""];
     try {
       const { path, query } = logQueryOf(this.#daemon, request, ending.signal);
       for await (const entries of readLogs(path, query)) {
@@ -116,12 +136,12 @@ export class Watcher implements Viewer {
           const some = entries.slice(at, at + ENTRIES_AT_ONCE);
           this.#send({
             topic: "logs",
-            id,
+            ...{ id, past },
             entries: some.map(({ time, stream, log }) => ({ time, error: stream === "stderr", text: log })),
           });
+          past = false;
         }
-        while (this.#backlogBytes > DASHBOARD_BACKLOG_MAX_BYTES && !ending.signal.aborted)
-          await new Promise((resolve) => setTimeout(resolve, 50));
+        await this.#drained(ending.signal);
         if (ending.signal.aborted) return;
       }
     } catch (error) {
@@ -129,6 +149,38 @@ export class Watcher implements Viewer {
     }
     if (!ending.signal.aborted) this.#send({ topic: "logs", id, end });
   }
+
+  /** Follows one build in place of the one before. */
+  async #followBuild(id: string): Promise<void> {
+    this.#build?.abort();
+    if (id === "") return;
+    this.#build = new AbortController();
+    const { signal } = this.#build;
+    let [past, end] = [true, ""];
+    try {
+      for await (const statuses of this.#daemon.builder.history.follow(id, signal)) {
+        this.#send({ topic: "build", id, past, statuses });
+        past = false;
+        await this.#drained(signal);
+        if (signal.aborted) return;
+      }
+    } catch (error) {
+      end = messageOf(error);
+    }
+    if (!signal.aborted) this.#send({ topic: "build", id, end });
+  }
+
+  /** Waits until the page has read most of what it was sent. */
+  async #drained(signal: AbortSignal): Promise<void> {
+    while (this.#backlogBytes > DASHBOARD_BACKLOG_MAX_BYTES && !signal.aborted)
+      await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+function describeBuildEvent({ kind, build: { id, name, startedMs, ...rest } }: HistoryEvent): PageEvent {
+  const at = kind === "started" ? startedMs : Date.now();
+  const error = "error" in rest ? rest.error : "";
+  return { at, type: "build", action: kind, id, attributes: { name, ...(error === "" ? {} : { error }) } };
 }
 
 function describeEvent({ timeNs, type, action, id, attributes }: EngineEvent): PageEvent {
@@ -148,7 +200,7 @@ export function parseRequest(message: Buffer | string): PageRequest | undefined 
   if (topic === "stats" && Array.isArray(ids) && ids.every((each) => typeof each === "string")) return { topic, ids };
   if ((topic === "host" || topic === "events") && typeof on === "boolean") return { topic, on };
   if (typeof id !== "string") return undefined;
-  if (topic === "history") return { topic, id };
+  if (topic === "history" || topic === "build") return { topic, id };
   if (topic !== "logs" || (since !== undefined && typeof since !== "string")) return undefined;
   return { topic, id, tail: Number.isInteger(tail) ? Number(tail) : 1000, ...(since ? { since } : {}) };
 }

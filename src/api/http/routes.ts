@@ -5,7 +5,7 @@ import { openClientSession, sendContext, uploadContext } from "../build/client-s
 import { cancelBuild, listBuilds, showBuild } from "../build/past-builds.ts";
 import { buildOfVersion } from "../buildkit/build-route.ts";
 import { grpc, refuseWithoutUpgrade, session } from "../buildkit/grpc.ts";
-import { pathStat, readArchive, uploadArchive, writeArchive } from "../containers/archive.ts";
+import { listDirectory, pathStat, readArchive, uploadArchive, writeArchive } from "../containers/archive.ts";
 import { attach } from "../containers/attach.ts";
 import { listContainers } from "../containers/container-list.ts";
 import { pruneContainers } from "../containers/container-prune.ts";
@@ -41,7 +41,14 @@ import { createImage, imageHistory, inspectImage, listImages, removeImage } from
 import { push } from "../images/pull-push.ts";
 import { checkAuth, inspectDistribution, inspectManifest, searchImages } from "../images/registries.ts";
 import { connectNetwork, disconnectNetwork } from "../networks/network-members.ts";
-import { createNetwork, inspectNetwork, listNetworks, pruneNetworks, removeNetwork } from "../networks/networks.ts";
+import {
+  createNetwork,
+  inspectNetwork,
+  listNetworkRules,
+  listNetworks,
+  pruneNetworks,
+  removeNetwork,
+} from "../networks/networks.ts";
 import { attachWebSocket } from "../streams/websocket.ts";
 import { diskUsage } from "../system/disk-usage.ts";
 import { events } from "../system/events.ts";
@@ -164,6 +171,7 @@ export const routes: readonly Route[] = [
   ...SWARM_ROUTES,
 
   { method: "GET", path: "/lighter/containers/{id...}/anatomy", answer: anatomy },
+  { method: "GET", path: "/lighter/containers/{id...}/files", answer: listDirectory },
   { method: "GET", path: "/lighter/containers/{id...}/execs", answer: listExecs },
   { method: "GET", path: "/lighter/manifests/{name...}", answer: inspectManifest },
   { method: "POST", path: "/lighter/exec/{id}/kill", answer: killExec },
@@ -177,6 +185,7 @@ export const routes: readonly Route[] = [
   { method: "DELETE", path: "/lighter/dashboard", answer: endDashboard },
   { method: "POST", path: "/lighter/dockerfile", answer: answerDockerfile },
   { method: "POST", path: "/lighter/explain", answer: explain },
+  { method: "GET", path: "/lighter/networks/{id}/rules", answer: listNetworkRules },
   { method: "POST", path: "/lighter/run", stream: run },
   { method: "POST", path: "/lighter/shutdown", answer: shutDown },
 ];

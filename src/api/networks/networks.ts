@@ -58,6 +58,12 @@ export function inspectNetwork({ daemon, parameter, query, response, apiMinor }:
   sendJson(response, 200, shapeFor("network", apiMinor, describeNetwork(network, users)));
 }
 
+/** GET /lighter/networks/{id}/rules */
+export function listNetworkRules({ daemon, parameter, response }: AnswerCall): void {
+  const { networks } = daemon.engine;
+  sendJson(response, 200, networks.rulesOf(networks.find(parameter("id"))));
+}
+
 function checkBoolean(name: string, text = "false"): void {
   if (!/^(|0|1|t|f|T|F|true|false|True|False|TRUE|FALSE)$/.test(text))
     throw new LighterError(

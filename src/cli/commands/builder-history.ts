@@ -28,6 +28,7 @@ interface Build {
   readonly Id: string;
   readonly Name: string;
   readonly StartedMs: number;
+  /** 0 while it runs. */
   readonly EndedMs: number;
   readonly Image: string;
   readonly Error: string;
@@ -57,11 +58,17 @@ const TABLE = "table {{.ID}}\t{{.Name}}\t{{.Status}}\t{{.Steps}}\t{{.CreatedSinc
 
 const columnsAt = (nowMs: number): Columns<Build> => ({
   CreatedSince: { heading: "CREATED", value: ({ StartedMs }) => `${formatDuration(nowMs - StartedMs)} ago` },
-  Duration: { heading: "DURATION", value: ({ StartedMs, EndedMs }) => `${((EndedMs - StartedMs) / 1000).toFixed(1)}s` },
+  Duration: {
+    heading: "DURATION",
+    value: ({ StartedMs, EndedMs }) => `${(((EndedMs || nowMs) - StartedMs) / 1000).toFixed(1)}s`,
+  },
   ID: { heading: "BUILD ID", value: ({ Id }) => Id },
   Image: { heading: "IMAGE", value: ({ Image }) => shortId(Image) },
   Name: { heading: "NAME", value: ({ Name }) => Name },
-  Status: { heading: "STATUS", value: ({ Error: error }) => (error === "" ? "Completed" : "Error") },
+  Status: {
+    heading: "STATUS",
+    value: ({ Error: error, EndedMs }) => (EndedMs === 0 ? "Running" : error === "" ? "Completed" : "Error"),
+  },
   Steps: { heading: "STEPS", value: ({ Steps, CachedSteps }) => `${Steps} (${CachedSteps} cached)` },
 });
 

@@ -4,6 +4,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { formatBytes, formatPercent, plain, shortly } from "../format.ts";
 import { Check, Confirm, Empty, Health, State } from "../parts/basics.tsx";
 import { Sparkline } from "../parts/sparkline.tsx";
+import { useVisible } from "../parts/visible.ts";
 import { linkTo } from "../route.ts";
 import { isReadOnly } from "../session.ts";
 import {
@@ -16,7 +17,7 @@ import {
   projectOf,
   type Verb,
 } from "../state.ts";
-import { series, setVisible } from "../watch.ts";
+import { series } from "../watch.ts";
 
 const filter = signal("");
 const showsStopped = signal(true);
@@ -222,28 +223,10 @@ function Group({ title, members }: { title: string; members: readonly ContainerS
   );
 }
 
-/** Tells which rows are on the screen. */
-const observer = new IntersectionObserver(
-  (entries) => {
-    for (const { target, isIntersecting } of entries)
-      setVisible((target as HTMLElement).dataset.id ?? "", isIntersecting);
-  },
-  { rootMargin: "120px" },
-);
-
 function Row({ container }: { container: ContainerSummary }) {
   const { Id, Image, State: state, Status, Ports } = container;
-  const row = useRef<HTMLTableRowElement>(null);
   const runs = state === "running" || state === "paused";
-  useEffect(() => {
-    const element = row.current;
-    if (element === null || !runs) return;
-    observer.observe(element);
-    return () => {
-      observer.unobserve(element);
-      setVisible(Id, false);
-    };
-  }, [Id, runs]);
+  const row = useVisible<HTMLTableRowElement>(Id, runs);
   const select = (on: boolean) => {
     const next = new Set(selected.value);
     if (on) next.add(Id);

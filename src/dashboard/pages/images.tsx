@@ -1,7 +1,7 @@
 /** Images: what each takes, by layer, and who uses it. */
 import { useState } from "preact/hooks";
 import { formatAge, formatBytes, plain, shortId } from "../format.ts";
-import { Empty, Panel, useAnswer } from "../parts/basics.tsx";
+import { Empty, Panel, Pending, useAnswer } from "../parts/basics.tsx";
 import { linkTo } from "../route.ts";
 import { get } from "../session.ts";
 import { containers, nameOf } from "../state.ts";
@@ -20,12 +20,13 @@ interface Step {
 }
 
 export function Images() {
-  const { answer } = useAnswer(() => get<Image[]>("/images/json?shared-size=1"), "");
+  const { answer, ...asked } = useAnswer(() => get<Image[]>("/images/json?shared-size=1"), "", ["image"]);
   const images = [...(answer ?? [])].sort((a, b) => b.Size - a.Size);
   const largest = images[0]?.Size ?? 0;
   return (
     <>
       <h1>Images</h1>
+      {answer === undefined && <Pending what="the images" {...asked} />}
       {answer !== undefined && images.length === 0 && (
         <Empty title="There are no images">
           <p>
@@ -80,8 +81,9 @@ function ImagePanel({ image, largest }: { image: Image; largest: number }) {
 }
 
 function Layers({ id }: { id: string }) {
-  const { answer } = useAnswer(() => get<Step[]>(`/images/${id}/history`), id);
-  const steps = [...(answer ?? [])].reverse();
+  const { answer, ...asked } = useAnswer(() => get<Step[]>(`/images/${id}/history`), id);
+  if (answer === undefined) return <Pending what="its layers" {...asked} />;
+  const steps = [...answer].reverse();
   const largest = Math.max(1, ...steps.map(({ Size }) => Size));
   return (
     <ol class="layers">

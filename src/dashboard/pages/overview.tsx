@@ -2,7 +2,7 @@
 import { useEffect } from "preact/hooks";
 import { formatBytes, formatPercent, formatRate, plain } from "../format.ts";
 import { Empty, Meter, Panel } from "../parts/basics.tsx";
-import { EventList, isOfCommand } from "../parts/event-list.tsx";
+import { EventList, isDetail } from "../parts/event-list.tsx";
 import { Sparkline } from "../parts/sparkline.tsx";
 import { linkTo } from "../route.ts";
 import { containers, countByState, info, nameOf } from "../state.ts";
@@ -26,7 +26,7 @@ export function Overview() {
         <Panel title="Events" aside={<a href={linkTo("events")}>All events</a>}>
           <EventList
             events={events.value
-              .filter((event) => !isOfCommand(event))
+              .filter((event) => !isDetail(event))
               .slice(-LAST_EVENTS)
               .reverse()}
           />

@@ -1,6 +1,6 @@
 /** Volumes: where they are and who uses them. */
 import { plain } from "../format.ts";
-import { Empty, useAnswer } from "../parts/basics.tsx";
+import { Empty, Pending, useAnswer } from "../parts/basics.tsx";
 import { linkTo } from "../route.ts";
 import { get } from "../session.ts";
 import { containers, nameOf } from "../state.ts";
@@ -12,12 +12,19 @@ interface Volume {
 }
 
 export function Volumes() {
-  const { answer } = useAnswer(() => get<{ Volumes: Volume[] | null }>("/volumes"), "");
-  const volumes = answer?.Volumes ?? [];
+  const { answer, ...asked } = useAnswer(() => get<{ Volumes: Volume[] | null }>("/volumes"), "", ["volume"]);
+  if (answer === undefined)
+    return (
+      <>
+        <h1>Volumes</h1>
+        <Pending what="the volumes" {...asked} />
+      </>
+    );
+  const volumes = answer.Volumes ?? [];
   return (
     <>
       <h1>Volumes</h1>
-      {answer !== undefined && volumes.length === 0 ? (
+      {volumes.length === 0 ? (
         <Empty title="There are no volumes">
           <p>
             <code>lighter run -v data:/data …</code> makes one by the way.

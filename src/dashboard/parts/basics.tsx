@@ -2,7 +2,8 @@
 import type { Signal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { sayError } from "../state.ts";
+import { plain } from "../format.ts";
+import { onEvent } from "../watch.ts";
 
 /** Something that cannot be shown, and what to do about it. */
 export function Empty({ title, children }: { title: string; children?: ComponentChildren }) {
@@ -35,7 +36,7 @@ export function Panel({
   children,
   aside,
 }: {
-  title: string;
+  title: ComponentChildren;
   children: ComponentChildren;
   aside?: ComponentChildren;
 }) {
@@ -86,18 +87,76 @@ export function Meter({ value, max }: { value: number; max: number }) {
   );
 }
 
-/** What the daemon answers, read when `key` changes: undefined until then. */
-export function useAnswer<T>(read: () => Promise<T>, key: string): { answer: T | undefined; reload: () => void } {
-  const [state, setState] = useState<{ key: string; answer: T } | undefined>();
+/** What the daemon has answered: undefined until then, or why it has not. */
+export interface Asked<T> {
+  answer: T | undefined;
+  error: Error | undefined;
+  reload: () => void;
+}
+
+/** Events come in bursts: what they tell is read once for each. */
+const BURST_MS = 200;
+
+/** Asks the daemon when `key` changes, and anew after events of these types. */
+export function useAnswer<T>(read: () => Promise<T>, key: string, types: readonly string[] = []): Asked<T> {
+  const [state, setState] = useState<{ key: string; answer?: T; error?: Error }>();
   const [count, setCount] = useState(0);
+  const reload = () => setCount((old) => old + 1);
   useEffect(() => {
     let isWanted = true;
-    read().then((answer) => isWanted && setState({ key, answer }), sayError);
+    read().then(
+      (answer) => isWanted && setState({ key, answer }),
+      (error: Error) => isWanted && setState((old) => ({ ...(old?.key === key ? old : {}), key, error })),
+    );
     return () => {
       isWanted = false;
     };
   }, [key, count]);
-  return { answer: state?.key === key ? state.answer : undefined, reload: () => setCount((old) => old + 1) };
+  useEffect(() => {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const stop = onEvent(({ type }) => {
+      if (types.includes(type)) timer ??= setTimeout(later, BURST_MS);
+    });
+    const later = () => {
+      timer = undefined;
+      reload();
+    };
+    return () => {
+      stop();
+      clearTimeout(timer);
+    };
+  }, []);
+  const { answer, error } = state?.key === key ? state : {};
+  return { answer, error, reload };
+}
+
+/** Stands for an answer that is not there: nothing, or why, and a way to ask once more. */
+export function Pending({ what, error, reload }: { what: string } & Pick<Asked<unknown>, "error" | "reload">) {
+  if (error === undefined) return <p class="muted pending">Reading {what}…</p>;
+  return (
+    <Empty title={`The daemon does not tell ${what}`}>
+      <p>{plain(error.message, 300)}</p>
+      <p>
+        <button type="button" onClick={reload}>
+          Ask once more
+        </button>
+      </p>
+    </Empty>
+  );
+}
+
+const TICK_MS = 1000;
+
+/** The time in milliseconds since 1970, every second anew while `ticks`. */
+export function useNow(ticks: boolean): number {
+  const [now, setNow] = useState(Date.now());
+  useEffect(() => {
+    setNow(Date.now());
+    if (!ticks) return;
+    const timer = setInterval(() => setNow(Date.now()), TICK_MS);
+    return () => clearInterval(timer);
+  }, [ticks]);
+  return now;
 }
 
 /** A question in a window of its own, answered by a button. */

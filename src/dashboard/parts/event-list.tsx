@@ -4,15 +4,15 @@ import { formatClock, plain, shortId } from "../format.ts";
 import { linkTo } from "../route.ts";
 import { Empty } from "./basics.tsx";
 
-/** Whether an event tells of a command in a container: health probes are such, one after the other. */
-export function isOfCommand({ type, action }: PageEvent): boolean {
-  return type === "container" && action.startsWith("exec_");
+/** Whether an event is one of many: a command in a container, as health probes are, or a target that systemd has reached. */
+export function isDetail({ type, action }: PageEvent): boolean {
+  return type === "container" && /^(exec_|machine_target)/.test(action);
 }
 
 export function EventList({ events }: { events: readonly PageEvent[] }) {
   if (events.length === 0)
     return (
-      <Empty title="Nothing has happened yet">
+      <Empty title="Nothing has happened">
         <p>What happens to containers, images, volumes and networks appears here.</p>
       </Empty>
     );
@@ -33,6 +33,6 @@ export function EventList({ events }: { events: readonly PageEvent[] }) {
 
 function Subject({ event }: { event: PageEvent }) {
   const name = plain(event.attributes.name ?? shortId(event.id), 60);
-  if (event.type !== "container") return <span>{name}</span>;
-  return <a href={linkTo("container", event.id)}>{name}</a>;
+  if (event.type !== "container" && event.type !== "build") return <span>{name}</span>;
+  return <a href={linkTo(event.type, event.id)}>{name}</a>;
 }

@@ -63,7 +63,7 @@ const KEPT = "SELECT id FROM build WHERE pinned = 0 ORDER BY ended_ms DESC LIMIT
 
 export class BuildHistory {
   readonly #db: Database;
-  readonly #running = new Set<RunningBuild>();
+  readonly #running = new Set<BuildRecord>();
   readonly #listeners = new Set<(event: HistoryEvent) => void>();
 
   constructor(db: Database) {
@@ -72,15 +72,16 @@ export class BuildHistory {
 
   /** Begins a record. `id` is what the client calls its build, if it does. */
   begin(name: string, id = randomId().slice(0, ID_DIGITS)): BuildRecord {
-    const running: RunningBuild = { id, name, startedMs: Date.now() };
-    this.#running.add(running);
-    triggered.add();
-    this.#tell({ kind: "started", build: running });
-    return new BuildRecord(running, (record, log) => {
-      this.#running.delete(running);
-      this.#save(record, log);
-      this.#tell({ kind: "ended", build: record });
+    const build: RunningBuild = { id, name, startedMs: Date.now() };
+    const record = new BuildRecord(build, (ended, log) => {
+      this.#running.delete(record);
+      this.#save(ended, log);
+      this.#tell({ kind: "ended", build: ended });
     });
+    this.#running.add(record);
+    triggered.add();
+    this.#tell({ kind: "started", build });
+    return record;
   }
 
   #save({ id, name, ...record }: PastBuild, log: Pick<PastBuildLog, "statuses" | "failure">): void {
@@ -106,7 +107,17 @@ export class BuildHistory {
 
   /** The builds under way, the first one first. */
   running(): RunningBuild[] {
-    return [...this.#running];
+    return [...this.#running].map(({ build }) => build);
+  }
+
+  /**
+   * Yields what a build has said and, while it runs, what it says from then on.
+   * @throws LighterError "not-found"
+   */
+  async *follow(id: string, signal: AbortSignal): AsyncGenerator<readonly SolveStatus[]> {
+    const record = [...this.#running].find(({ build }) => id !== "" && build.id.startsWith(id));
+    if (record === undefined) yield this.get(id).statuses;
+    else yield* record.follow(signal);
   }
 
   /** Forgets a build. @throws LighterError "not-found" */
@@ -161,15 +172,17 @@ type Save = (build: PastBuild, log: Pick<PastBuildLog, "statuses" | "failure">) 
 /** Listens to a build under way. What it says beyond a limit is not kept. */
 class BuildRecord {
   readonly #save: Save;
-  readonly #build: RunningBuild;
+  readonly build: RunningBuild;
   readonly #statuses: SolveStatus[] = [];
+  #changed = Promise.withResolvers<void>();
+  #isEnded = false;
   /** Whether each step is cached. */
   readonly #steps = new Map<string, boolean>();
   #failure: BuildFailure = {};
   #bytes = 0;
 
   constructor(build: RunningBuild, save: Save) {
-    this.#build = build;
+    this.build = build;
     this.#save = save;
   }
 
@@ -181,6 +194,24 @@ class BuildRecord {
     if (logged > 0 && this.#bytes + logged > BUILD_LOG_MAX_BYTES) return;
     this.#bytes += logged;
     this.#statuses.push(status);
+    this.#wake();
+  }
+
+  #wake(): void {
+    this.#changed.resolve();
+    this.#changed = Promise.withResolvers();
+  }
+
+  async *follow(signal: AbortSignal): AsyncGenerator<readonly SolveStatus[]> {
+    const aborted = new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+    for (let at = 0; !signal.aborted; ) {
+      const news = this.#statuses.slice(at);
+      at += news.length;
+      if (news.length > 0) yield news;
+      if (at < this.#statuses.length) continue;
+      if (this.#isEnded) return;
+      await Promise.race([this.#changed.promise, aborted]);
+    }
   }
 
   fail(failure: BuildFailure): void {
@@ -189,12 +220,12 @@ class BuildRecord {
 
   /** Keeps the record. `outcome` is the image's id, or the error. */
   end(outcome: { image: string } | { error: unknown }): void {
-    times.observe((Date.now() - this.#build.startedMs) / 1000, { result: "error" in outcome ? "failed" : "built" });
+    times.observe((Date.now() - this.build.startedMs) / 1000, { result: "error" in outcome ? "failed" : "built" });
     if ("error" in outcome) failed.add(/context canceled|aborted/.test(messageOf(outcome.error)) ? CANCELED : FAILED);
     const cached = [...this.#steps.values()].filter(Boolean).length;
     this.#save(
       {
-        ...this.#build,
+        ...this.build,
         endedMs: Date.now(),
         image: "image" in outcome ? outcome.image : "",
         error: "error" in outcome ? failureText(outcome.error) : "",
@@ -202,5 +233,7 @@ class BuildRecord {
       },
       { statuses: this.#statuses, failure: this.#failure },
     );
+    this.#isEnded = true;
+    this.#wake();
   }
 }

@@ -76,7 +76,7 @@ export class Builder implements Disposable {
   /** The contexts of running builds, and those of ended ones, which are being deleted. */
   readonly trash: Trash;
   readonly household: CacheHousehold;
-  /** The running builds that have an id of their client's. */
+  /** The running builds by the ids of their records, and by those that their clients have given them. */
   readonly #running = new Map<string, AbortController>();
   readonly #downloads: Downloads;
   readonly #knownFiles = new KnownFiles();
@@ -115,7 +115,7 @@ export class Builder implements Disposable {
     return this.#cache.history;
   }
 
-  /** Cancels the build that its client calls so, if it runs. */
+  /** Cancels the build of that id, if it runs. */
   cancel(id: string): void {
     this.#running.get(id)?.abort(new LighterError("conflict", "context canceled"));
   }
@@ -126,7 +126,8 @@ export class Builder implements Disposable {
     const named = request.outputs?.map(({ attrs }) => attrs.name).find(Boolean);
     const record = this.history.begin(tags[0] ?? named ?? dockerfile, request.ref);
     const canceller = new AbortController();
-    if (id !== undefined) this.#running.set(id, canceller);
+    const ids = [record.build.id, ...(id === undefined ? [] : [id])];
+    for (const each of ids) this.#running.set(each, canceller);
     try {
       const built = await this.#build({
         ...request,
@@ -146,7 +147,7 @@ export class Builder implements Disposable {
       record.end({ error });
       throw error;
     } finally {
-      if (id !== undefined) this.#running.delete(id);
+      for (const each of ids) this.#running.delete(each);
       void this.household.collect();
     }
   }

@@ -1,7 +1,8 @@
 /** In a file worker: files below a container's root. Paths are resolved inside it by the kernel, and used by fd. */
-import { accessSync, closeSync, constants, fstatSync, readlinkSync, statfsSync } from "node:fs";
+import { accessSync, closeSync, constants, fstatSync, readdirSync, readlinkSync, statfsSync } from "node:fs";
 import { posix } from "node:path";
 import { errnoOf, LighterError } from "../../base/errors.ts";
+import { LISTED_FILES_MAX } from "../../base/limits.ts";
 import { formatRfc3339 } from "../../base/time.ts";
 import { decodeError } from "../../base/wire-error.ts";
 import { type JobContext, writeOutput } from "../../files/mod.ts";
@@ -27,10 +28,11 @@ import {
   S_IFMT,
   S_IFSOCK,
   showPath,
+  tryOpenat,
   tryOpenat2,
 } from "../../linux/sys/fs.ts";
 import { idTranslations } from "../userns/id-mappings.ts";
-import type { PathStat, ReadFilesArgument, Target, WriteFilesArgument } from "./file-jobs.ts";
+import type { DirectoryListing, PathStat, ReadFilesArgument, Target, WriteFilesArgument } from "./file-jobs.ts";
 import { readIncoming } from "./incoming-tar.ts";
 
 export function statFilesBelow(rootFd: number, target: Target): PathStat {
@@ -39,6 +41,27 @@ export function statFilesBelow(rootFd: number, target: Target): PathStat {
     return describe(rootFd, fd, target);
   } finally {
     closeSync(fd);
+  }
+}
+
+export function listFilesBelow(rootFd: number, target: Target, beat: () => void): DirectoryListing {
+  const directory = openTarget(rootFd, { ...target, path: bytePath(`${target.path.replace(/\/?$/, "/")}.`) });
+  try {
+    const names = readdirSync(`/proc/self/fd/${directory}`, { encoding: "latin1" }).sort();
+    const entries = names.slice(0, LISTED_FILES_MAX).flatMap((name) => {
+      beat();
+      const path = bytePath(posix.join(target.path, name));
+      const fd = tryOpenat(directory, name, O_PATH | O_NOFOLLOW);
+      if (fd < 0) return []; // it has gone
+      try {
+        return [describe(rootFd, fd, { ...target, path })];
+      } finally {
+        closeSync(fd);
+      }
+    });
+    return { entries, isComplete: names.length <= LISTED_FILES_MAX };
+  } finally {
+    closeSync(directory);
   }
 }
 

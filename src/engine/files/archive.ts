@@ -7,7 +7,15 @@ import { bytePath } from "../../linux/sys/fs.ts";
 import type { Container } from "../container.ts";
 import type { Engine } from "../engine.ts";
 import { withContainerRoot } from "./container-root.ts";
-import { type PathStat, readFilesJob, statFilesJob, type Target, writeFilesJob } from "./file-jobs.ts";
+import {
+  type DirectoryListing,
+  listFilesJob,
+  type PathStat,
+  readFilesJob,
+  statFilesJob,
+  type Target,
+  writeFilesJob,
+} from "./file-jobs.ts";
 
 export interface WriteOptions {
   /** True if a directory may not become something else, nor the other way round. */
@@ -29,6 +37,19 @@ export async function statFiles(
   const target = parseTarget(asGiven, containerRef);
   return await withContainerRoot(engine, container, (rootFd) =>
     engine.workers.run(statFilesJob, { target }, { fds: [rootFd] }),
+  );
+}
+
+/** Lists a directory; a link to one is followed. */
+export async function listFiles(
+  engine: Engine,
+  container: Container,
+  asGiven: string,
+  containerRef: string,
+): Promise<DirectoryListing> {
+  const target = parseTarget(asGiven, containerRef);
+  return await withContainerRoot(engine, container, (rootFd) =>
+    engine.workers.run(listFilesJob, { target }, { fds: [rootFd] }),
   );
 }
 

@@ -28,6 +28,16 @@ export interface PathStat {
 /** Stats a file. The container's root is the first fd, as for the next two. */
 export const statFilesJob: FileJob<{ target: Target }, PathStat> = { kind: "stat files" };
 
+/** What is in a directory, in the order of names. */
+export interface DirectoryListing {
+  entries: PathStat[];
+  /** False if there are more. */
+  isComplete: boolean;
+}
+
+/** Lists a directory. */
+export const listFilesJob: FileJob<{ target: Target }, DirectoryListing> = { kind: "list files" };
+
 export interface ReadFilesArgument {
   target: Target;
   idMappings: IdMappings | null;

@@ -22,11 +22,12 @@ import { changeFiles } from "../llb/change-work.ts";
 import { makeMissingDirectory } from "../plan/bind-source.ts";
 import { hostProbe, openBeneath } from "../plan/host-facts.ts";
 import { answerTo } from "../plan/patient-probe.ts";
-import { readFilesBelow, statFilesBelow, writeFilesBelow } from "./archive-files.ts";
+import { listFilesBelow, readFilesBelow, statFilesBelow, writeFilesBelow } from "./archive-files.ts";
 import {
   changesJob,
   type FillArgument,
   fillJob,
+  listFilesJob,
   makeDirectoryJob,
   probeJob,
   readFilesJob,
@@ -38,6 +39,7 @@ import {
 export function fileWorkerMain(): Promise<number> {
   const jobs = addGeneralJobs(new JobTable())
     .on(statFilesJob, ({ target }, { fds }) => statFilesBelow(fds[0]!, target))
+    .on(listFilesJob, ({ target }, { fds, beat }) => listFilesBelow(fds[0]!, target, beat))
     .on(readFilesJob, (argument, context) => readFilesBelow(context.fds[0]!, argument, context))
     .on(writeFilesJob, (argument, { fds, beat }) => writeFilesBelow(fds, argument, beat))
     .on(treeTarJob, ({ trees, ...options }, context) =>

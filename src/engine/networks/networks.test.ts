@@ -48,6 +48,7 @@ class Bench {
       settings: { ...DEFAULT_NETWORK_SETTINGS, ...settings },
       host: this.host,
       firewall: {
+        tableName: "own",
         check: () => {},
         addNetwork: (network) => void this.rules.set(network.bridge, network),
         removeNetwork: (bridge) => void this.rules.delete(bridge),

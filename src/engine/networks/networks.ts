@@ -4,11 +4,12 @@ import { randomId } from "../../base/ids.ts";
 import { log } from "../../base/log.ts";
 import { formatNow } from "../../base/time.ts";
 import { writePoint } from "../../base/write-point.ts";
-import type { Firewall } from "../../network/firewall/mod.ts";
+import { describeRules, type Firewall } from "../../network/firewall/mod.ts";
 import { isAtLoopback } from "../../network/host-settings.ts";
 import { type Cidr, formatCidr, localPoolV6, overlaps, parseCidr } from "../../network/ipam/mod.ts";
 import type { AddressPool, ContainerLink, FirewallNetwork, PortMapping } from "../../network/types.ts";
 import type { AboveLink } from "../../runtime/types.ts";
+import type { NetworkRules } from "../../spec/network-rules.ts";
 import type { EventBus } from "../events.ts";
 import { AddressBook, type EndpointAddresses } from "./address-book.ts";
 import { bridgeHas, bridgeNameOf, bridgeOptionsOf, DEFAULT_BRIDGE } from "./bridge-options.ts";
@@ -38,7 +39,7 @@ export type PreparedNetwork =
 /** The part of the firewall that networks need. */
 export type NetworkFirewall = Pick<
   Firewall,
-  "check" | "addNetwork" | "removeNetwork" | "guard" | "sync" | "remove" | "forgetConnectionsBut"
+  "tableName" | "check" | "addNetwork" | "removeNetwork" | "guard" | "sync" | "remove" | "forgetConnectionsBut"
 >;
 
 interface NetworksOptions {
@@ -454,6 +455,14 @@ export class Networks {
       hostAddresses,
       gatewayModes,
     };
+  }
+
+  /** Returns what the firewall's table has for a network, and for the ports that lead to its containers. */
+  rulesOf(network: NetworkRecord): NetworkRules {
+    const { firewall, publishedPorts, containerLinks } = this.#options;
+    if (firewall === undefined || this.#prepared.get(network.id)?.kind !== "bridge") return { table: "", rules: [] };
+    const rules = describeRules(this.#firewallNetwork(network), publishedPorts(), containerLinks());
+    return { table: `inet ${firewall.tableName}`, rules };
   }
 
   /** Returns the networks that have a bridge now: what the firewall's table must say of networks. */

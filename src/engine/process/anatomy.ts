@@ -3,6 +3,7 @@ import { readFileSync, readlinkSync } from "node:fs";
 import { CAPABILITIES, capabilitiesOf } from "../../linux/capability/mod.ts";
 import { detectCgroupHost, locateController } from "../../linux/cgroup/mod.ts";
 import { parseMountinfo } from "../../linux/mount/mountinfo.ts";
+import { describeSeccomp } from "../../linux/seccomp/describe.ts";
 import type { Anatomy } from "../../spec/anatomy.ts";
 import type { Container } from "../container.ts";
 import type { Engine } from "../engine.ts";
@@ -13,9 +14,9 @@ const NAMESPACES = ["mnt", "pid", "net", "ipc", "uts", "user", "cgroup", "time"]
 /** The files of limits and use, in both versions of cgroups. Those that a kernel has not are left out. */
 const CGROUP_FILES: readonly string[] = [
   ...["cpu.max", "cpu.weight", "cpuset.cpus", "memory.max", "memory.high", "memory.low", "memory.swap.max"],
-  ...["memory.current", "pids.max", "pids.current", "io.max", "io.weight"],
+  ...["memory.current", "memory.swap.current", "pids.max", "pids.current", "io.max", "io.weight"],
   ...["cpu.cfs_quota_us", "cpu.cfs_period_us", "cpu.shares", "memory.limit_in_bytes", "memory.memsw.limit_in_bytes"],
-  ...["memory.usage_in_bytes", "cpuacct.usage", "blkio.weight", "freezer.state"],
+  ...["memory.usage_in_bytes", "memory.memsw.usage_in_bytes", "cpuacct.usage", "blkio.weight", "freezer.state"],
 ];
 const MOUNTS_MAX = 1000;
 
@@ -40,8 +41,14 @@ export function readAnatomy(engine: Engine, container: Container): Anatomy {
       bounding: bounding!.has(name),
     })),
     seccomp: (["none", "strict", "filter"] as const)[Number(field("Seccomp"))] ?? "none",
+    seccompCalls: readSeccompCalls(engine, container),
     noNewPrivileges: field("NoNewPrivs") === "1",
   };
+}
+
+function readSeccompCalls(engine: Engine, { record }: Container): Anatomy["seccompCalls"] {
+  const { linux } = engine.planner.planRunning(record, engine.paths.container(record.id));
+  return linux?.seccomp === undefined ? [] : describeSeccomp(linux.seccomp);
 }
 
 function readNamespaces(engine: Engine, container: Container): Anatomy["namespaces"] {

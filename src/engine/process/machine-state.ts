@@ -1,5 +1,6 @@
 /** Tells how far machines are, by their inits' own words: nobody asks them. */
 import { readlinkSync } from "node:fs";
+import { formatNow, msBetween } from "../../base/time.ts";
 import { type MachineEnd, type MachineState, parseMachineState } from "../../machine/mod.ts";
 import { isMachine } from "../config/mod.ts";
 import type { Container } from "../container.ts";
@@ -8,11 +9,22 @@ import type { EventBus } from "../events.ts";
 /** The number of targets of one run that events tell of: an init must not fill the bus. */
 const TOLD_TARGETS_MAX = 256;
 
+/** The time from a machine's start until it was running, of those that this daemon has watched all the while. */
+const bootMsOf = new WeakMap<object, number>();
+
 /** The state of a machine that runs; undefined for one that does not, and for other containers. */
-export function machineStateOf({ record, supervised, restarts }: Container): MachineState | undefined {
+export function machineStateOf({
+  record,
+  supervised,
+  restarts,
+}: Container): (MachineState & { bootMs?: number }) | undefined {
   if (!isMachine(record.hostConfig) || record.status !== "running") return undefined;
   if (supervised?.pid !== record.pid) return undefined; // of its last run: this one has just begun
-  const state = parseMachineState(supervised.notified, executableOf(record.pid));
+  const bootMs = bootMsOf.get(supervised);
+  const state = {
+    ...parseMachineState(supervised.notified, executableOf(record.pid)),
+    ...(bootMs === undefined ? {} : { bootMs }),
+  };
   return restarts.isCancelled ? { ...state, status: "stopping" } : state;
 }
 
@@ -43,6 +55,8 @@ export function watchMachine(container: Container): void {
       toldTargets.add(target);
       container.publish(`machine_target: ${target}`);
     }
+    if (told === "starting" && state.status === "running")
+      bootMsOf.set(supervised, msBetween(container.record.startedAt, formatNow()));
     if (state.status !== told) container.publish(`machine_status: ${state.status}`);
     told = state.status;
   };

@@ -68,6 +68,10 @@ export class Firewall implements Disposable {
     this.#table = { family: "inet", name: options.tableName };
   }
 
+  get tableName(): string {
+    return this.#table.name;
+  }
+
   /** Called before something is made that needs rules. @throws LighterError ("not-supported") if there can be none */
   check(): void {
     if (!this.#exists) this.#isInKernel();

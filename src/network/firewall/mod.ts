@@ -1,2 +1,3 @@
 /** The firewall of bridge networks and published ports. */
+export { describeRules } from "./describe.ts";
 export { Firewall } from "./firewall.ts";

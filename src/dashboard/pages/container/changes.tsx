@@ -1,10 +1,11 @@
-/** The files that differ from the image, each as a download. */
+/** The files that differ from the image, each as an archive. */
 import { useState } from "preact/hooks";
 import { plain } from "../../format.ts";
-import { Empty, Panel, useAnswer } from "../../parts/basics.tsx";
+import { Empty, Panel, Pending, useAnswer } from "../../parts/basics.tsx";
 import type { TabProps } from "../../parts/tab.tsx";
-import { call, get } from "../../session.ts";
+import { get } from "../../session.ts";
 import { sayError } from "../../state.ts";
+import { download } from "./files.tsx";
 
 interface Change {
   Path: string;
@@ -16,8 +17,8 @@ const SHOWN_MAX = 500;
 
 export function Changes({ id }: TabProps) {
   const [search, setSearch] = useState("");
-  const { answer, reload } = useAnswer(() => get<Change[] | null>(`/containers/${id}/changes`), id);
-  if (answer === undefined) return null;
+  const { answer, error, reload } = useAnswer(() => get<Change[] | null>(`/containers/${id}/changes`), id);
+  if (answer === undefined) return <Pending what="what differs" error={error} reload={reload} />;
   const matching = (answer ?? []).filter(({ Path }) => Path.includes(search));
   return (
     <Panel
@@ -50,7 +51,7 @@ export function Changes({ id }: TabProps) {
                 <button
                   type="button"
                   aria-label={`Download ${plain(Path)}`}
-                  onClick={() => download(id, Path).catch(sayError)}
+                  onClick={() => download(id, Path, false).catch(sayError)}
                 >
                   Download
                 </button>
@@ -61,17 +62,4 @@ export function Changes({ id }: TabProps) {
       )}
     </Panel>
   );
-}
-
-/** Saves the path as a tar archive. */
-async function download(id: string, path: string): Promise<void> {
-  const answer = await call("GET", `/containers/${id}/archive?path=${encodeURIComponent(path)}`);
-  const url = URL.createObjectURL(new Blob([await answer.arrayBuffer()], { type: "application/x-tar" }));
-  const name =
-    path
-      .split("/")
-      .at(-1)
-      ?.replace(/[^\w.-]/g, "_") || "files";
-  Object.assign(document.createElement("a"), { href: url, download: `${name}.tar` }).click();
-  URL.revokeObjectURL(url);
 }

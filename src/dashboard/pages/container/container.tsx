@@ -5,24 +5,29 @@ import { Empty, Health, State } from "../../parts/basics.tsx";
 import type { TabProps } from "../../parts/tab.tsx";
 import { linkTo, route } from "../../route.ts";
 import { isReadOnly } from "../../session.ts";
-import { actOn, type ContainerSummary, containers, nameOf, type Verb } from "../../state.ts";
-import { Anatomy } from "./anatomy.tsx";
+import { actOn, type ContainerSummary, containers, isMachine, nameOf, type Verb } from "../../state.ts";
+import { Anatomy } from "../anatomy/anatomy.tsx";
 import { Changes } from "./changes.tsx";
+import { Files } from "./files.tsx";
 import { Inspect } from "./inspect.tsx";
 import { Logs } from "./logs.tsx";
 import { Processes } from "./processes.tsx";
 import { Stats } from "./stats.tsx";
-import { Terminal } from "./terminal.tsx";
+import { Console, Terminal } from "./terminal.tsx";
 
 const TABS: readonly [path: string, title: string, tab: FunctionComponent<TabProps>][] = [
   ["logs", "Logs", Logs],
   ["stats", "Stats", Stats],
   ["processes", "Processes", Processes],
   ["terminal", "Terminal", Terminal],
-  ["files", "Changed files", Changes],
+  ["files", "Files", Files],
+  ["changes", "Changed files", Changes],
   ["anatomy", "Anatomy", Anatomy],
   ["inspect", "Inspect", Inspect],
 ];
+
+/** A tab that only machines have. */
+const CONSOLE = ["console", "Console", Console] as const;
 
 export function Container() {
   const [, id = "", tabName = "logs"] = route.value;
@@ -39,13 +44,14 @@ export function Container() {
         </Empty>
       </>
     );
-  const [path, title, Tab] = TABS.find(([path]) => path === tabName) ?? TABS[0]!;
+  const tabs = isMachine(container) ? [...TABS.slice(0, 3), CONSOLE, ...TABS.slice(3)] : TABS;
+  const [path, title, Tab] = tabs.find(([path]) => path === tabName) ?? TABS[0]!;
   const runs = container.State === "running" || container.State === "paused";
   return (
     <>
       <Head container={container} />
       <ul class="tabs" aria-label="Views of this container">
-        {TABS.map(([name, text]) => (
+        {tabs.map(([name, text]) => (
           <li key={name}>
             <a href={linkTo("container", id, name)} aria-current={name === path ? "page" : undefined}>
               {text}

@@ -38,8 +38,11 @@ function useLines(id: string, seconds: number): { lines: readonly Line[]; end: s
     };
     const stop = onLogs((message) => {
       if (message.id !== id) return;
-      if ("entries" in message) for (const entry of message.entries) lines.push(entry);
-      else end = message.end;
+      if ("end" in message) end = message.end;
+      else {
+        if (message.past) lines = [];
+        lines.push(...message.entries);
+      }
       frame ||= requestAnimationFrame(show);
     });
     show();

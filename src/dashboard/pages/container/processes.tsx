@@ -1,6 +1,6 @@
 /** A container's processes as a tree. */
 import { plain } from "../../format.ts";
-import { Panel, useAnswer } from "../../parts/basics.tsx";
+import { Panel, Pending, useAnswer } from "../../parts/basics.tsx";
 import { NotRunning, type TabProps } from "../../parts/tab.tsx";
 import { treeOf } from "../../process-tree.ts";
 import { get } from "../../session.ts";
@@ -15,14 +15,15 @@ export function Processes({ id, runs }: TabProps) {
 }
 
 function Tree({ id }: { id: string }) {
-  const { answer, reload } = useAnswer(
+  const { answer, error, reload } = useAnswer(
     () => get<{ Processes: string[][] }>(`/containers/${id}/top?ps_args=${encodeURIComponent(`-eo ${COLUMNS}`)}`),
     id,
   );
-  const rows = treeOf(answer?.Processes ?? []);
+  if (answer === undefined) return <Pending what="its processes" error={error} reload={reload} />;
+  const rows = treeOf(answer.Processes);
   return (
     <Panel
-      title={answer === undefined ? "Processes" : `${rows.length} ${rows.length === 1 ? "process" : "processes"}`}
+      title={`${rows.length} ${rows.length === 1 ? "process" : "processes"}`}
       aside={
         <button type="button" onClick={reload}>
           Look anew

@@ -2,7 +2,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import type uPlot from "uplot";
 import { MEASURED, type Measured } from "../../../spec/dashboard.ts";
-import { formatBytes, formatPercent, formatRate } from "../../format.ts";
+import { formatBytes, formatClock, formatPercent, formatRate } from "../../format.ts";
 import { Empty, Panel } from "../../parts/basics.tsx";
 import { NotRunning, type TabProps } from "../../parts/tab.tsx";
 import { ask, onHistory, series, setVisible } from "../../watch.ts";
@@ -30,9 +30,12 @@ const PLOTS: readonly { title: string; lines: readonly [Name, string][]; format:
   },
 ];
 
-/** The history, then what is measured: [time, numbers of MEASURED…]. */
-function useRows(id: string): readonly number[][] {
-  const [history, setHistory] = useState<readonly number[][]>([]);
+/** Rows of [time, numbers of MEASURED…]. */
+type Rows = readonly (readonly number[])[];
+
+/** The history, then what is measured. */
+function useRows(id: string): Rows {
+  const [history, setHistory] = useState<Rows>([]);
   useEffect(() => {
     const stop = onHistory((of, rows) => {
       if (of === id) setHistory(rows);
@@ -47,8 +50,7 @@ function useRows(id: string): readonly number[][] {
   const own = series(id);
   own.latest.value; // new numbers show it anew
   const last = history.at(-1)?.[0] ?? 0;
-  const live = own.rows.flatMap((row, i) => ((own.times[i] ?? 0) > last ? [[own.times[i]!, ...row]] : []));
-  return [...history, ...live];
+  return [...history, ...own.rows.filter(([at = 0]) => at > last)];
 }
 
 export function Stats({ id, runs }: TabProps) {
@@ -93,7 +95,7 @@ function loadPlot(): Promise<typeof uPlot> {
 }
 
 interface PlotProps {
-  rows: readonly number[][];
+  rows: Rows;
   lines: readonly [Name, string][];
   format: (value: number) => string;
   title: string;
@@ -130,7 +132,10 @@ function optionsOf({ lines, format }: PlotProps, width: number): uPlot.Options {
   return {
     ...{ width, height: 180, legend: { show: false }, cursor: { show: false } },
     scales: { y: { range: (_, _min, max) => [0, max > 0 ? max * 1.15 : 1] } },
-    axes: [axis, { ...axis, size: 76, values: (_, values) => values.map((value) => format(value)) }],
+    axes: [
+      { ...axis, values: (_, moments) => moments.map((at) => formatClock(at * 1000)) },
+      { ...axis, size: 76, values: (_, values) => values.map((value) => format(value)) },
+    ],
     series: [
       {},
       ...lines.map(([, label], index) => ({

@@ -1,14 +1,54 @@
-/** A shell in a container. The terminal's code is loaded when one is opened. */
-import { useEffect, useRef, useState } from "preact/hooks";
+/** A shell in a container, and the console of a machine. */
+import { useState } from "preact/hooks";
 import { Empty } from "../../parts/basics.tsx";
+import { type ByteStream, Screen } from "../../parts/screen.tsx";
 import { NotRunning, type TabProps } from "../../parts/tab.tsx";
-import { call, isReadOnly, sessionKey } from "../../session.ts";
-import { sayError } from "../../state.ts";
+import { call, isReadOnly } from "../../session.ts";
+import { containers, isMachine } from "../../state.ts";
 
 /** The best shell that is there. */
-const SHELL = ["/bin/sh", "-c", "command -v bash >/dev/null && exec bash; exec sh"];
+const SHELL = "command -v bash >/dev/null && exec bash; exec sh";
+/** A login of root, where there is something that logs in. */
+const LOGIN = "command -v su >/dev/null && exec su -l root; exec sh -l";
 
 export function Terminal({ id, runs }: TabProps) {
+  const isOfMachine = containers.value?.some((each) => each.Id === id && isMachine(each)) ?? false;
+  return (
+    <Opened
+      runs={runs}
+      what="A terminal"
+      title={isOfMachine ? "A shell in this machine" : "A shell in this container"}
+      text={isOfMachine ? "It logs root in." : "It runs beside the container's processes, and ends with this page."}
+      verb="Open a terminal"
+      connect={() => openShell(id, isOfMachine ? LOGIN : SHELL)}
+    />
+  );
+}
+
+export function Console({ id, runs }: TabProps) {
+  return (
+    <Opened
+      runs={runs}
+      what="Its console"
+      title="The console of this machine"
+      text="What its init prints, and a login where it offers one. Others may use it at the same time; it goes on without this page."
+      verb="Open the console"
+      connect={async () => ({ path: `/console/${id}`, resizePath: `/containers/${id}/resize` })}
+    />
+  );
+}
+
+interface OpenedProps {
+  runs: boolean;
+  what: string;
+  title: string;
+  text: string;
+  verb: string;
+  connect: () => Promise<ByteStream>;
+}
+
+/** A terminal that a button opens. */
+function Opened({ runs, what, title, text, verb, connect }: OpenedProps) {
   const [isOpen, setOpen] = useState(false);
   if (isReadOnly.value)
     return (
@@ -19,73 +59,25 @@ export function Terminal({ id, runs }: TabProps) {
         </p>
       </Empty>
     );
-  if (!runs) return <NotRunning what="A terminal" />;
-  if (isOpen) return <Shell id={id} onEnd={() => setOpen(false)} />;
+  if (!runs) return <NotRunning what={what} />;
+  if (isOpen) return <Screen connect={connect} onEnd={() => setOpen(false)} />;
   return (
-    <Empty title="A shell in this container">
-      <p>It runs beside the container's processes, and ends with this page.</p>
+    <Empty title={title}>
+      <p>{text}</p>
       <p>
         <button type="button" onClick={() => setOpen(true)}>
-          Open a terminal
+          {verb}
         </button>
       </p>
     </Empty>
   );
 }
 
-function Shell({ id, onEnd }: { id: string; onEnd: () => void }) {
-  const box = useRef<HTMLDivElement>(null);
-  useEffect(() => {
-    let close = () => {};
-    let isGone = false;
-    openShell(id, box.current!, onEnd).then((end) => {
-      close = end;
-      if (isGone) end();
-    }, sayError);
-    return () => {
-      isGone = true;
-      close();
-    };
-  }, []);
-  return <div ref={box} class="terminal" />;
-}
-
-/** Resolves with a function that ends the shell. */
-async function openShell(id: string, box: HTMLElement, onEnd: () => void): Promise<() => void> {
-  const [{ Terminal: Screen }, { FitAddon }] = await Promise.all([import("@xterm/xterm"), import("@xterm/addon-fit")]);
-  document.head.append(Object.assign(document.createElement("link"), { rel: "stylesheet", href: "terminal.css" }));
+async function openShell(id: string, script: string): Promise<ByteStream> {
   const options = {
-    Cmd: SHELL,
-    Tty: true,
-    AttachStdin: true,
-    AttachStdout: true,
-    AttachStderr: true,
-    Env: ["TERM=xterm-256color"],
+    ...{ Cmd: ["/bin/sh", "-c", script], Env: ["TERM=xterm-256color"], Tty: true },
+    ...{ AttachStdin: true, AttachStdout: true, AttachStderr: true },
   };
   const { Id: exec } = (await (await call("POST", `/containers/${id}/exec`, options)).json()) as { Id: string };
-  const screen = new Screen({ fontSize: 13, cursorBlink: !matchMedia("(prefers-reduced-motion)").matches });
-  const fit = new FitAddon();
-  screen.loadAddon(fit);
-  screen.open(box);
-  fit.fit();
-  const socket = new WebSocket(`ws://${location.host}/terminal/${exec}`, ["lighter", sessionKey()]);
-  socket.binaryType = "arraybuffer";
-  const resize = () => call("POST", `/exec/${exec}/resize?h=${screen.rows}&w=${screen.cols}`).catch(() => {}); // it has ended
-  const encoder = new TextEncoder();
-  socket.onopen = () => {
-    void resize();
-    screen.focus();
-  };
-  socket.onmessage = ({ data }) => screen.write(typeof data === "string" ? data : new Uint8Array(data as ArrayBuffer));
-  socket.onclose = () => onEnd();
-  screen.onData((text) => socket.send(encoder.encode(text)));
-  screen.onResize(() => void resize());
-  const observer = new ResizeObserver(() => fit.fit());
-  observer.observe(box);
-  return () => {
-    observer.disconnect();
-    socket.onclose = null;
-    socket.close();
-    screen.dispose();
-  };
+  return { path: `/terminal/${exec}`, resizePath: `/exec/${exec}/resize` };
 }

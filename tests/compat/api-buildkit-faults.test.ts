@@ -124,7 +124,7 @@ const CASES: readonly [what: string, packets: readonly (Packet | "pause")[], err
   ["has a name without letters", [stat("a//b")], /invalid path: "a\/\/b"/],
   ["has a name with a NUL", [stat("a\0b")], /invalid path/],
   ["has a name that is too long", [stat("n".repeat(300)), END], /File name too long|ENAMETOOLONG/],
-  ["has a path that is too long", [stat("n/".repeat(4000) + "n")], /invalid path: "n\/n/],
+  ["has a path that is too long", [stat(`${"n/".repeat(4000)}n`)], /invalid path: "n\/n/],
   ["has a file in a file", [stat("a"), stat("a/b"), END], /ENOTDIR|Not a directory/],
   ["has a file below a link that leads out", [stat("l", link("/etc")), stat("l/x"), END], /ENOENT|no such file/i],
   ["has a link to nothing", [stat("l", link("")), END], /ENOENT|no such file/i],

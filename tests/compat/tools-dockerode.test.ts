@@ -12,19 +12,24 @@ const stock = testIf(canRun, isRoot ? "no node, npm or docker-registry here" : "
 
 let daemon: TestDaemon | undefined;
 let registry: DockerRegistry | undefined;
+let closed: DockerRegistry | undefined;
 
 afterAll(async () => {
   await daemon?.[Symbol.asyncDispose]();
   await registry?.[Symbol.asyncDispose]();
+  await closed?.[Symbol.asyncDispose]();
 });
 
 stock("dockerode does with us what it does with Docker", async () => {
   installTools();
   [daemon, registry] = [await TestDaemon.start({ hostNetwork: true }), await DockerRegistry.start()];
+  closed = await DockerRegistry.start({ users: { me: "secret" } });
   const { passed, failed, output } = await runNodeTests("dockerode.mjs", {
     TEST_SOCKET: daemon.socketPath,
     TEST_HOST_CONFIG: JSON.stringify(hostUsr),
     TEST_REGISTRY: registry.host,
+    TEST_PRIVATE_REGISTRY: closed.host,
+    TEST_LOGIN: "me:secret",
   });
   expect(failed, output).toEqual([]);
   expect(passed.length, output).toBeGreaterThan(10);

@@ -1,9 +1,11 @@
 /** POST /grpc and POST /session: BuildKit's API, on connections that leave HTTP/1.1. */
 import type { Duplex } from "node:stream";
+import { finished } from "node:stream/promises";
 import { LighterError, messageOf } from "../../base/errors.ts";
 import { GrpcClient } from "../../grpc/client.ts";
 import { type Method, serveGrpc } from "../../grpc/server.ts";
 import { GrpcError, UNKNOWN } from "../../grpc/status.ts";
+import { dechunked } from "../http/chunked.ts";
 import { formatHead } from "../http/protocol.ts";
 import type { UpgradeCall } from "../http/router.ts";
 import { bridgeMethods, callerOf } from "./bridge.ts";
@@ -20,7 +22,7 @@ export async function grpc(call: UpgradeCall): Promise<void> {
     ...controlMethods(call.daemon),
     ...bridgeMethods(call.daemon, (each) => callerOf(call.daemon, each)),
   ];
-  await serveGrpc(acceptHttp2(call), new Map(methods.map(([path, method]) => [path, withoutCodes(method)])));
+  await serveGrpc(await acceptHttp2(call), new Map(methods.map(([path, method]) => [path, withoutCodes(method)])));
 }
 
 /** The method with errors as BuildKit's: clients print the code of any other. */
@@ -41,7 +43,7 @@ export async function session(call: UpgradeCall): Promise<void> {
   checkProtocol(call);
   const { sessions } = daemon.buildkit;
   const announced = sessions.announced((key) => [request.headers[key] ?? []].flat());
-  await sessions.carry(announced, await GrpcClient.connect(acceptHttp2(call)));
+  await sessions.carry(announced, await GrpcClient.connect(await acceptHttp2(call)));
 }
 
 function checkProtocol({ request: { headers } }: UpgradeCall): void {
@@ -50,9 +52,11 @@ function checkProtocol({ request: { headers } }: UpgradeCall): void {
 }
 
 /** Answers that the connection speaks HTTP/2 from now on. */
-function acceptHttp2(call: UpgradeCall): Duplex {
+async function acceptHttp2(call: UpgradeCall): Promise<Duplex> {
   checkProtocol(call);
-  const { socket } = call;
+  const { socket, request } = call;
+  // Some clients send a body in chunks, without any, whose end must not be taken for HTTP/2.
+  if (request.headers["transfer-encoding"] !== undefined) await finished(dechunked(socket).resume());
   socket.once("end", () => socket.destroy()); // the server's sockets may be half open
   socket.write(formatHead(101, "Switching Protocols", { Connection: "Upgrade", Upgrade: "h2c" }));
   return socket;

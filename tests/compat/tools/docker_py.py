@@ -46,6 +46,20 @@ class DockerPy(unittest.TestCase):
         with self.assertRaises(APIError):  # it is not there, and no registry is reached
             client.containers.run("127.0.0.1:1/none/such", remove=True)
 
+    def test_an_image_is_built_by_either_builder(self):
+        dockerfile = b"FROM host-usr\nCOPY file /file\nLABEL of=docker-py\n"
+        context = tar_of({"Dockerfile": dockerfile, "file": b"built\n"})
+        image, said = client.images.build(fileobj=io.BytesIO(context), custom_context=True, tag="py:1", rm=True)
+        self.assertEqual(image.labels, {"of": "docker-py"})
+        self.assertIn("Step 2/3 : COPY file /file", "".join(line.get("stream", "") for line in said))
+        url, params = client.api._url("/build"), {"version": "2", "t": "py:2"}
+        answer = client.api._post(url, data=context, params=params, headers={"Content-Type": "application/x-tar"})
+        lines = [json.loads(line) for line in answer.text.splitlines()]
+        self.assertIn("moby.buildkit.trace", [line.get("id") for line in lines])
+        self.assertEqual(lines[-1]["aux"]["ID"], client.images.get("py:2").id)
+        for name in ("py:1", "py:2"):
+            client.images.remove(name)
+
     def test_life_of_a_container(self):
         script = "trap 'exit 9' TERM; echo ready; while :; do sleep 0.01; done"
         container = self.container(script, name="py", labels={"a": "b"})

@@ -333,6 +333,38 @@ test("volumes are created, listed, shared, kept while they are used, and removed
   assert.ok("SpaceReclaimed" in (await docker.pruneVolumes()));
 });
 
+/** What a build by BuildKit says, with its error. */
+async function built(files, options) {
+  const stream = await docker.buildImage(Readable.from([await tarOf(files)]), { version: "2", ...options });
+  const messages = await new Promise((resolve, reject) =>
+    docker.followProgress(stream, (error, all) => (error ? reject(error) : resolve(all))),
+  );
+  return messages.map(({ stream: text, error }) => text ?? error ?? "").join("");
+}
+
+test("an image is built by BuildKit, whose progress is told", async () => {
+  const Dockerfile = "FROM host-usr\nCOPY file /file\nLABEL of=dockerode\n";
+  const said = await built({ Dockerfile, file: "built\n" }, { t: "by-dockerode:1" });
+  assert.match(said, /\[2\/2\] COPY file \/file/);
+  assert.match(said, /Built image: sha256:[0-9a-f]{64}/);
+  const image = docker.getImage("by-dockerode:1");
+  assert.equal((await image.inspect()).Config.Labels.of, "dockerode");
+  await image.remove();
+  assert.match(await built({ Dockerfile: "FROM host-usr\nCOPY none /\n" }), /stat none: file does not exist/);
+});
+
+test("a base image is pulled with the credentials of a build's session", async () => {
+  const [username, password] = process.env.TEST_LOGIN.split(":");
+  const repo = `${process.env.TEST_PRIVATE_REGISTRY}/base`;
+  const authconfig = { username, password, serveraddress: process.env.TEST_PRIVATE_REGISTRY };
+  await docker.getImage("host-usr").tag({ repo, tag: "1" });
+  await progress(await docker.getImage(`${repo}:1`).push({ authconfig }));
+  await docker.getImage(`${repo}:1`).remove();
+  const files = { Dockerfile: `FROM ${repo}:1\nLABEL a=b\n` };
+  assert.match(await built(files, {}), /no basic auth credentials/);
+  assert.match(await built(files, { authconfig }), /Built image: sha256:/);
+});
+
 test("disk usage, and containers pruned", async () => {
   const container = await docker.createContainer({ Image, HostConfig, Labels: { prune: "me" } });
   const { Containers } = await docker.df();

@@ -121,6 +121,7 @@ export {
 export type { Container, WaitCondition } from "./container.ts";
 export { readConnectBody, readDisconnectBody } from "./endpoints/bodies.ts";
 export { connectToNetwork, disconnectFromNetwork } from "./endpoints/connect.ts";
+export { hostGatewayOf } from "./endpoints/host-gateway.ts";
 export { describeLinks, linkNames } from "./endpoints/links.ts";
 export { dnsNames } from "./endpoints/names.ts";
 export { Engine } from "./engine.ts";

@@ -16,6 +16,8 @@ export interface Call {
   readonly metadata: Metadata;
   /** Aborts when nobody waits for the answer: cancelled, past its deadline, connection lost. */
   readonly signal: AbortSignal;
+  /** What the answer's head is to say, set before its first message. Keys in lower case. */
+  readonly answerMetadata: Record<string, string>;
 }
 
 export type Metadata = ReadonlyMap<string, readonly string[]>;
@@ -91,14 +93,17 @@ async function serveCall(stream: ServerHttp2Stream, { headers, rawHeaders }: Hea
   stream.on("error", () => abort.abort());
   stream.on("close", () => abort.abort());
   const deadline = startDeadline(headers["grpc-timeout"], abort);
+  const answerMetadata: Record<string, string> = {};
   let status: Status = { code: OK, message: "", details: [] };
   try {
     const method = methods.get(String(headers[":path"]));
     if (method === undefined)
       throw new GrpcError({ code: UNIMPLEMENTED, message: `unknown method ${headers[":path"]}`, details: [] });
     const requests = readMessages(stream.iterator({ destroyOnReturn: false }));
-    for await (const message of method(requests, { metadata: metadataOf(rawHeaders), signal: abort.signal })) {
+    const call = { metadata: metadataOf(rawHeaders), signal: abort.signal, answerMetadata };
+    for await (const message of method(requests, call)) {
       abort.signal.throwIfAborted();
+      respond(stream, answerMetadata);
       await send(stream, message);
     }
   } catch (error) {
@@ -106,23 +111,22 @@ async function serveCall(stream: ServerHttp2Stream, { headers, rawHeaders }: Hea
   } finally {
     clearTimeout(deadline);
   }
+  respond(stream, answerMetadata);
   finish(stream, status);
 }
 
 async function send(stream: ServerHttp2Stream, message: Uint8Array): Promise<void> {
-  respond(stream);
   if (!stream.destroyed && !stream.write(frameOf(message))) await writable(stream);
 }
 
-function respond(stream: ServerHttp2Stream): void {
+function respond(stream: ServerHttp2Stream, metadata: Readonly<Record<string, string>>): void {
   if (stream.headersSent || stream.destroyed) return;
-  stream.respond({ ":status": 200, "content-type": "application/grpc" }, { waitForTrailers: true });
+  stream.respond({ ":status": 200, "content-type": "application/grpc", ...metadata }, { waitForTrailers: true });
 }
 
 function finish(stream: ServerHttp2Stream, status: Status): void {
   if (stream.destroyed) return;
   stream.once("wantTrailers", () => stream.sendTrailers(formatTrailers(status)));
-  respond(stream);
   stream.end();
   stream.resume(); // requests that nobody reads
 }

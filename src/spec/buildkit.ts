@@ -1,5 +1,5 @@
 /** Messages of BuildKit's API. Source: moby/buildkit api/services/control/control.proto, api/types/worker.proto (field numbers). */
-import { definitionType, metaType, mountType, nameValueType, rangeType } from "./llb.ts";
+import { definitionType, metaType, mountType, nameValueType, progressGroupType, rangeType } from "./llb.ts";
 import {
   boolean,
   byteStrings,
@@ -87,6 +87,7 @@ export const solveType = new MessageType({
   cache: message(8, cacheOptionsType),
   entitlements: strings(9),
   frontendInputs: messageMap(10, definitionType),
+  sourcePolicy: bytes(12),
   exporters: messages(13, attributesType),
 });
 export type SolveRequest = MessageOf<typeof solveType>;
@@ -102,6 +103,7 @@ const vertexType = new MessageType({
   started: message(5, timestampType),
   completed: message(6, timestampType),
   error: string(7),
+  progressGroup: message(8, progressGroupType),
 });
 const vertexStatusType = new MessageType({
   id: string(1),
@@ -197,6 +199,7 @@ export const bridgeSolveType = new MessageType({
   frontendOptions: stringMap(3),
   frontendInputs: messageMap(13, definitionType),
   evaluate: boolean(14),
+  sourcePolicies: byteStrings(15),
 });
 export const evaluateType = new MessageType({ ref: string(1) });
 export const readFileType = new MessageType({
@@ -262,6 +265,7 @@ export const newContainerType = new MessageType({
   mounts: messages(2, mountType),
   network: integer(3),
   extraHosts: messages(6, nameValueType),
+  hostname: string(7),
 });
 export const releaseContainerType = new MessageType({ containerId: string(1) });
 

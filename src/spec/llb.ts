@@ -164,8 +164,14 @@ export const opType = new MessageType({
 });
 export type LlbOp = MessageOf<typeof opType>;
 
+/** Operations that progress shows as one. */
+export const progressGroupType = new MessageType({ id: string(1), name: string(2), weak: boolean(3) });
 /** What is said of an operation that makes no difference to its result. */
-export const opMetadataType = new MessageType({ ignoreCache: boolean(1), description: stringMap(2) });
+export const opMetadataType = new MessageType({
+  ignoreCache: boolean(1),
+  description: stringMap(2),
+  progressGroup: message(6, progressGroupType),
+});
 
 const positionType = new MessageType({ line: integer(1), character: integer(2) });
 export const rangeType = new MessageType({ start: message(1, positionType), end: message(2, positionType) });

@@ -19,6 +19,8 @@ export interface SolveVertex {
   completed?: string;
   cached?: boolean;
   error?: string;
+  /** What it is shown as a part of. */
+  progressGroup?: { id: string; name: string; weak: boolean };
 }
 
 /** A part of what a vertex does: a transfer, a layer. */

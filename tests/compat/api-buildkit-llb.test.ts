@@ -4,6 +4,7 @@ import { spawnSync } from "node:child_process";
 import { messageOf } from "../../src/base/errors.ts";
 import { Outbox } from "../../src/grpc/outbox.ts";
 import {
+  buildStatusType,
   directoryType,
   execMessageType,
   fileStatType,
@@ -11,6 +12,7 @@ import {
   readDirectoryType,
   releaseContainerType,
   statFileType,
+  statusRequestType,
 } from "../../src/spec/buildkit.ts";
 import { type Definition, opMetadataType } from "../../src/spec/llb.ts";
 import type { DraftOf } from "../../src/spec/protobuf.ts";
@@ -256,6 +258,28 @@ buildTest(
     expect(await client.solve({ definition: graph.of(ran) })).toEqual(new Map());
   },
 );
+
+buildTest("what older clients say, what belongs together, and what is not heeded", async () => {
+  const graph = new Graph();
+  const image = graph.source("docker-image://tools:1");
+  const script = "/bin/busybox hostname > /name";
+  const ran = graph.add({ exec: { meta: { ...sh(script), hostname: "named" }, mounts: [{ target: "/" }] } }, image);
+  const progressGroup = { id: "g", name: "together", weak: true };
+  const definition = { ...graph.of(ran), metadata: new Map([[ran, opMetadataType.encode({ progressGroup })]]) };
+  const ref = `older-${MARK}`;
+  const statuses = Array.fromAsync(
+    client.grpc.call("/moby.buildkit.v1.Control/Status", [statusRequestType.encode({ ref })]),
+    (bytes) => buildStatusType.decode(bytes),
+  );
+  const exporterAttributesDeprecated = new Map([["name", "older:1"]]);
+  await client.solve({ ref, definition, exporterDeprecated: "moby", exporterAttributesDeprecated });
+  expect((await daemon.request("GET", "/images/older:1/json")).status).toBe(200);
+  const groups = (await statuses).flatMap(({ vertexes }) => vertexes.map((vertex) => vertex.progressGroup));
+  expect(groups).toContainEqual(progressGroup);
+  expect(await solved(graph, ran, (read) => read("/name"))).toBe("named\n");
+  const sourcePolicy = new Uint8Array([8, 1]);
+  expect(await failure(client.solve({ definition, sourcePolicy }))).toContain("a policy for the sources of a build");
+});
 
 buildTest("what a definition cannot have is refused by name, and its steps' failures are told", async () => {
   const graph = new Graph();

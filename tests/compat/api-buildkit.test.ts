@@ -887,6 +887,16 @@ stock("each flag of docker build is known, and does what it says", async () => {
   expect(json.Config.Labels).toEqual({ flag: "yes" });
 });
 
+stock("commands know the host by an address and by name, and themselves by the usual name or another", async () => {
+  const context = contextOf({ Dockerfile: "FROM tools:1\nARG AGAIN\nRUN cat /etc/hosts && /bin/busybox hostname\n" });
+  const usual = await build(context, "--no-cache", "--add-host", "gate.example:host-gateway");
+  expect(usual).toMatchObject({ code: 0 });
+  expect(usual.stderr).toMatch(/#\d+ [\d.]+ \d+\.\d+\.\d+\.1\s+gate\.example\n/);
+  expect(usual.stderr).toMatch(/#\d+ [\d.]+ buildkitsandbox\n/);
+  const other = await build(context, "--no-cache", "--build-arg", "BUILDKIT_SANDBOX_HOSTNAME=other.example");
+  expect(other.stderr).toMatch(/#\d+ [\d.]+ other\.example\n/);
+});
+
 /** Removes the parents of steps' cgroups, which are left to whoever has named them. */
 function removeCgroups(name: string): void {
   for (const directory of ["", ...readdirSync("/sys/fs/cgroup")])

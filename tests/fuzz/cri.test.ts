@@ -232,7 +232,9 @@ async function call(path: string, bytes: Uint8Array): Promise<void> {
   const requests = (async function* () {
     yield bytes;
   })();
-  await Array.fromAsync(methods.get(path)!(requests, { metadata: new Map(), signal: abort.signal }));
+  await Array.fromAsync(
+    methods.get(path)!(requests, { metadata: new Map(), answerMetadata: {}, signal: abort.signal }),
+  );
 }
 
 /** Errors that a kubelet may see are the only ones. */

@@ -115,6 +115,12 @@ function buildMethods(daemon: Daemon, find: FindCaller): Methods {
   ]);
 }
 
+/** Whoever says what a build may fetch is to hear that it is not heeded. @throws LighterError "not-supported" */
+export function refusePolicies(policies: readonly Uint8Array[]): void {
+  if (policies.some((policy) => policy.length > 0))
+    throw new LighterError("not-supported", "a policy for the sources of a build is not supported yet");
+}
+
 /** Solves a definition, or has a front end make one of its options. */
 export async function solve(
   daemon: Daemon,
@@ -122,6 +128,7 @@ export async function solve(
   { request, signal }: { request: BridgeSolveRequest; signal: AbortSignal },
 ): Promise<ResultDraft> {
   const { frontend, definition, frontendOptions: options, frontendInputs: inputs } = request;
+  refusePolicies(request.sourcePolicies);
   if (frontend !== "" && definition !== undefined)
     throw new LighterError("invalid", "cannot solve with both Definition and Frontend specified");
   const source = options.get("source") ?? "";

@@ -33,9 +33,9 @@ export function containerMethods(daemon: Daemon, find: FindJob): Methods {
         const { signal } = job;
         const { sessionId } = await job.request.promise;
         const session = await daemon.buildkit.sessions.find(sessionId, AbortSignal.any([signal, call.signal]));
-        const { containerId, mounts, network, extraHosts } = request;
+        const { containerId, mounts, network, extraHosts, hostname } = request;
         const container = daemon.builder.openContainer({
-          ...{ mounts, network, extraHosts, signal, hostConfig: {}, say: () => {}, onStatus: () => {} },
+          ...{ mounts, network, extraHosts, hostname, signal, hostConfig: {}, say: () => {}, onStatus: () => {} },
           rootOf: (ref) => job.result(ref).root,
           fetchImage: fetcherFor(daemon, session, { isPull: false, signal }),
           inputs: inputsOf(session, signal),

@@ -1,4 +1,5 @@
 /** BuildKit's service "Control": builds, their progress, and what builds here. */
+import { formatNow } from "../../base/time.ts";
 import { type BuildOutput, checkOutput } from "../../engine/mod.ts";
 import { GrpcClient } from "../../grpc/client.ts";
 import { answerStream, type Call, type Methods, unary } from "../../grpc/server.ts";
@@ -24,7 +25,7 @@ import {
 import type { CacheOption } from "../build/cache-places.ts";
 import { resultOf } from "../build/outputs.ts";
 import type { Daemon } from "../daemon/daemon-state.ts";
-import { solve as solveForCaller } from "./bridge.ts";
+import { refusePolicies, solve as solveForCaller } from "./bridge.ts";
 import { diskUsage, prune } from "./cache.ts";
 import { exportResult } from "./export-result.ts";
 import { listenToHistory, pastStatus, updateHistory } from "./history.ts";
@@ -57,9 +58,12 @@ export function controlMethods(daemon: Daemon): Methods {
     ],
     [
       "/moby.buildkit.v1.Control/Status",
-      answerStream({ request: statusRequestType, answer: buildStatusType }, ({ ref }, { signal }) =>
-        daemon.builder.history.has(ref) && !jobs.has(ref) ? pastStatus(daemon, ref) : jobs.get(ref).events(signal),
-      ),
+      answerStream({ request: statusRequestType, answer: buildStatusType }, ({ ref }, { signal, answerMetadata }) => {
+        answerMetadata[TIMESTAMP] = formatNow(); // by which a client knows how its clock differs
+        return daemon.builder.history.has(ref) && !jobs.has(ref)
+          ? pastStatus(daemon, ref)
+          : jobs.get(ref).events(signal);
+      }),
     ],
     [
       "/moby.buildkit.v1.Control/ListenBuildHistory",
@@ -105,7 +109,8 @@ async function solve(daemon: Daemon, request: SolveRequest, { signal }: Call) {
   using _bound = sessions.bind(request.session, (reason) => jobs.end(request.ref, reason));
   try {
     signal.throwIfAborted(); // Status may wait for this job: it ends with it
-    const asked = request.exporters.map(outputOf);
+    refusePolicies([request.sourcePolicy]);
+    const asked = exportersOf(request).map(outputOf);
     const outputs = asked.length === 0 ? NO_OUTPUT : asked;
     const { session: sessionId, frontendInputs: inputs } = request;
     const entitlements = new Set(request.entitlements.filter((name) => name === "security.insecure"));
@@ -123,6 +128,12 @@ async function solve(daemon: Daemon, request: SolveRequest, { signal }: Call) {
   }
 }
 
+/** The exporters; older clients name one in another field. */
+function exportersOf(request: SolveRequest): SolveRequest["exporters"] {
+  const { exporters, exporterDeprecated: type, exporterAttributesDeprecated: attributes } = request;
+  return exporters.length > 0 || type === "" ? exporters : [{ type, attributes }];
+}
+
 /** Whether the request says all, and no gateway is used. */
 function isWhole({ frontend, definition }: SolveRequest): boolean {
   return frontend !== "" || definition !== undefined;
@@ -130,10 +141,11 @@ function isWhole({ frontend, definition }: SolveRequest): boolean {
 
 async function solveAtOnce(daemon: Daemon, job: Job, request: SolveRequest): Promise<ResultDraft> {
   const { frontend, definition, frontendAttributes: frontendOptions, frontendInputs } = request;
-  const bridged = { frontend, definition, frontendOptions, frontendInputs, evaluate: false };
+  const bridged = { frontend, definition, frontendOptions, frontendInputs, evaluate: false, sourcePolicies: [] };
   return await solveForCaller(daemon, { job, isExported: true }, { request: bridged, signal: job.signal });
 }
 
+const TIMESTAMP = "buildkit-current-timestamp";
 const NO_OUTPUT: readonly BuildOutput[] = [{ type: "cacheonly", attrs: {} }];
 
 function cacheOptionOf({ type, attributes }: SolveRequest["exporters"][number]): CacheOption {

@@ -24,6 +24,8 @@ interface FrontendOptions {
   targetPlatforms: readonly Platform[] | undefined;
   provenance: ProvenanceOptions | undefined;
   vcs: ReadonlyMap<string, string>;
+  /** What commands see as the name of their host. */
+  hostname: string | undefined;
   hostConfig: DockerHostConfig;
 }
 
@@ -41,7 +43,7 @@ export function inputImageOf(options: Options, key: string): ImageDocument | und
 }
 
 /** Options that change nothing here: clients send them always, or they are advice. */
-const IGNORED = /^(hostname|source|cmdline|context(dir|key)?|dockerfilekey|cache-(imports|from)|frontend\.caps)$/;
+const IGNORED = /^(source|cmdline|context(dir|key)?|dockerfilekey|cache-(imports|from)|frontend\.caps)$/;
 
 /** @throws LighterError "not-supported" for an option that this daemon does not know, "invalid" for a malformed one */
 export function parseFrontendOptions(options: Options): FrontendOptions {
@@ -59,12 +61,13 @@ export function parseFrontendOptions(options: Options): FrontendOptions {
     targetPlatforms: parseTargetPlatforms(options.get("platform") ?? ""),
     provenance: provenanceOf(options),
     vcs: withPrefix(options, "vcs:"),
+    hostname: options.get("hostname"),
     hostConfig: hostConfigOf(options),
   };
 }
 
 const KNOWN =
-  /^(requestid|filename|target|platform|multi-platform|build-arg:.+|label:.+|context:.+|input-metadata:.+|vcs:.+|attest:provenance|force-network-mode|no-cache|image-resolve-mode|add-hosts|shm-size|ulimit|cgroup-parent)$/;
+  /^(requestid|filename|target|platform|multi-platform|build-arg:.+|label:.+|context:.+|input-metadata:.+|vcs:.+|attest:provenance|force-network-mode|no-cache|image-resolve-mode|hostname|add-hosts|shm-size|ulimit|cgroup-parent)$/;
 
 function refuseUnknown(key: string, value: string): void {
   if (KNOWN.test(key) || IGNORED.test(key)) return;

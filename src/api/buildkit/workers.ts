@@ -1,5 +1,6 @@
 /** What builds here, as BuildKit's API lists it. */
 import { VERSION } from "../../base/version.ts";
+import { hostGatewayOf } from "../../engine/mod.ts";
 import { HOST_PLATFORM } from "../../spec/platform.ts";
 import type { Daemon } from "../daemon/daemon-state.ts";
 
@@ -13,6 +14,7 @@ export const BUILDKIT_VERSION = {
 /** The one worker: this daemon. */
 export function workers({ engine }: Daemon) {
   const { os, architecture, variant = "" } = HOST_PLATFORM;
+  const gateway = hostGatewayOf(engine.networks);
   return [
     {
       id: engine.id,
@@ -20,6 +22,8 @@ export function workers({ engine }: Daemon) {
         ["org.mobyproject.buildkit.worker.executor", "lighter"],
         // By its presence buildx knows that a daemon has exporters of archives, and builds for several platforms.
         ["org.mobyproject.buildkit.worker.snapshotter", "overlayfs"],
+        // What "host-gateway" is, for a client that puts it into --add-host by itself.
+        ...(gateway === undefined ? [] : [["org.mobyproject.buildkit.worker.moby.host-gateway-ip", gateway] as const]),
       ]),
       platforms: [{ os, architecture, variant }],
       buildkitVersion: BUILDKIT_VERSION,

@@ -32,6 +32,8 @@ export interface RunSettings {
   extraHosts: readonly { host: string; ip: string }[];
   ulimits: readonly { name: string; soft: number; hard: number }[];
   cgroupParent: string;
+  /** Undefined: the usual one. */
+  hostname?: string | undefined;
   /** 0 is the default. */
   shmBytes: number;
 }
@@ -77,6 +79,7 @@ export function encodeExec(op: ExecOp, input: (index: number) => bigint, isKey: 
   const meta = new Message().texts(1, args).texts(2, env).text(3, cwd).text(4, user);
   if (!isKey && proxyEnv.length > 0) meta.message(5, encodeProxies(proxyEnv));
   for (const { host, ip } of settings.extraHosts) meta.message(6, new Message().text(1, host).text(2, isKey ? "" : ip));
+  meta.text(7, settings.hostname ?? "");
   for (const { name, soft, hard } of settings.ulimits)
     meta.message(9, new Message().text(1, name).number(2, soft).number(3, hard));
   meta.text(10, settings.cgroupParent);

@@ -110,6 +110,13 @@ export function isSource(op: Op): op is SourceOp {
   return ["image", "layout", "local", "http", "git", "files"].includes(op.kind);
 }
 
+interface ProgressGroup {
+  id: string;
+  name: string;
+  /** Whether the group is only for want of another. */
+  weak: boolean;
+}
+
 /** An operation with the vertices that it works on: the root file system first, then what is copied from. */
 export interface Vertex {
   op: Op;
@@ -120,6 +127,8 @@ export interface Vertex {
   range?: SourceRange;
   /** True if it is to be done anew. */
   ignoresCache?: boolean;
+  /** What progress shows it as a part of. */
+  progressGroup?: ProgressGroup;
 }
 
 const DIRECTORY_MODE = 0o755;

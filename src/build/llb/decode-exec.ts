@@ -61,10 +61,14 @@ export function decodeExec(exec: LlbExec, { inputs, name, output, make }: Decode
 
 export interface CommandParts extends Pick<LlbExec, "mounts" | "network"> {
   extraHosts: NonNullable<LlbExec["meta"]>["extraHosts"];
+  hostname: string;
 }
 
 /** Decodes a command that has no arguments yet. `results` are what its mounts name: the root file system first. */
-export function decodeCommand({ mounts, network, extraHosts }: CommandParts): { op: ExecOp; results: string[] } {
+export function decodeCommand({ mounts, network, extraHosts, hostname }: CommandParts): {
+  op: ExecOp;
+  results: string[];
+} {
   const names = new Map<Vertex, string>([[SCRATCH, ""]]);
   const inputs = mounts.map(({ result }): Vertex => {
     const vertex: Vertex = { op: { kind: "image", reference: result }, inputs: [], name: result };
@@ -75,7 +79,7 @@ export function decodeCommand({ mounts, network, extraHosts }: CommandParts): { 
     const isRoot = clean(mount.target) === "/";
     return { ...mount, input: mount.result === "" ? -1 : index, output: isRoot ? 0 : -1 };
   });
-  const meta = { ...EMPTY_META, extraHosts };
+  const meta = { ...EMPTY_META, extraHosts, hostname };
   const exec = { meta, mounts: own, network, security: 0, secretEnv: [], cdiDevices: [] };
   const vertex = decodeExec(exec, {
     inputs,
@@ -92,13 +96,14 @@ const EMPTY_META = {
 };
 
 function settingsOf(
-  { extraHosts, ulimits, cgroupParent }: NonNullable<LlbExec["meta"]>,
+  { extraHosts, ulimits, cgroupParent, hostname }: NonNullable<LlbExec["meta"]>,
   shm: LlbMount | undefined,
 ): RunSettings {
   return {
     extraHosts: extraHosts.map(({ name, value }) => ({ host: name, ip: value })),
     ulimits,
     cgroupParent,
+    ...(hostname === "" ? {} : { hostname }),
     shmBytes: shm?.tmpfs?.sizeBytes ?? 0,
   };
 }

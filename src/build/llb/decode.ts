@@ -67,7 +67,9 @@ class Decoder {
     const made = this.#make(op, { inputs, name, output });
     if (isScratch(made)) return made;
     // Another result of the operation is another vertex, and so is a part of it.
-    const vertex: Vertex = { ...made, ...(metadata.ignoreCache ? { ignoresCache: true } : {}) };
+    const { ignoreCache, progressGroup } = metadata;
+    const said = { ...(ignoreCache ? { ignoresCache: true } : {}), ...(progressGroup && { progressGroup }) };
+    const vertex: Vertex = { ...made, ...said };
     this.#depths.set(vertex, this.#depths.get(made)!);
     if (output === 0) setDigest(vertex, digest);
     return vertex;

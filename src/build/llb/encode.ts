@@ -56,7 +56,11 @@ class Encoder {
     const description = new Map([["llb.customname", name]]);
     this.#metadata.set(
       digest,
-      opMetadataType.encode({ description, ...(vertex.ignoresCache && { ignoreCache: true }) }),
+      opMetadataType.encode({
+        description,
+        progressGroup: vertex.progressGroup,
+        ...(vertex.ignoresCache && { ignoreCache: true }),
+      }),
     );
     if (vertex.range !== undefined) {
       const { start, end } = vertex.range;

@@ -107,7 +107,11 @@ export class BuildProgress implements SolveWatcher {
 
   #know(vertex: Vertex, name: string): SolveVertex {
     const inputs = vertex.inputs.filter((input) => !isSilent(input)).map(digestOfVertex);
-    const known = { digest: digestOfVertex(vertex), ...(inputs.length === 0 ? {} : { inputs }), name };
+    const { progressGroup } = vertex;
+    const known = {
+      ...{ digest: digestOfVertex(vertex), ...(inputs.length === 0 ? {} : { inputs }), name },
+      ...(progressGroup && { progressGroup }),
+    };
     this.#vertices.set(known.digest, known);
     return known;
   }

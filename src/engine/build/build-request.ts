@@ -63,6 +63,8 @@ export interface BuildRequest
   id?: string | undefined;
   /** The id of its record; undefined: a new one. */
   ref?: string;
+  /** What commands see as the name of their host; undefined: the usual one. */
+  hostname?: string | undefined;
   tags: readonly string[];
   /** What is made; undefined: an image. */
   outputs?: readonly BuildOutput[] | undefined;

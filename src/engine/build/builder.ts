@@ -35,7 +35,6 @@ import type { Downloads } from "../sources/http-source.ts";
 import { KeptContexts } from "../sources/kept-contexts.ts";
 import { BuildCache } from "./build-cache.ts";
 import type { BuildHistory } from "./build-history.ts";
-import type { BuildProgress } from "./build-progress.ts";
 import type { BuildRequest } from "./build-request.ts";
 import { BuildSite, type SiteRequest, showPull } from "./build-site.ts";
 import type { ServedTree } from "./build-sources.ts";
@@ -189,8 +188,8 @@ export class Builder implements Disposable {
   }
 
   /** Opens a container for a client to look around in, in which nothing runs yet. @throws LighterError for mounts that cannot be */
-  openContainer({ mounts, network, extraHosts, rootOf, ...request }: ContainerRequest): BuildContainer {
-    const command = decodeCommand({ mounts, network, extraHosts });
+  openContainer({ mounts, network, extraHosts, hostname, rootOf, ...request }: ContainerRequest): BuildContainer {
+    const command = decodeCommand({ mounts, network, extraHosts, hostname });
     const inputs = command.results.map((result) => (result === "" ? "" : rootOf(result)));
     const options = { engine: this.#roots.engine, op: command.op, inputs, signal: request.signal };
     return new BuildContainer({ ...options, site: this.#site(request) });
@@ -331,7 +330,14 @@ export class Builder implements Disposable {
     const targets: BuildTarget[] = [];
     for (const targetPlatform of targetPlatforms) {
       const plan = await planBuild(dockerfile, {
-        ...{ ...request, entitlements, settings: runSettings(hostConfig), platform, resolveImage, resolveLayout },
+        ...{
+          ...request,
+          entitlements,
+          settings: { ...runSettings(hostConfig), ...hostnameOf(request) },
+          platform,
+          resolveImage,
+          resolveLayout,
+        },
         ...{ targetPlatform, showsPlatform, isClassic: hasStepImages },
       });
       const own = targetPlatform ?? platform;
@@ -340,6 +346,12 @@ export class Builder implements Disposable {
     }
     return targets;
   }
+}
+
+/** The name that commands see of their host, if another is asked for than the usual one. */
+function hostnameOf({ hostname, buildArgs }: BuildRequest): { hostname?: string } {
+  const name = hostname || buildArgs.get("BUILDKIT_SANDBOX_HOSTNAME");
+  return name ? { hostname: name } : {};
 }
 
 /** Describes how an image was made, if that is asked for, and tells the client. `isOneOfSeveral`: platforms. */

@@ -141,6 +141,9 @@ function hostSettings({ extraHosts, ulimits, cgroupParent, shmBytes }: RunSettin
   };
 }
 
+/** As with BuildKit: the same for all commands, as they may write it down. */
+const HOSTNAME = "buildkitsandbox";
+
 /** The settings of the process that executes the command. */
 function bodyOf(op: ExecOp, hostConfig: DockerHostConfig): StepBody {
   const { args, env, proxyEnv, cwd, user, network, security } = op;
@@ -149,7 +152,9 @@ function bodyOf(op: ExecOp, hostConfig: DockerHostConfig): StepBody {
   const ReadonlyRootfs = op.hasReadOnlyRoot === true;
   const own = { ...hostSettings(op.settings), NetworkMode, ReadonlyRootfs, LogConfig: { Type: "none" } };
   const HostConfig = { ...hostConfig, ...insecure, ...own };
-  return { Cmd: args, Entrypoint: [], Env: [...proxyEnv, ...env], WorkingDir: cwd, User: user, HostConfig };
+  const hostname = op.settings.hostname ?? (NetworkMode === "host" ? undefined : HOSTNAME);
+  const host = hostname === undefined ? {} : { Hostname: hostname };
+  return { Cmd: args, Entrypoint: [], Env: [...proxyEnv, ...env], WorkingDir: cwd, User: user, ...host, HostConfig };
 }
 
 function withMounts(request: StartRequest, { mounts, filesystems, env }: StepMounts): StartRequest {

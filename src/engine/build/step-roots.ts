@@ -140,5 +140,6 @@ export interface StepBody {
   User?: string;
   Entrypoint?: readonly string[];
   Tty?: boolean;
+  Hostname?: string;
   HostConfig: DockerHostConfig;
 }

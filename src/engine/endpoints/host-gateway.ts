@@ -10,11 +10,16 @@ import type { Networks } from "../networks/networks.ts";
  * @throws LighterError "invalid" if there is neither, with Docker's text
  */
 export function hostGateway(networks: Networks): string {
+  const address = hostGatewayOf(networks);
+  if (address === undefined) throw new LighterError("invalid", "unable to derive the IP value for host-gateway");
+  if (networks.settings.hostGateways.length === 0) networks.prepare(networks.find(DEFAULT_NETWORK));
+  return address;
+}
+
+/** The same address, without making anything; undefined if there is none. */
+export function hostGatewayOf(networks: Networks): string | undefined {
   const { hostGateways, defaultBridge } = networks.settings;
   const given = hostGateways.find((address) => isIPv4(address)) ?? hostGateways[0];
-  if (given !== undefined) return given;
-  if (defaultBridge === undefined) throw new LighterError("invalid", "unable to derive the IP value for host-gateway");
-  const bridge = networks.find(DEFAULT_NETWORK);
-  networks.prepare(bridge);
-  return bridge.pools[0]?.gateway ?? "";
+  if (given !== undefined || defaultBridge === undefined) return given;
+  return networks.find(DEFAULT_NETWORK).pools[0]?.gateway ?? "";
 }

@@ -54,7 +54,7 @@ export function Events() {
             ))}
           </select>
         </label>
-        <Check label="Commands, health probes and systemd's targets too" on={showsDetails} />
+        <Check label="Commands, health probes and looks inside too" on={showsDetails} />
         <span class="count" role="status">
           {shown.length} {shown.length === 1 ? "event" : "events"}
         </span>

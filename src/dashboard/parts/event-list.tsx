@@ -4,9 +4,9 @@ import { formatClock, plain, shortId } from "../format.ts";
 import { linkTo } from "../route.ts";
 import { Empty } from "./basics.tsx";
 
-/** Whether an event is one of many: a command in a container, as health probes are, or a target that systemd has reached. */
+/** Whether an event is one of many: a command in a container, as health probes are, a look into it, a target of systemd's. */
 export function isDetail({ type, action }: PageEvent): boolean {
-  return type === "container" && /^(exec_|machine_target)/.test(action);
+  return type === "container" && /^(exec_|machine_target|top$|resize$|attach$|detach$|archive-path$)/.test(action);
 }
 
 export function EventList({ events }: { events: readonly PageEvent[] }) {

@@ -125,16 +125,24 @@ function Plot(props: PlotProps) {
   return <div ref={box} class="plot" role="img" aria-label={`${props.title} of the last hour`} />;
 }
 
+/** What a plot shows of what is nothing. */
+const RANGE_MIN = 4;
+/** Bytes are counted in powers of two. */
+const BYTE_STEPS = Array.from({ length: 50 }, (_, power) => 2 ** power);
+
 function optionsOf({ lines, format }: PlotProps, width: number): uPlot.Options {
   const style = getComputedStyle(document.documentElement);
   const colour = (name: string) => style.getPropertyValue(name).trim();
   const axis = { stroke: colour("--muted"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false } };
   return {
     ...{ width, height: 180, legend: { show: false }, cursor: { show: false } },
-    scales: { y: { range: (_, _min, max) => [0, max > 0 ? max * 1.15 : 1] } },
+    scales: { y: { range: (_, _min, max) => [0, max > 0 ? max * 1.15 : RANGE_MIN] } },
     axes: [
       { ...axis, values: (_, moments) => moments.map((at) => formatClock(at * 1000)) },
-      { ...axis, size: 76, values: (_, values) => values.map((value) => format(value)) },
+      {
+        ...{ ...axis, size: 76, values: (_, values) => values.map((value) => format(value)) },
+        ...(format === formatPercent ? {} : { incrs: BYTE_STEPS }),
+      },
     ],
     series: [
       {},

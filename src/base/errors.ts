@@ -52,3 +52,10 @@ export function errnoOf(error: unknown): string {
     return error.code === "ENOTSUP" ? "EOPNOTSUPP" : error.code; // libuv's name for the same number
   return "";
 }
+
+/** The errors of a full disk. SQLite reports a used-up quota, among others, by the last one. */
+const FULL: ReadonlySet<string> = new Set(["ENOSPC", "EDQUOT", "SQLITE_FULL", "SQLITE_IOERR_WRITE"]);
+
+export function isDiskFull(error: unknown): boolean {
+  return FULL.has(errnoOf(error));
+}

@@ -465,3 +465,18 @@ export const DASHBOARD_WATCHED_MAX = 500;
 export const DASHBOARD_HISTORIES_MAX = 1000;
 /** What a page may leave unread before it misses measurements; after as much of events and logs it is cut off. */
 export const DASHBOARD_BACKLOG_MAX_BYTES = 1024 * 1024;
+
+/** Spans that wait for a collector of traces, at most: 1 KB each. Further ones are dropped. */
+export const SPAN_QUEUE_MAX = 65_536;
+/** How often a batch is sent again, and the pauses before that: 1, 2, 4 s, or what the collector wishes. Then it is dropped. */
+export const SPAN_RETRIES_MAX = 3;
+export const SPAN_RETRY_MS = 1000;
+export const SPAN_RETRY_MAX_MS = 30_000;
+/** A longer text of a span is cut. */
+export const SPAN_ATTRIBUTE_MAX_CHARS = 1024;
+/** Traces that are kept for clients who ask for them, and the spans of each: a start has 40. */
+export const KEPT_TRACES_MAX = 16;
+export const KEPT_SPANS_MAX = 1000;
+
+/** Files of cgroups that stay open between two scrapes: 16 a container. Further ones are opened for each. */
+export const KEPT_FILES_MAX = 40_000;

@@ -1,6 +1,7 @@
 /** SQLite databases in WAL mode, which are written even when the disk is full. */
+
 import { chmodSync } from "node:fs";
-import { isDiskFull } from "./disk-full.ts";
+import { isDiskFull } from "./errors.ts";
 
 /** The part of an SQLite database in WAL mode that is used here. */
 interface WalDatabase {

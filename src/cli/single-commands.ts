@@ -64,7 +64,10 @@ export const SINGLE_COMMANDS = {
     summary: "Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE",
     load: () => import("./commands/tag.ts"),
   },
-  top: { summary: "Display the running processes of a container", load: () => import("./commands/top.ts") },
+  top: {
+    summary: "Display the running processes of a container, or what all containers use",
+    load: () => import("./commands/top.ts"),
+  },
   unpause: { summary: "Let paused containers go on", load: () => import("./commands/unpause.ts") },
   update: { summary: "Change the limits of containers", load: () => import("./commands/update.ts") },
   version: { summary: "Show version information", load: () => import("./commands/version.ts") },

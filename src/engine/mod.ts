@@ -48,7 +48,7 @@ export {
   type LocalSource,
 } from "../build/mod.ts";
 export { dashboardPath } from "../embedded.ts";
-export { type BodyForm, type JobOutput, measureTrees, measureUsage, type RawBody } from "../files/mod.ts";
+export { type BodyForm, type JobOutput, measureTrees, type RawBody } from "../files/mod.ts";
 export type {
   Image,
   ImageSource,
@@ -76,6 +76,8 @@ export {
   saveImages,
   TarReader,
 } from "../image/mod.ts";
+export { systemAuthorities } from "../linux/authorities.ts";
+export type { ReadText } from "../linux/cgroup/mod.ts";
 export { takeOwnedLock } from "../linux/process/owned-lock.ts";
 export { sendDatagram } from "../linux/sys/datagram.ts";
 export { lockExclusiveWithin } from "../linux/sys/flock.ts";
@@ -129,6 +131,7 @@ export { type EngineEvent, EventBus, type EventType } from "./events.ts";
 export { listFiles, readFiles, statFiles, type WriteOptions, writeFiles } from "./files/archive.ts";
 export { exportContainer, listChanges } from "./files/container-files.ts";
 export type { PathStat } from "./files/file-jobs.ts";
+export { lastWritten, measureDue, type Written, writtenBy } from "./files/written.ts";
 export { PROBE_OPTIONS } from "./health/probe.ts";
 export { lookAtDockerfile } from "./images/check-dockerfile.ts";
 export { publishImage } from "./images/image-events.ts";
@@ -190,12 +193,14 @@ export { renewLockedFiles } from "./state/take-over.ts";
 export {
   type ContainerUsage,
   type HostSample,
+  KeptFiles,
   listenToStats,
   memoryStat,
   readCgroup,
   readUsage,
   type StatsSample,
   sampleHost,
+  samplePressure,
   sampleStats,
   workingSetBytes,
 } from "./stats/mod.ts";

@@ -119,8 +119,8 @@ export function compileExec(request: ExecRequest, host: HostFacts, hold = false)
   return { host: ops.ops, init: init.ops, cleanup: [], supervise: superviseOf(request, hold, undefined) };
 }
 
-function traced({ onTrace, runDirectory }: StartRequest): Pick<Supervise, "tracePath"> {
-  return onTrace === undefined ? {} : { tracePath: runFiles(runDirectory).trace };
+function traced({ onTrace, isTraced, runDirectory }: StartRequest): Pick<Supervise, "tracePath"> {
+  return onTrace || isTraced ? { tracePath: runFiles(runDirectory).trace } : {};
 }
 
 function superviseOf(request: StartRequest | ExecRequest, hold: boolean, log: StartRequest["log"]): Supervise {

@@ -3,6 +3,7 @@ import { closeSync, mkdirSync, readFileSync, rmdirSync, rmSync } from "node:fs";
 import type { Socket } from "node:net";
 import { errnoOf, LighterError } from "../base/errors.ts";
 import { ATTACHED_CLIENTS_MAX } from "../base/limits.ts";
+import { inSpan } from "../base/spans.ts";
 import { writePoint } from "../base/write-point.ts";
 import {
   type CgroupHost,
@@ -88,9 +89,14 @@ class LauncherRuntime implements Runtime {
 
   async start(request: StartRequest): Promise<Supervised> {
     const launched = await this.#launchContainer(request, false);
-    const supervised = await this.#settled(request, launched, false, async ({ started }) => {
-      await this.#passPauses(request, launched);
-      return started;
+    const supervised = await inSpan("program", async (span) => {
+      const settled = await this.#settled(request, launched, false, async ({ started }) => {
+        await this.#passPauses(request, launched);
+        return started;
+      });
+      if (span && request.isTraced)
+        for (const phase of (await import("./trace.ts")).readPhases(request.runDirectory, launched)) span.add(phase);
+      return settled;
     });
     if (request.onTrace)
       request.onTrace((await import("./trace.ts")).readTrace(request.runDirectory, launched), request);
@@ -153,8 +159,8 @@ class LauncherRuntime implements Runtime {
   }
 
   async #launchContainer(request: StartRequest, hold: boolean): Promise<Launched> {
-    const { program, cgroup, phases } = await this.#compileStart(request, hold);
-    return { ...(await this.#launch(program, request)), cgroup, phases };
+    const { program, cgroup, phases } = await inSpan("compile", () => this.#compileStart(request, hold));
+    return { ...(await inSpan("supervisor", () => this.#launch(program, request))), cgroup, phases };
   }
 
   async #compileExec(request: ExecRequest, hold: boolean): Promise<Program> {

@@ -169,6 +169,8 @@ export interface StartRequest {
   onOp?: (line: string) => void;
   /** Called when the process runs, with the ops of its start and their times. */
   onTrace?: (listing: Listing, request: StartRequest) => void;
+  /** The phases of the program become parts of the span in which it is started. */
+  isTraced?: boolean;
   log?: LogPlan;
   /** The cgroup stays at the end, empty or not, until `removeCgroup`. */
   keepCgroup?: boolean;

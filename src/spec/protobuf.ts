@@ -7,7 +7,7 @@ export const [VARINT, FIXED64, LENGTH, FIXED32] = [0, 1, 2, 5];
 
 /** How one value is written and read. `T` is the value in memory, `Input` what `encode` takes for it. */
 interface Kind<T, Input = T> {
-  wire: typeof VARINT | typeof LENGTH;
+  wire: typeof VARINT | typeof LENGTH | typeof FIXED64;
   /** Proto3 leaves a field with this value out. */
   isDefault(value: Input): boolean;
   initial(): T;
@@ -114,6 +114,21 @@ const BIGINT: Kind<bigint> = {
   read: (reader) => BigInt.asIntN(64, reader.varint()),
 };
 
+const FIXED: Kind<bigint> = {
+  wire: FIXED64,
+  isDefault: (value) => value === 0n,
+  initial: () => 0n,
+  write: (writer, value) => writer.fixed64(value),
+  read: (reader) => reader.fixed64(),
+};
+const DOUBLE: Kind<number> = {
+  wire: FIXED64,
+  isDefault: (value) => value === 0,
+  initial: () => 0,
+  write: (writer, value) => writer.fixed64(new BigUint64Array(Float64Array.of(value).buffer)[0]!),
+  read: (reader) => new Float64Array(BigUint64Array.of(reader.fixed64()).buffer)[0]!,
+};
+
 export const string = (number: number): Field<string> => singular(number, STRING);
 export const bytes = (number: number): Field<Uint8Array> => singular(number, BYTES);
 export const boolean = (number: number): Field<boolean> => singular(number, BOOLEAN);
@@ -131,6 +146,14 @@ export const integers = (number: number): Field<number[], readonly number[]> => 
 };
 /** An int64. */
 export const int64 = (number: number): Field<bigint> => singular(number, BIGINT);
+export const fixed64 = (number: number): Field<bigint> => singular(number, FIXED);
+/** Members of a "oneof": the one that is given is written whatever its value, and the others are undefined. */
+export const oneOf = {
+  string: (number: number) => given(number, STRING),
+  boolean: (number: number) => given(number, BOOLEAN),
+  int64: (number: number) => given(number, BIGINT),
+  double: (number: number) => given(number, DOUBLE),
+};
 export const strings = (number: number): Field<string[], readonly string[]> => repeated(number, STRING);
 export const byteStrings = (number: number): Field<Uint8Array[], readonly Uint8Array[]> => repeated(number, BYTES);
 
@@ -176,6 +199,15 @@ function singular<T>(number: number, kind: Kind<T>): Field<T> {
     number,
     initial: kind.initial,
     write: (writer, value) => !kind.isDefault(value) && writeValue(writer, number, kind, value),
+    read: (reader, wire) => readValue(reader, wire, kind),
+  };
+}
+
+function given<T>(number: number, kind: Kind<T>): Field<T | undefined> {
+  return {
+    number,
+    initial: () => undefined,
+    write: (writer, value) => value !== undefined && writeValue(writer, number, kind, value),
     read: (reader, wire) => readValue(reader, wire, kind),
   };
 }
@@ -255,6 +287,11 @@ export class Writer {
     this.#reserve(10);
     for (; left > 0x7fn; left >>= 7n) this.#bytes[this.#length++] = Number(left & 0x7fn) | 0x80;
     this.#bytes[this.#length++] = Number(left);
+  }
+
+  fixed64(value: bigint): void {
+    this.#reserve(8);
+    for (let shift = 0n; shift < 64n; shift += 8n) this.#bytes[this.#length++] = Number((value >> shift) & 0xffn);
   }
 
   bytes(value: Uint8Array): void {
@@ -348,6 +385,12 @@ class Reader {
     // Bigints alone: the small engine takes any negative one for less than a number beyond 2^31.
     if (value > MAX_SAFE_INTEGER || value < -MAX_SAFE_INTEGER) throw malformed(`the number ${value} is out of range`);
     return Number(value);
+  }
+
+  fixed64(): bigint {
+    let value = 0n;
+    for (let shift = 0n; shift < 64n; shift += 8n) value |= BigInt(this.#byte()) << shift;
+    return value;
   }
 
   bytes(): Uint8Array {

@@ -131,6 +131,26 @@ describeIf(isRoot ? undefined : "needs root")("run at once", () => {
     expect((await daemon.request("GET", "/containers/json?all=1")).json).toEqual([]);
   });
 
+  test("run --trace says what the start was made of: on standard error, or as an OpenTelemetry document in a file", async () => {
+    const names = (text: string) => text.split("\n").map((line) => line.replace(/ *[█▏▎▍▌▋▊▉].*$/, ""));
+    for (const how of ["LIGHTER_HOST", "DOCKER_HOST"] as const) {
+      const { code, stdout, stderr } = await run(how, ["--trace", ...shell("echo out; exit 3", "--rm")]);
+      expect({ code, stdout }).toEqual({ code: 3, stdout: "out\n" });
+      expect(stderr).toMatch(/^From the request to the program's first instruction: [\d.]+ ms\n/);
+      for (const name of ["start", "  network", "  image", "  compile", "  supervisor", "  program"])
+        expect(names(stderr)).toContain(`  ${name}`);
+      for (const name of ["launcher: namespaces", "container: root", "container: execve"])
+        expect(names(stderr)).toContain(`      ${name}`);
+      expect(Math.max(...stderr.split("\n").map((line) => line.length))).toBeLessThanOrEqual(101);
+    }
+    const path = join(daemon.directory, "trace.json");
+    expect(await run("LIGHTER_HOST", ["--trace-output", path, "--rm", IMAGE, "/nope"])).toMatchObject({ code: 127 });
+    const [{ spans }] = JSON.parse(readFileSync(path, "utf8")).resourceSpans[0].scopeSpans;
+    const start = spans.find(({ name }: { name: string }) => name === "start");
+    expect(start.status).toEqual({ code: 2, message: expect.stringContaining("/nope") });
+    expect(new Set(spans.map(({ traceId }: { traceId: string }) => traceId)).size).toBe(1);
+  });
+
   test("a file for the ID is written, and one that is there refused", async () => {
     const path = join(daemon.directory, "cid");
     expect(await run("LIGHTER_HOST", ["--cidfile", path, "--name", "filed", IMAGE, "true"])).toMatchObject({ code: 0 });

@@ -5,6 +5,9 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
+import { KeptTraces } from "../../src/api/tracing/kept-traces.ts";
+import { Tracer } from "../../src/api/tracing/tracer.ts";
+import { collectSpans, inSpan } from "../../src/base/spans.ts";
 import { type BuildInputs, type OpenedEngine, openEngine } from "../../src/engine/mod.ts";
 import { FakeHostNetwork } from "../support/fake-network.ts";
 import { dockerArchive } from "../support/image-archive.ts";
@@ -117,6 +120,25 @@ real("a secret may be a variable, or missing unless it is required", async () =>
     "secret none: not found",
   );
 });
+
+real(
+  "while a build is traced, its steps are spans, and a command finds its place; the cache knows nothing of that",
+  async () => {
+    const [keeper, traceId] = [new KeptTraces(), "0af7651916cd43dd8448eb211c80319c"];
+    collectSpans(new Tracer({ keeper }));
+    const caller = { traceparent: `00-${traceId}-b7ad6b7169203331-01`, tracestate: "a=1", isKept: true };
+    const run = 'RUN echo "trace=$TRACEPARENT $TRACESTATE."';
+    const { said } = await inSpan("request", () => build([run]), caller);
+    collectSpans(undefined);
+    const spans = keeper.take(traceId) ?? [];
+    const step = spans.find(({ name }) => name.includes("RUN echo"));
+    expect(spans.map(({ name }) => name)).toEqual(expect.arrayContaining(["build", "program", "container: execve"]));
+    const [, parent] = /trace=00-0af7651916cd43dd8448eb211c80319c-([0-9a-f]{16})-\d\d a=1\./.exec(said) ?? [];
+    expect(parent).toBe(step?.id);
+    expect((await build([run])).said).toContain("Using cache");
+    expect((await build(['RUN echo "trace=$TRACEPARENT$TRACESTATE."', "RUN true"])).said).toContain("trace=.\n");
+  },
+);
 
 real("an agent is a socket, if the client has one", async () => {
   const ssh = async (id: string) => (id === "default" ? new PassThrough() : undefined);

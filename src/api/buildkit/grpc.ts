@@ -2,6 +2,7 @@
 import type { Duplex } from "node:stream";
 import { finished } from "node:stream/promises";
 import { LighterError, messageOf } from "../../base/errors.ts";
+import { inSpan } from "../../base/spans.ts";
 import { GrpcClient } from "../../grpc/client.ts";
 import { type Method, serveGrpc } from "../../grpc/server.ts";
 import { GrpcError, UNKNOWN } from "../../grpc/status.ts";
@@ -22,7 +23,26 @@ export async function grpc(call: UpgradeCall): Promise<void> {
     ...controlMethods(call.daemon),
     ...bridgeMethods(call.daemon, (each) => callerOf(call.daemon, each)),
   ];
-  await serveGrpc(await acceptHttp2(call), new Map(methods.map(([path, method]) => [path, withoutCodes(method)])));
+  const served = methods.map(
+    ([path, method]) => [path, withoutCodes(isSolve(path) ? traced(path, method) : method)] as const,
+  );
+  await serveGrpc(await acceptHttp2(call), new Map(served));
+}
+
+/** Whether calls of the method do work; the others look on, or last as long as their client. */
+function isSolve(path: string): boolean {
+  return path.endsWith("/Solve");
+}
+
+/** A method with one answer, in a span of its caller's trace. */
+function traced(path: string, method: Method): Method {
+  return async function* (requests, call) {
+    const header = (name: string) => call.metadata.get(name)?.[0];
+    const answers = method(requests, call)[Symbol.asyncIterator]();
+    const caller = { traceparent: header("traceparent"), tracestate: header("tracestate") };
+    const { done, value } = await inSpan(path.slice(1), () => answers.next(), caller);
+    if (!done) yield value;
+  };
 }
 
 /** The method with errors as BuildKit's: clients print the code of any other. */

@@ -65,6 +65,8 @@ export interface DaemonOptions extends ReloadableOptions {
   pidPath: string | undefined;
   log: { level: LogLevel; format: LogFormat };
   metrics: { hostname: string; port: number } | undefined;
+  /** The URL of a collector of traces, if the settings have one. */
+  otlpEndpoint: string | undefined;
   defaults: ContainerDefaults;
   /** The setting's text; its meaning depends on the host's users. */
   usernsRemap: string;
@@ -114,6 +116,7 @@ export function parseDaemonOptions(
     pidPath: values.pidfile,
     log: { level: parseLevel(values), format: parseFormat(values["log-format"] ?? "text") },
     metrics: parseMetrics(values["metrics-addr"]),
+    otlpEndpoint: parseOtlpEndpoint(values["otlp-endpoint"]),
     defaults: parseDefaults(values),
     usernsRemap: values["userns-remap"] ?? "",
     networks: parseNetworkSettings(values),
@@ -221,6 +224,14 @@ function parseDefaults(values: Values): ContainerDefaults {
   };
   checkContainerDefaults(defaults);
   return defaults;
+}
+
+function parseOtlpEndpoint(text: string | undefined): string | undefined {
+  if (!text) return undefined;
+  const url = URL.parse(text);
+  if (url?.protocol !== "http:" && url?.protocol !== "https:")
+    throw invalid(`otlp-endpoint: ${JSON.stringify(text)} is no http:// or https:// URL`);
+  return text;
 }
 
 function parseDefaultRuntime({ runtimes = {}, "default-runtime": name = RUNTIME_NAME }: Values): string {

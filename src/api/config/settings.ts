@@ -29,6 +29,7 @@ export interface Values {
   "log-level"?: string;
   "log-format"?: string;
   "metrics-addr"?: string;
+  "otlp-endpoint"?: string;
   labels?: string[];
   features?: Record<string, boolean>;
   "shutdown-timeout"?: number;
@@ -133,6 +134,10 @@ export const SETTINGS: { readonly [K in keyof Required<Values>]: Setting<Require
     reloads: true,
   },
   "metrics-addr": { kind: text("HOST:PORT"), help: "serve metrics for Prometheus there, at /metrics" },
+  "otlp-endpoint": {
+    kind: text("URL"),
+    help: "send traces to this OpenTelemetry collector by OTLP/HTTP (default: OTEL_EXPORTER_OTLP_ENDPOINT)",
+  },
   labels: { kind: texts("KEY=VALUE"), flag: "label", help: "shown by `info`", reloads: true },
   features: {
     kind: switches,

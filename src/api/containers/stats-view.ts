@@ -1,6 +1,6 @@
 /** Describes a container's statistics. */
 import { ZERO_TIME } from "../../base/time.ts";
-import type { StatsSample } from "../../engine/mod.ts";
+import type { StatsSample, samplePressure } from "../../engine/mod.ts";
 import { jsonInteger } from "../../spec/json.ts";
 
 /**
@@ -149,4 +149,14 @@ function describeNetworks({ interfaces }: StatsSample): Record<string, object> {
       },
     ]),
   );
+}
+
+/** The pressure in the words of the kernel's files; undefined if it is not known. Shares are percent of the last ten seconds. */
+export function describePressure(pressure: ReturnType<typeof samplePressure>): object | undefined {
+  if (pressure === undefined) return undefined;
+  const kinds = (["cpu", "memory", "io"] as const).map((kind) => {
+    const { some10, someUs, full10, fullUs } = pressure[kind];
+    return [kind, { some: { avg10: some10, total: someUs }, full: { avg10: full10, total: fullUs } }] as const;
+  });
+  return Object.fromEntries(kinds);
 }

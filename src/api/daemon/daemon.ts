@@ -123,11 +123,18 @@ async function serve(options: DaemonOptions, args: readonly string[]): Promise<v
   for (const host of options.hosts) await listen(host, { ...options, manager, accept, takesOver });
   if (options.criPath !== undefined)
     await serveKubernetes(daemon, options.criPath, { cni: options.cni, manager, takesOver });
+  if (options.otlpEndpoint !== undefined || hasOtlpVariable(process.env))
+    await (await import("../tracing/tracing.ts")).beginTracing(options.otlpEndpoint);
   if (options.metrics !== undefined) await listenForMetrics(daemon, options.metrics);
   onReload = () => reload(daemon, args, options);
   for (const trash of opened.trashes) trash.begin();
   manager.tell("READY=1", `MAINPID=${process.pid}`);
   setImmediate(releaseTextPages); // gives back the pages that only start-up needed
+}
+
+/** Whether the environment names a collector of traces. */
+function hasOtlpVariable(env: Readonly<Record<string, string | undefined>>): boolean {
+  return Boolean(env.OTEL_EXPORTER_OTLP_ENDPOINT || env.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT);
 }
 
 /** Serves Kubernetes' runtime interface. Only root may connect: whoever does is root on the host. */

@@ -17,7 +17,7 @@ import { HISTORY_STEP_MS, Ring } from "./ring.ts";
 
 const TICK_MS = 2000;
 /** Containers that are measured in one go, so that requests do not wait. */
-const AT_ONCE = 20;
+export const CONTAINERS_AT_ONCE = 20;
 
 /** One who is shown measurements. */
 export interface Viewer {
@@ -99,7 +99,7 @@ export class Measurements implements Disposable {
     const due = isKept ? running : running.filter(({ id }) => shown.has(id));
     const rows = new Map<string, number[]>();
     for (const [index, container] of due.entries()) {
-      if (index % AT_ONCE === AT_ONCE - 1) await new Promise((resolve) => setImmediate(resolve));
+      if (index % CONTAINERS_AT_ONCE === CONTAINERS_AT_ONCE - 1) await new Promise((resolve) => setImmediate(resolve));
       const row = this.#measureContainer(container, isKept);
       if (row !== undefined) rows.set(container.id, row);
     }

@@ -187,5 +187,11 @@ export const routes: readonly Route[] = [
   { method: "POST", path: "/lighter/explain", answer: explain },
   { method: "GET", path: "/lighter/networks/{id}/rules", answer: listNetworkRules },
   { method: "POST", path: "/lighter/run", stream: run },
+  { method: "GET", path: "/lighter/use", answer: async (call) => (await import("../system/use.ts")).use(call) },
+  {
+    method: "GET",
+    path: "/lighter/traces/{id}",
+    answer: async (call) => (await import("../tracing/tracing.ts")).takeTrace(call),
+  },
   { method: "POST", path: "/lighter/shutdown", answer: shutDown },
 ];

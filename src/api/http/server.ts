@@ -4,6 +4,8 @@ import { createServer as createSocketServer, type Socket, type Server as SocketS
 import { LighterError } from "../../base/errors.ts";
 import { API_HEAD_MAX_BYTES, API_HEAD_TIMEOUT_MS } from "../../base/limits.ts";
 import { log } from "../../base/log.ts";
+import { inSpan, type Span } from "../../base/spans.ts";
+import { KEEP_TRACE_HEADER } from "../../spec/trace.ts";
 import type { Daemon } from "../daemon/daemon-state.ts";
 import { type ClientStream, HijackedClient, PlainClient } from "../streams/client-stream.ts";
 import { takeUpload } from "../streams/upload.ts";
@@ -158,29 +160,57 @@ async function answer(
   response: ServerResponse,
 ): Promise<void> {
   log.debug(`Calling ${request.method} ${pathOf(request)}`);
-  const count = startCounting(daemon, request, () => findRoute(router, request.method ?? "", request.url ?? "")?.route);
-  try {
-    const refusal = refusalOf(request, daemon.settings.ownNames);
-    if (refusal !== undefined) {
-      closeAfter(request, response);
-      throw refusal;
+  const find = () => findRoute(router, request.method ?? "", request.url ?? "")?.route;
+  await observe(daemon, request, find, async () => {
+    try {
+      const refusal = refusalOf(request, daemon.settings.ownNames);
+      if (refusal !== undefined) {
+        closeAfter(request, response);
+        throw refusal;
+      }
+      await answerMatched(daemon, router, request, response);
+    } catch (error) {
+      if (error instanceof LighterError && error.code === "timed-out") closeAfter(request, response);
+      sendError(response, error);
     }
-    await answerMatched(daemon, router, request, response);
-  } catch (error) {
-    if (error instanceof LighterError && error.code === "timed-out") closeAfter(request, response);
-    sendError(response, error);
-  } finally {
-    count(response.statusCode);
-    request.resume(); // a body that nobody reads would block the connection
-  }
+    return response.statusCode;
+  });
+  request.resume(); // a body that nobody reads would block the connection
 }
 
-/** Returns a function that counts the request, once it has been answered by this code. `find` is called then. */
-function startCounting(daemon: Daemon, { method = "" }: IncomingMessage, find: () => Route | undefined) {
+/**
+ * Serves a request, counts it when it has been answered, and makes a span of it if somebody collects those. `find` is called then. `serve`
+ * resolves with the status.
+ */
+async function observe(
+  daemon: Daemon,
+  request: IncomingMessage,
+  find: () => Route | undefined,
+  serve: () => Promise<number>,
+): Promise<void> {
+  const { method = "", headers } = request;
   const startMs = performance.now();
-  return (code: number) =>
-    daemon.metrics.observe({ method, path: find()?.path, code, seconds: (performance.now() - startMs) / 1000 });
+  const counted = async (span?: Span) => {
+    const code = await serve();
+    const path = find()?.path;
+    daemon.metrics.observe({ method, path, code, seconds: (performance.now() - startMs) / 1000 });
+    if (span === undefined) return;
+    span.name = path === undefined ? method : `${method} ${path}`;
+    span.set({ "http.request.method": method, "http.route": path, "http.response.status_code": code });
+  };
+  const {
+    traceparent,
+    tracestate,
+    [KEEP_TRACE_HEADER]: keeps,
+  } = headers as Readonly<Record<string, string | undefined>>;
+  const isKept = keeps !== undefined;
+  if (isKept) (await import("../tracing/tracing.ts")).keepTraces();
+  if (isKept || !UNTRACED.test(request.url ?? "")) await inSpan(method, counted, { traceparent, tracestate, isKept });
+  else await counted();
 }
+
+/** What clients ask to see whether somebody is there. */
+const UNTRACED = /^(\/v[\d.]+)?\/_ping$/;
 
 /** Answers a request that may be answered, by its route. */
 export async function answerMatched(
@@ -204,17 +234,19 @@ function closeAfter({ socket }: IncomingMessage, response: ServerResponse): void
 
 async function stream(daemon: Daemon, router: Router, request: IncomingMessage, client: ClientStream): Promise<void> {
   log.debug(`Calling ${request.method} ${pathOf(request)}`);
-  const count = startCounting(daemon, request, () => findRoute(router, request.method ?? "", request.url ?? "")?.route);
-  try {
-    const refusal = refusalOf(request, daemon.settings.ownNames);
-    if (refusal !== undefined) throw refusal;
-    const match = router.match(request.method ?? "", request.url ?? "");
-    if (match?.route.stream !== undefined) await match.route.stream({ ...match.call, daemon, client });
-    count(SWITCHED);
-  } catch (error) {
-    client.fail(error);
-    count(answerOf(error).status);
-  }
+  const find = () => findRoute(router, request.method ?? "", request.url ?? "")?.route;
+  await observe(daemon, request, find, async () => {
+    try {
+      const refusal = refusalOf(request, daemon.settings.ownNames);
+      if (refusal !== undefined) throw refusal;
+      const match = router.match(request.method ?? "", request.url ?? "");
+      if (match?.route.stream !== undefined) await match.route.stream({ ...match.call, daemon, client });
+      return SWITCHED;
+    } catch (error) {
+      client.fail(error);
+      return answerOf(error).status;
+    }
+  });
 }
 
 /** Hands over the connection of a request with an Upgrade header that a route of its own serves. */
@@ -226,18 +258,24 @@ async function upgrade(
   head: Buffer,
 ): Promise<void> {
   log.debug(`Calling ${request.method} ${pathOf(request)}`);
-  const count = startCounting(daemon, request, () => route);
   socket.on("error", () => socket.destroy()); // the client has gone
-  try {
-    const refusal = refusalOf(request, daemon.settings.ownNames);
-    if (refusal !== undefined) throw refusal;
-    if (head.length > 0) socket.unshift(head);
-    await route.upgrade?.({ ...call, daemon, request, socket });
-    count(SWITCHED);
-  } catch (error) {
-    socket.end(formatRawError(error, "json"));
-    count(answerOf(error).status);
-  }
+  await observe(
+    daemon,
+    request,
+    () => route,
+    async () => {
+      try {
+        const refusal = refusalOf(request, daemon.settings.ownNames);
+        if (refusal !== undefined) throw refusal;
+        if (head.length > 0) socket.unshift(head);
+        await route.upgrade?.({ ...call, daemon, request, socket });
+        return SWITCHED;
+      } catch (error) {
+        socket.end(formatRawError(error, "json"));
+        return answerOf(error).status;
+      }
+    },
+  );
 }
 
 /** The path without the query, for the log: a query may hold secrets, such as a source with a password. */

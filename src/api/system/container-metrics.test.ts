@@ -3,7 +3,7 @@ import { checkMetrics } from "../../../tests/support/check-metrics.ts";
 import { type Container, readUsage } from "../../engine/mod.ts";
 import { formatContainerMetrics } from "./container-metrics.ts";
 
-const V2: NonNullable<Parameters<typeof readUsage>[1]> = {
+const V2: NonNullable<Parameters<typeof readUsage>[2]> = {
   mode: "unified",
   v1: [],
   v2: {
@@ -48,10 +48,13 @@ const read = (path: string) =>
       .slice(path.startsWith("/proc") ? -2 : -1)
       .join("/")
   ];
-const usageOf = ({ record }: Container) => readUsage(record, V2, read);
+const DISK = { device: 'device="/dev/vda"', bytes: 1000, inodes: 50, freeInodes: 40 };
+const usageOf = ({ record }: Container) => readUsage(record, read, V2);
+const format = (...given: Parameters<typeof formatContainerMetrics>) =>
+  Buffer.from(formatContainerMetrics(...given)).toString();
 
 test("the names of cAdvisor that boards use, of a container on cgroup v2", () => {
-  const text = formatContainerMetrics([container({ startedAt: "2026-01-02T03:04:05.5Z" })], [], usageOf);
+  const text = format([container({ startedAt: "2026-01-02T03:04:05.5Z" })], [], DISK, usageOf);
   expect(checkMetrics(text)).toEqual([]);
   const labels = `id="/docker/${"a".repeat(64)}",name="web",image="nginx"`;
   const id = /id="([^"]+)"/.exec(text)?.[1] ?? "";
@@ -66,6 +69,9 @@ test("the names of cAdvisor that boards use, of a container on cgroup v2", () =>
     ["network_transmit_packets_dropped_total", 8, ',interface="eth0"'],
     ["pressure_cpu_waiting_seconds_total", 1.5],
     ["pressure_memory_stalled_seconds_total", 0.000001],
+    ["fs_limit_bytes", 1000, ',device="/dev/vda"'],
+    ["fs_inodes_total", 50, ',device="/dev/vda"'],
+    ["fs_inodes_free", 40, ',device="/dev/vda"'],
     ["threads", 9],
     ["sockets", 12],
     ["start_time_seconds", Date.parse("2026-01-02T03:04:05.5Z") / 1000],
@@ -77,7 +83,7 @@ test("the names of cAdvisor that boards use, of a container on cgroup v2", () =>
 test("only labels that are asked for are shown, and hostile ones break nothing", () => {
   const Labels = { "a.b": 'x"\n# TYPE y counter\\', "a-b": "zweiter", secret: "s", constructor: "c" };
   const one = container({ image: 'evil"} 1\n', config: { Labels }, startedAt: "2026-01-02T03:04:05Z" });
-  const text = formatContainerMetrics([one], ["a.b", "a-b", "toString", "{}"], usageOf);
+  const text = format([one], ["a.b", "a-b", "toString", "{}"], DISK, usageOf);
   expect(checkMetrics(text)).toEqual([]);
   expect(text).toContain('container_label_a_b="x\\"\\n# TYPE y counter\\\\"');
   expect(text).not.toContain("secret");
@@ -87,8 +93,8 @@ test("only labels that are asked for are shown, and hostile ones break nothing",
 test("containers that do not run, or have just ended, are no problem", () => {
   const stopped = { ...container({}), isRunning: false } as Container;
   const gone = container({ startedAt: "2026-01-02T03:04:05Z" });
-  const text = formatContainerMetrics([stopped, gone], [], ({ record }) => readUsage(record, V2, () => undefined));
+  const text = format([stopped, gone], [], DISK, ({ record }) => readUsage(record, () => undefined, V2));
   expect(checkMetrics(text)).toEqual([]);
   expect(text.match(/^container_memory_usage_bytes/gm)).toHaveLength(1);
-  expect(checkMetrics(formatContainerMetrics([], [], usageOf))).toEqual([]);
+  expect(checkMetrics(format([], [], DISK, usageOf))).toEqual([]);
 });

@@ -1,11 +1,29 @@
 /** Metrics of each container under cAdvisor's names, which boards are written for. Nothing is kept between two scrapes. */
-import { readFileSync } from "node:fs";
+import { readFileSync, statfsSync, statSync } from "node:fs";
 import { family, formatLabels } from "../../base/metrics.ts";
-import { type Container, type ContainerUsage, memoryStat, readUsage, workingSetBytes } from "../../engine/mod.ts";
+import {
+  type Container,
+  type ContainerUsage,
+  KeptFiles,
+  lastWritten,
+  memoryStat,
+  type ReadText,
+  readUsage,
+  workingSetBytes,
+} from "../../engine/mod.ts";
 
 /** A value with its own labels, as text. */
 type Value = readonly [labels: string, value: number];
-type Read = (usage: ContainerUsage, container: Container) => readonly Value[];
+type Read = (usage: ContainerUsage, container: Container, disk: Disk) => readonly Value[];
+
+/** The file system of containers' own files. */
+interface Disk {
+  /** Its label. */
+  device: string;
+  bytes: number;
+  inodes: number;
+  freeInodes: number;
+}
 
 interface Metric {
   name: string;
@@ -92,7 +110,17 @@ const ofDevices = (
     cgroup.io.map((each) => [formatLabels({ device: deviceName(each.major, each.minor) }), each[field]] as const),
   );
 
+const ofDisk = (name: string, help: string, read: (disk: Disk) => number) =>
+  many("gauge", name, help, (_usage, _container, disk) => [[disk.device, read(disk)]]);
+
 const DISKS: readonly Metric[] = [
+  many("gauge", "fs_usage_bytes", "Bytes of its own files, as measured last.", (_, container, { device }) => {
+    const written = lastWritten(container);
+    return written === undefined ? [] : [[device, written.bytes]];
+  }),
+  ofDisk("fs_limit_bytes", "Bytes that the file system has for all.", ({ bytes }) => bytes),
+  ofDisk("fs_inodes_total", "Inodes that the file system has for all.", ({ inodes }) => inodes),
+  ofDisk("fs_inodes_free", "Inodes that are free on it.", ({ freeInodes }) => freeInodes),
   ofDevices("fs_reads_bytes_total", "Bytes read.", "readBytes"),
   ofDevices("fs_writes_bytes_total", "Bytes written.", "writeBytes"),
   ofDevices("fs_reads_total", "Reads.", "readOperations"),
@@ -155,6 +183,16 @@ function deviceName(major: number, minor: number): string {
   return name;
 }
 
+/** What is known of the file system that a directory is on. */
+export function readDisk(directory: string): Disk {
+  const { blocks, bsize, files, ffree } = statfsSync(directory);
+  const { dev } = statSync(directory);
+  // Source: gnu_dev_major(3).
+  const [major, minor] = [(dev >>> 8) & 0xfff, (dev & 0xff) | ((dev >>> 12) & 0xfff00)];
+  const device = formatLabels({ device: deviceName(major, minor) });
+  return { device, bytes: blocks * bsize, inodes: files, freeInodes: ffree };
+}
+
 /** The labels of all of a container's samples. `wanted`: names of its own labels; of two that become one name the first counts. */
 function containerLabels(
   { id, record }: Pick<Container, "id" | "record">,
@@ -173,21 +211,63 @@ function containerLabels(
   return formatLabels(labels);
 }
 
-/** The text for the containers that run, grouped by metric. */
+const files = new KeptFiles();
+
+/** The text for the containers that run, grouped by metric. `wanted`: names of their labels. `read` reads a file of the kernel's. */
 export function formatContainerMetrics(
   containers: readonly Container[],
   wanted: readonly string[],
-  read: (container: Container) => ContainerUsage = ({ record }) => readUsage(record),
-): string {
-  const samples: string[][] = METRICS.map(() => []);
-  for (const container of containers) {
-    if (!container.isRunning) continue;
-    const usage = read(container);
-    const common = containerLabels(container, usage.cgroupsPath, wanted);
-    for (const [index, { name, read: readMetric }] of METRICS.entries())
-      for (const [own, value] of readMetric(usage, container))
-        samples[index]!.push(`${name}{${common}${own === "" ? "" : `,${own}`}} ${value}`);
+  disk: Disk,
+  use: (container: Container, read: ReadText) => ContainerUsage = ({ record }, read) => readUsage(record, read),
+): Uint8Array {
+  const running = containers.filter(({ isRunning }) => isRunning);
+  const usages = files.readAll((read) => running.map((container) => use(container, read)));
+  const labels = running.map((container, index) =>
+    Buffer.from(containerLabels(container, usages[index]!.cgroupsPath, wanted)),
+  );
+  const text = new TextBuffer();
+  for (const { name, type, help, read } of METRICS) {
+    text.add(
+      family(name, type, help, [])
+        .map((line) => `${line}\n`)
+        .join(""),
+    );
+    const prefix = Buffer.from(`${name}{`);
+    for (const [index, container] of running.entries())
+      for (const [own, value] of read(usages[index]!, container, disk)) {
+        text.addBytes(prefix);
+        text.addBytes(labels[index]!);
+        text.add(own === "" ? `} ${value}\n` : `,${own}} ${value}\n`);
+      }
   }
-  const families = METRICS.map(({ name, type, help }, index) => family(name, type, help, samples[index]!));
-  return `${families.flat().join("\n")}\n`;
+  return text.bytes();
+}
+
+/** A text of many megabytes, put together from pieces that occur often: as a string it would be copied three times. */
+class TextBuffer {
+  #bytes = Buffer.allocUnsafe(64 * 1024);
+  #length = 0;
+
+  /** Adds text without characters beyond latin1. */
+  add(text: string): void {
+    this.#reserve(text.length);
+    this.#length += this.#bytes.write(text, this.#length, "latin1");
+  }
+
+  addBytes(bytes: Uint8Array): void {
+    this.#reserve(bytes.length);
+    this.#bytes.set(bytes, this.#length);
+    this.#length += bytes.length;
+  }
+
+  bytes(): Uint8Array {
+    return this.#bytes.subarray(0, this.#length);
+  }
+
+  #reserve(length: number): void {
+    if (this.#length + length <= this.#bytes.length) return;
+    const larger = Buffer.allocUnsafe(Math.max(this.#length + length, this.#bytes.length * 2));
+    larger.set(this.#bytes.subarray(0, this.#length));
+    this.#bytes = larger;
+  }
 }

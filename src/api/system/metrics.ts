@@ -7,9 +7,10 @@ import { createServer, type Server } from "node:http";
 import { arch, availableParallelism, totalmem } from "node:os";
 import { family, formatLabels, registeredFamilies } from "../../base/metrics.ts";
 import { COMMIT, VERSION } from "../../base/version.ts";
+import { measureDue } from "../../engine/mod.ts";
 import { type Daemon, pendingRemovalCount } from "../daemon/daemon-state.ts";
 import { refusalOnLoopback } from "../http/doorkeeper.ts";
-import { formatContainerMetrics } from "./container-metrics.ts";
+import { formatContainerMetrics, readDisk } from "./container-metrics.ts";
 import { LoopDelay } from "./loop-delay.ts";
 import { readOperatingSystem } from "./operating-system.ts";
 
@@ -158,13 +159,18 @@ function parseUrl(target: string): { pathname: string; searchParams: URLSearchPa
 }
 
 /** The paths that are served, with what makes their texts. */
-const PAGES: Readonly<Record<string, (daemon: Daemon, query: URLSearchParams) => string>> = {
+const PAGES: Readonly<Record<string, (daemon: Daemon, query: URLSearchParams) => string | Uint8Array>> = {
   "/metrics": formatMetrics,
   "/metrics/containers": ({ engine }, query) => {
     const labels = query
       .getAll("labels")
       .flatMap((each) => each.split(","))
       .filter(Boolean);
-    return formatContainerMetrics(engine.list(), labels);
+    const containers = engine.list();
+    measureDue(
+      engine,
+      containers.filter(({ isRunning }) => isRunning),
+    ); // for the next scrape
+    return formatContainerMetrics(containers, labels, readDisk(engine.paths.dataRoot));
   },
 };

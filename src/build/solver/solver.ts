@@ -7,6 +7,7 @@
  * put over what is there, so that it is found whatever that is.
  */
 import { LighterError } from "../../base/errors.ts";
+import { inSpan } from "../../base/spans.ts";
 import { resultsOf } from "../graph/exec-op.ts";
 import {
   type CopyOp,
@@ -121,7 +122,11 @@ export class Solver {
     options.signal.throwIfAborted();
     options.watcher?.started(vertex);
     try {
-      const solved = await this.#make(vertex, inputs, options);
+      const solved = await inSpan(vertex.name, async (span) => {
+        const made = await this.#make(vertex, inputs, options);
+        span?.set({ "build.step.cached": made.isCached });
+        return made;
+      });
       options.watcher?.ended(vertex, solved);
       return solved;
     } catch (error) {

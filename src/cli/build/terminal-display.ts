@@ -1,6 +1,7 @@
 /** Progress on a terminal: a picture that is drawn over the one before. */
 import { formatNow } from "../../base/time.ts";
 import type { SolveStatus } from "../../spec/solve-status.ts";
+import { screenSize } from "../format/look.ts";
 import type { OutputStream } from "../output.ts";
 import { cleanUpOnSignal } from "../streams/signals.ts";
 import type { SolveState } from "./solve-state.ts";
@@ -9,9 +10,6 @@ import { drawFrame } from "./terminal-frame.ts";
 const FRAME_INTERVAL_MS = 100;
 const [HIDE_CURSOR, SHOW_CURSOR] = ["\x1b[?25l", "\x1b[?25h"];
 const [CLEAR_REST_OF_LINE, CLEAR_BELOW] = ["\x1b[K", "\x1b[J"];
-const DEFAULT_SIZE = { rows: 24, columns: 80 };
-/** Widths that terminals without a size of their own tell. */
-const NO_COLUMNS = 0;
 
 interface Terminal {
   stream: OutputStream;
@@ -70,8 +68,7 @@ export class TerminalDisplay {
   async #paint(isEnd: boolean): Promise<void> {
     if (this.#isBusy && !isEnd) return;
     this.#isBusy = true;
-    const told = this.#terminal.size();
-    const { rows, columns } = told === undefined || told.columns === NO_COLUMNS ? DEFAULT_SIZE : told;
+    const { rows, columns } = screenSize(this.#terminal.size());
     const hasColor = (process.env.NO_COLOR ?? "") === "";
     const options = { rows: rows - 1, columns, now: formatNow(), begun: this.#begun, hasColor, isEnd };
     const lines = drawFrame(this.#state, options);

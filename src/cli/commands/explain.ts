@@ -9,8 +9,9 @@ import { stdout } from "../output.ts";
 import { copyPlain } from "../streams/stream.ts";
 import { flags as runFlags } from "./run.ts";
 
+const { "trace-output": _, ...startFlags } = runFlags;
 const flags = {
-  ...runFlags,
+  ...startFlags,
   build: boolFlag("Say which steps of a build are cached, and why the others are not: --build [OPTIONS of build] PATH"),
   diff: stringFlag('Say what other flags would change: --diff "--memory 64m --read-only"', { type: "FLAGS" }),
   format: stringFlag('Print "json" in place of a page'),
@@ -46,15 +47,11 @@ async function run(context: Context, parsed: Parsed): Promise<number> {
 }
 
 async function pageOf(context: Context, parsed: Parsed, diff: string): Promise<string> {
-  const [{ differencePage, explainPage }, { readWindowSize }] = await Promise.all([
+  const [{ differencePage, explainPage }, { pageOptionsOf }] = await Promise.all([
     import("../explain/page.ts"),
-    import("../../linux/sys/tty.ts"),
+    import("../format/look.ts"),
   ]);
-  const columns = readWindowSize(1)?.columns;
-  const options = {
-    columns: columns || Number.POSITIVE_INFINITY,
-    hasColor: columns !== undefined && (process.env.NO_COLOR ?? "") === "",
-  };
+  const options = await pageOptionsOf(1);
   const explanation = await explain(context, parsed);
   if (diff === "") return explainPage(explanation, options);
   return differencePage(explanation, await explain(context, await withFlags(parsed, diff)), options);

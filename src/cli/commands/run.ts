@@ -21,6 +21,8 @@ export const flags = {
   detach: boolFlag("Run in the background and print the container's ID", { short: "d" }),
   "detach-keys": stringFlag("Keys that leave the container running (ctrl-p,ctrl-q)"),
   "sig-proxy": boolFlag("Pass signals on to the container's process", { initial: true }),
+  trace: boolFlag("Print, after the run, how long each part of the start took"),
+  "trace-output": stringFlag("Write that to a file, as an OpenTelemetry collector gets it", { type: "FILE" }),
 };
 type RunFlags = FlagValues<typeof flags>;
 
@@ -35,6 +37,18 @@ export const command = defineCommand({
 });
 
 async function run({ client }: Context, parsed: ParsedFlags<typeof flags>): Promise<number> {
+  const { trace, "trace-output": path } = parsed.values;
+  if (!trace && path === "") return await runContainer(client, parsed);
+  const { showTrace, traceRequests } = await import("../containers/trace.ts");
+  const traceId = traceRequests(client);
+  try {
+    return await runContainer(client, parsed);
+  } finally {
+    await showTrace(client, traceId, path);
+  }
+}
+
+async function runContainer(client: Client, parsed: ParsedFlags<typeof flags>): Promise<number> {
   const values = parsed.values;
   const connected = client.warm(); // connects while the flags are parsed
   const body = bodyFromFlags("run", values, parsed);

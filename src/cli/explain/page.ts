@@ -1,15 +1,9 @@
 /** Lays a program out for people: phases, steps and the short names, in at most 100 columns. */
 import type { ExplainedOp, ExplainedSection, Explanation } from "../../spec/explanation.ts";
 import { escapeControls } from "../format/harmless.ts";
+import { cutEnd, formatNs, type PageOptions, pageColumns, type Style, styled } from "../format/look.ts";
 import { foldOps, type Step } from "./fold.ts";
 
-interface PageOptions {
-  columns: number;
-  hasColor: boolean;
-}
-
-const MAX_COLUMNS = 100;
-const MIN_COLUMNS = 60;
 const PHASE_COLUMNS = 11;
 const NUMBER_COLUMNS = 8;
 const TIME_COLUMNS = 10;
@@ -19,10 +13,6 @@ const TITLES: Readonly<Record<ExplainedSection, string>> = {
   init: "In the container's first process",
   cleanup: "In the launcher, when the process has ended or its start has failed",
 };
-const STYLES = { title: "\x1b[1m", phase: "\x1b[36m", dim: "\x1b[2m", added: "\x1b[32m", removed: "\x1b[31m" };
-const PLAIN = "\x1b[0m";
-
-type Style = keyof typeof STYLES;
 
 /** The whole program. */
 export function explainPage(explanation: Explanation, options: PageOptions): string {
@@ -52,7 +42,7 @@ class Page {
   readonly #widths: readonly [number, number, number];
 
   constructor({ columns, hasColor }: PageOptions) {
-    this.#columns = Math.max(Math.min(columns, MAX_COLUMNS), MIN_COLUMNS);
+    this.#columns = pageColumns(columns);
     this.#hasColor = hasColor;
     const left = this.#columns - PHASE_COLUMNS - NUMBER_COLUMNS - 2 * GAP;
     const why = Math.floor(left * 0.55);
@@ -98,7 +88,7 @@ class Page {
   }
 
   #styled(text: string, style: Style): string {
-    return this.#hasColor && text.trim() !== "" ? `${STYLES[style]}${text}${PLAIN}` : text;
+    return styled(text, style, this.#hasColor);
   }
 }
 
@@ -106,10 +96,6 @@ class Page {
 function formatTook({ ops }: Step): string {
   const took = ops.flatMap(({ tookNs }) => tookNs ?? []);
   return took.length === 0 ? "" : formatNs(took.reduce((sum, ns) => sum + ns));
-}
-
-function formatNs(ns: number): string {
-  return ns < 1e6 ? `${(ns / 1e3).toFixed(0)} µs` : `${(ns / 1e6).toFixed(2)} ms`;
 }
 
 /** The time to execve(2). What launcher and init did at the same time is longer together. */
@@ -121,10 +107,6 @@ function totalOf(ops: readonly ExplainedOp[]): string {
 function numbersOf({ ops }: Step): string {
   const [first, last] = [ops[0]!.index, ops.at(-1)!.index];
   return first === last ? String(first) : `${first}–${last}`;
-}
-
-function cutEnd(text: string, width: number): string {
-  return text.length <= width ? text : `${text.slice(0, width - 1)}…`;
 }
 
 /** The end of a call says more than its middle: a file's name, and what is written. */

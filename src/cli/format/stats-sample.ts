@@ -8,6 +8,7 @@
 export interface StatsSample {
   readonly id?: string;
   readonly name?: string;
+  readonly read?: string;
   readonly cpu_stats?: CpuStats;
   readonly precpu_stats?: CpuStats;
   readonly memory_stats?: {
@@ -20,6 +21,15 @@ export interface StatsSample {
     readonly io_service_bytes_recursive?: readonly { readonly op: string; readonly value: number }[] | null;
   };
   readonly pids_stats?: { readonly current?: number };
+  /** Lighter's own, if it is asked for; absent on cgroup v1. */
+  readonly pressure_stats?: Readonly<Record<PressureKind, { some: PressureShare; full: PressureShare }>>;
+}
+
+export type PressureKind = "cpu" | "memory" | "io";
+
+interface PressureShare {
+  /** Percent of the last ten seconds. */
+  readonly avg10: number;
 }
 
 interface CpuStats {
@@ -39,6 +49,8 @@ export interface Usage {
   readonly readBytes: number;
   readonly writtenBytes: number;
   readonly processes: number;
+  /** Percent of the last ten seconds in which some of its tasks, or all of them, waited; undefined if that is not known. */
+  readonly waits: Readonly<Record<PressureKind, { some: number; full: number }>> | undefined;
 }
 
 export function computeUsage(sample: StatsSample): Usage {
@@ -55,7 +67,17 @@ export function computeUsage(sample: StatsSample): Usage {
     readBytes: blockBytes(sample, "r"),
     writtenBytes: blockBytes(sample, "w"),
     processes: count(sample.pids_stats?.current),
+    waits: waitsOf(sample.pressure_stats),
   };
+}
+
+function waitsOf(pressure: StatsSample["pressure_stats"]): Usage["waits"] {
+  if (pressure === undefined) return undefined;
+  const of = (kind: PressureKind) => ({
+    some: count(pressure[kind]?.some?.avg10),
+    full: count(pressure[kind]?.full?.avg10),
+  });
+  return { cpu: of("cpu"), memory: of("memory"), io: of("io") };
 }
 
 /** Returns the value, or 0 if the daemon left it out or sent nonsense. */

@@ -31,6 +31,9 @@ export class Client {
   /** What this command needs that older versions do not know, and the version that has it. */
   #needs: { what: string; version: string } | undefined;
 
+  /** Headers of all requests. */
+  headers: Readonly<Record<string, string>> = {};
+
   constructor(readonly host: Host) {}
 
   /** Makes later requests in a newer version than usual, because an older daemon would ignore `what`. */
@@ -56,7 +59,8 @@ export class Client {
     const { connection, used } = await this.#take(request);
     let response: Response;
     try {
-      response = await connection.request({ ...request, path: this.#versioned(request.path) });
+      const headers = { ...this.headers, ...request.headers };
+      response = await connection.request({ ...request, headers, path: this.#versioned(request.path) });
     } catch (error) {
       // The server closed an idle connection just as we sent on it. Only a request that changes nothing may be
       // repeated.

@@ -1,11 +1,10 @@
 /** ContainerStats and ListContainerStats. */
-import { type Container, sampleStats } from "../../engine/mod.ts";
+import { type Container, sampleStats, type Written, writtenBy } from "../../engine/mod.ts";
 import type { containerStatsFilterType } from "../../spec/cri/stats.ts";
 import type { MessageOf } from "../../spec/protobuf.ts";
 import type { Cri } from "../cri.ts";
 import { containerConfig, findContainer, listContainers, matchesLabels } from "../pods.ts";
 import { cpuUsage, memoryUsage } from "./usage.ts";
-import { writableLayers } from "./writable-layer.ts";
 
 export async function containerStats(cri: Cri, { containerId }: { containerId: string }) {
   const [stats] = await statsOfContainers(cri, [findContainer(cri.engine, containerId)]);
@@ -28,14 +27,25 @@ export async function listContainerStats(
 
 /** Statistics of containers, in their order. One that does not run uses its disk alone. */
 export async function statsOfContainers(cri: Cri, containers: readonly Container[]) {
-  const layers = await writableLayers(cri, containers);
+  const layers = await writtenBy(cri.engine, containers);
   return containers.map((container, index) => {
     const { metadata, labels, annotations } = containerConfig(container);
     const sample = sampleStats(container);
     return {
       attributes: { id: container.id, metadata, labels, annotations },
       ...(sample && { cpu: cpuUsage(container, sample.cgroup), memory: memoryUsage(sample.cgroup) }),
-      writableLayer: layers[index],
+      writableLayer: describeLayer(cri, layers[index]),
     };
   });
+}
+
+function describeLayer({ engine }: Cri, written: Written | undefined) {
+  if (written === undefined) return undefined;
+  const { timestamp, bytes, inodes } = written;
+  return {
+    timestamp,
+    fsId: { mountpoint: engine.paths.dataRoot },
+    usedBytes: { value: bytes },
+    inodesUsed: { value: inodes },
+  };
 }

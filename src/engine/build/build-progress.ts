@@ -1,6 +1,7 @@
 /** Tells how a build proceeds: of the steps of its graph, and of what it does beside them. */
 
 import { randomId } from "../../base/ids.ts";
+import { inSpan } from "../../base/spans.ts";
 import { formatNow } from "../../base/time.ts";
 import {
   DockerfileError,
@@ -84,7 +85,7 @@ export class BuildProgress implements SolveWatcher {
       this.#send({ statuses: [{ ...status }] });
     };
     try {
-      return await work({ digest: vertex.digest, part });
+      return await inSpan(name, () => work({ digest: vertex.digest, part }));
     } catch (error) {
       vertex.error = failureText(error);
       throw error;

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import { LighterError, messageOf } from "../../base/errors.ts";
 import { log } from "../../base/log.ts";
+import { inSpan } from "../../base/spans.ts";
 import { formatNow } from "../../base/time.ts";
 import {
   type BuildPlan,
@@ -128,7 +129,7 @@ export class Builder implements Disposable {
     const ids = [record.build.id, ...(id === undefined ? [] : [id])];
     for (const each of ids) this.#running.set(each, canceller);
     try {
-      const built = await this.#build({
+      const recorded: BuildRequest = {
         ...request,
         signal: AbortSignal.any([request.signal, canceller.signal]),
         onStatus: (status) => {
@@ -139,7 +140,8 @@ export class Builder implements Disposable {
           record.fail(failure);
           request.onFailure(failure);
         },
-      });
+      };
+      const built = await inSpan("build", () => this.#build(recorded));
       record.end({ image: built.id });
       return built;
     } catch (error) {

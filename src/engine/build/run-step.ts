@@ -1,5 +1,6 @@
 /** Executes RUN. */
 import { shortId } from "../../base/ids.ts";
+import { currentSpan } from "../../base/spans.ts";
 import { type ExecOp, type RunSettings, resultsOf, type StepListener } from "../../build/mod.ts";
 import type { StepDirectory } from "../../image/mod.ts";
 import type { StartRequest, Supervised } from "../../runtime/mod.ts";
@@ -159,10 +160,25 @@ function bodyOf(op: ExecOp, hostConfig: DockerHostConfig): StepBody {
 
 function withMounts(request: StartRequest, { mounts, filesystems, env }: StepMounts): StartRequest {
   const { config } = request;
-  const process = config.process && { ...config.process, env: [...(config.process.env ?? []), ...env] };
+  const process = config.process && {
+    ...config.process,
+    env: [...(config.process.env ?? []), ...env, ...traceVariables()],
+  };
   return {
     ...request,
     config: { ...config, ...(process && { process }), mounts: [...(config.mounts ?? []), ...mounts] },
     filesystems,
   };
+}
+
+/**
+ * The variables by which a command's own spans become part of the build's trace. They are no part of what the command is: caches do
+ * not know of them. Source: moby/buildkit util/tracing/exec.
+ */
+function traceVariables(): string[] {
+  const { traceparent, tracestate } = currentSpan()?.headers ?? {};
+  return [
+    ...(traceparent === undefined ? [] : [`TRACEPARENT=${traceparent}`]),
+    ...(tracestate === undefined ? [] : [`TRACESTATE=${tracestate}`]),
+  ];
 }

@@ -11,6 +11,7 @@ test("fluentd: addresses, and options that are on when they say so", () => {
   });
   expect(address("log.example")).toEqual({ kind: "tcp", hostname: "log.example", port: 24224 });
   expect(address("tcp://[::1]:9")).toEqual({ kind: "tcp", hostname: "::1", port: 9 });
+  expect(address("tls://a")).toEqual({ kind: "tcp", hostname: "a", port: 24224, isEncrypted: true });
   expect(address(":9")).toEqual({ kind: "tcp", hostname: "127.0.0.1", port: 9 });
   expect(address("unix:///run/fluent.sock")).toEqual({ kind: "unix", path: "/run/fluent.sock" });
   const all = {
@@ -35,7 +36,6 @@ for (const [type, options, text] of [
   ["fluentd", { "fluentd-address": "a:b" }, "invalid fluentd-address (a:b): invalid port"],
   ["fluentd", { "fluentd-address": "a:1/b" }, "should not contain a path element"],
   ["fluentd", { "fluentd-address": "unix://" }, "invalid fluentd-address (unix://): path is empty"],
-  ["fluentd", { "fluentd-address": "tls://a" }, "there is no TLS to a fluentd"],
   ["fluentd", { "fluentd-async": "x" }, 'strconv.ParseBool: parsing "x": invalid syntax'],
   ["fluentd", { "fluentd-retry-wait": "x" }, 'time: invalid duration "x"'],
   ["fluentd", { "fluentd-max-retries": "-1" }, 'strconv.ParseUint: parsing "-1": invalid syntax'],
@@ -43,7 +43,7 @@ for (const [type, options, text] of [
   ["fluentd", { "fluentd-async-reconnect-interval": "1ms" }, "must be between 100ms and 10s"],
   ["fluentd", { "max-size": "1" }, "unknown log opt 'max-size' for fluentd log driver"],
   ["gelf", {}, "gelf-address is a required parameter"],
-  ["gelf", { "gelf-address": "x" }, "gelf-address should be in form proto://address, got x"],
+  ["gelf", { "gelf-address": "x" }, "gelf: endpoint needs to be TCP or UDP"],
   ["gelf", { "gelf-address": "http://x:1" }, "gelf: endpoint needs to be TCP or UDP"],
   ["gelf", { "gelf-address": "udp://x" }, "gelf: please provide gelf-address as proto://host:port"],
   ["gelf", { "gelf-address": "tcp://x:1", "gelf-compression-type": "gzip" }, "compression is only supported on UDP"],

@@ -1,10 +1,10 @@
 /** Reads the options of the log drivers fluentd and gelf. Defaults and texts are Docker's. */
 import { parseDurationIf } from "../../base/duration.ts";
 import { parseGoBoolean } from "../../base/go-boolean.ts";
-import { invalid, notSupported } from "./errors.ts";
+import { invalid } from "./errors.ts";
 
 export interface FluentdOptions {
-  address: { kind: "tcp"; hostname: string; port: number } | { kind: "unix"; path: string };
+  address: { kind: "tcp"; hostname: string; port: number; isEncrypted?: boolean } | { kind: "unix"; path: string };
   /** True if the times of entries have nanoseconds. */
   isPrecise: boolean;
   /** True if the server is asked to acknowledge each message. */
@@ -22,7 +22,13 @@ export interface GelfOptions {
 const FLUENTD_PORT = 24224;
 
 export const FLUENTD_OPTIONS: readonly string[] = [
-  ...["fluentd-address", "fluentd-async", "fluentd-async-reconnect-interval", "fluentd-buffer-limit"],
+  ...[
+    "fluentd-address",
+    "fluentd-async",
+    "fluentd-async-connect",
+    "fluentd-async-reconnect-interval",
+    "fluentd-buffer-limit",
+  ],
   ...["fluentd-max-retries", "fluentd-request-ack", "fluentd-retry-wait", "fluentd-sub-second-precision"],
   "fluentd-write-timeout",
 ];
@@ -43,21 +49,24 @@ function parseHostPort(text: string): { hostname: string; port: number | undefin
 
 /**
  * Reads fluentd's options. Those about retries and buffers are checked only: the file is the buffer, and sending is tried for as long
- * as it is there. @throws LighterError "invalid"; "not-supported" for TLS
+ * as it is there. @throws LighterError "invalid"
  */
 export function parseFluentd(options: Options): FluentdOptions {
-  for (const name of ["fluentd-async", "fluentd-request-ack", "fluentd-sub-second-precision"]) booleanOf(options, name);
-  for (const name of ["fluentd-retry-wait", "fluentd-async-reconnect-interval", "fluentd-write-timeout"])
-    durationOf(options, name);
+  if (options["fluentd-async"] && options["fluentd-async-connect"])
+    throw invalid("conflicting options: cannot specify both 'fluentd-async' and 'fluentd-async-connect'");
+  for (const name of ["fluentd-async", "fluentd-async-connect", "fluentd-request-ack", "fluentd-sub-second-precision"])
+    booleanOf(options, name);
+  for (const name of ["fluentd-retry-wait", "fluentd-write-timeout"]) durationOf(options, name);
   const retries = options["fluentd-max-retries"];
   if (retries && !(/^\d{1,10}$/.test(retries) && Number(retries) < 2 ** 32))
     throw invalid(`strconv.ParseUint: parsing ${JSON.stringify(retries)}: invalid syntax`);
   const limit = options["fluentd-buffer-limit"];
   if (limit && !/^\d+(\.\d+)? ?[kmgtp]?i?b?$/i.test(limit)) throw invalid(`invalid size: '${limit}'`);
-  const intervalMs = durationOf(options, "fluentd-async-reconnect-interval");
+  const wrongInterval = "invalid value for fluentd-async-reconnect-interval: ";
+  const intervalMs = durationOf(options, "fluentd-async-reconnect-interval", wrongInterval);
   if (intervalMs !== 0 && (intervalMs < 100 || intervalMs > 10_000))
     throw invalid(
-      `invalid value for fluentd-async-reconnect-interval: value (${options["fluentd-async-reconnect-interval"]}) must be between 100ms and 10s`,
+      `${wrongInterval}value (${JSON.stringify(options["fluentd-async-reconnect-interval"])}) must be between 100ms and 10s`,
     );
   return {
     address: parseFluentdAddress(options["fluentd-address"] ?? ""),
@@ -74,14 +83,13 @@ function parseFluentdAddress(text: string): FluentdOptions["address"] {
     if (/^\/*$/.test(rest)) throw wrong("path is empty");
     return { kind: "unix", path: rest };
   }
-  if (scheme === "tls")
-    throw notSupported("HostConfig.LogConfig.Config", 'log option "fluentd-address": there is no TLS to a fluentd');
-  if (scheme !== "tcp") throw wrong(`unsupported scheme: '${scheme}'`);
+  if (scheme !== "tcp" && scheme !== "tls") throw wrong(`unsupported scheme: '${scheme}'`);
   const [host = "", ...path] = rest.split("/");
   if (path.join("") !== "") throw wrong("should not contain a path element");
   const parsed = parseHostPort(host);
   if (parsed === undefined) throw wrong("invalid port");
-  return { kind: "tcp", hostname: parsed.hostname || "127.0.0.1", port: parsed.port ?? FLUENTD_PORT };
+  const { hostname, port = FLUENTD_PORT } = parsed;
+  return { kind: "tcp", hostname: hostname || "127.0.0.1", port, ...(scheme === "tls" && { isEncrypted: true }) };
 }
 
 function booleanOf(options: Options, name: string): boolean {
@@ -92,12 +100,17 @@ function booleanOf(options: Options, name: string): boolean {
   return value;
 }
 
-/** A duration in milliseconds; 0 if it is not given. */
-function durationOf(options: Options, name: string): number {
+/** A duration in milliseconds; 0 if it is not given. `before`: how an error begins. */
+function durationOf(options: Options, name: string, before = ""): number {
   const text = options[name];
   if (!text) return 0;
   const ns = parseDurationIf(text);
-  if (ns === undefined || ns < 0n) throw invalid(`time: invalid duration ${JSON.stringify(text)}`);
+  if (ns === undefined || ns < 0n) {
+    const [, unit] = /^\d+(?:\.\d*)?([^\d.]*)$/.exec(text) ?? [];
+    const what =
+      unit === undefined ? "invalid" : unit === "" ? "missing unit in" : `unknown unit ${JSON.stringify(unit)} in`;
+    throw invalid(`${before}time: ${what} duration ${JSON.stringify(text)}`);
+  }
   return Number(ns / 1_000_000n);
 }
 
@@ -115,7 +128,7 @@ export function parseGelf(options: Options): GelfOptions {
   for (const name of ["gelf-tcp-max-reconnect", "gelf-tcp-reconnect-delay"]) {
     if (options[name] === undefined) continue;
     if (!/^\d{1,9}$/.test(options[name])) throw invalid(`${JSON.stringify(name)} must be a positive integer`);
-    if (address.kind !== "tcp") throw invalid(`${JSON.stringify(name)} option is only valid for TCP`);
+    if (address.kind !== "tcp") throw invalid(`${JSON.stringify(name)} is only valid for TCP`);
   }
   return { address, compression: type, level: Number(level) };
 }
@@ -123,7 +136,6 @@ export function parseGelf(options: Options): GelfOptions {
 function parseGelfAddress(text: string): GelfOptions["address"] {
   if (text === "") throw invalid("gelf-address is a required parameter");
   const [, scheme, rest = ""] = /^([a-z+]+):\/\/(.*)$/.exec(text) ?? [];
-  if (scheme === undefined) throw invalid(`gelf-address should be in form proto://address, got ${text}`);
   if (scheme !== "udp" && scheme !== "tcp") throw invalid("gelf: endpoint needs to be TCP or UDP");
   const { hostname = "", port } = parseHostPort(rest) ?? {};
   if (port === undefined) throw invalid("gelf: please provide gelf-address as proto://host:port");

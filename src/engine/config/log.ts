@@ -100,7 +100,10 @@ export function parseLogConfig(config: DockerHostConfig["LogConfig"]): LogOption
   const parsed: LogOptions = { driver, ...DEFAULTS[driver] };
   if (driver === "none") return parsed; // whatever its options are, as with Docker
   for (const [name, value] of Object.entries(options)) {
-    if (!KNOWN_OPTIONS[driver].includes(name)) throw invalid(`unknown log opt '${name}' for ${driver} log driver`);
+    if (!KNOWN_OPTIONS[driver].includes(name)) {
+      const quoted = driver === "gelf" ? JSON.stringify(name) : `'${name}'`;
+      throw invalid(`unknown log opt ${quoted} for ${driver} log driver`);
+    }
     applyOption(parsed, name, value);
   }
   if (options["max-buffer-size"] !== undefined && options.mode !== "non-blocking")

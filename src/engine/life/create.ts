@@ -1,5 +1,6 @@
 /** Makes containers. */
 import { randomId } from "../../base/ids.ts";
+import { inSpan } from "../../base/spans.ts";
 import { writePoint } from "../../base/write-point.ts";
 import type { MachineSecrets } from "../../machine/mod.ts";
 import { Container } from "../container.ts";
@@ -19,7 +20,7 @@ export async function createContainer(
 ): Promise<{ id: string; warnings: string[] }> {
   const givenName = name === undefined || name === "" ? undefined : parseName(name);
   const id = randomId();
-  const { warnings, secrets, ...plan } = await engine.planner.planCreate(body, id, options);
+  const { warnings, secrets, ...plan } = await inSpan("create", () => engine.planner.planCreate(body, id, options));
   const planned = newRecord(plan, id, givenName ?? randomName((candidate) => engine.containers.hasName(candidate)));
   engine.endpoints.check(planned);
   engine.containers.requireFreeName(planned.name);

@@ -3,6 +3,7 @@ import { rmSync } from "node:fs";
 import { LighterError, messageOf } from "../../base/errors.ts";
 import { counter, histograms } from "../../base/metrics.ts";
 import { SIGNALS } from "../../base/signals.ts";
+import { type Attributes, currentSpan, inSpan } from "../../base/spans.ts";
 import { formatNow, formatRfc3339, msBetween, ZERO_TIME } from "../../base/time.ts";
 import { writePoint } from "../../base/write-point.ts";
 import { type Ending, endingOf, endOfMachine } from "../../machine/mod.ts";
@@ -78,12 +79,25 @@ async function startNow(
   const attaches = [...container.pendingAttaches];
   container.pendingAttaches.clear();
   try {
-    await startProcess(engine, container, attaches, counts, onTrace);
+    await inSpan("start", (span) => {
+      span?.set(attributesOf(container));
+      return startProcess(engine, container, attaches, counts, onTrace);
+    });
   } catch (error) {
     for (const attach of attaches) attach.deliver(undefined);
     startFailed(engine, container, error);
     throw error;
   }
+}
+
+/** What spans tell of a container. Source: OpenTelemetry, semantic conventions for containers. */
+function attributesOf({ id, record }: Container): Attributes {
+  return {
+    "container.id": id,
+    "container.name": record.name,
+    "container.image.name": record.image,
+    "container.image.id": record.imageId,
+  };
 }
 
 async function startProcess(
@@ -101,16 +115,19 @@ async function startProcess(
   }
   assignIds(engine, container);
   using undo = new DisposableStack();
-  await engine.planner.prepareProfile(record);
-  const volumes = undo.use(await engine.planner.prepareMounts(record, !startedBefore));
-  await shareMemory(record, volumes, engine.mountedVolumes, (ref) => engine.find(ref));
+  await inSpan("profile", () => engine.planner.prepareProfile(record));
+  const volumes = await inSpan("volumes", async () => {
+    const inUse = undo.use(await engine.planner.prepareMounts(record, !startedBefore));
+    await shareMemory(record, inUse, engine.mountedVolumes, (ref) => engine.find(ref));
+    return inUse;
+  });
   requireLinks(record, (ref) => engine.findIf(ref));
   const networkMs = performance.now();
-  const networks = await engine.endpoints.begin(container);
+  const networks = await inSpan("network", () => engine.endpoints.begin(container));
   allocations.observe((performance.now() - networkMs) / 1000);
   const { filesystems } = volumes;
-  const traced = onTrace === undefined ? {} : { onTrace };
-  const request = { ...(await startRequest(engine, record, attaches, false)), ...networks, filesystems, ...traced };
+  const planned = await inSpan("image", () => startRequest(engine, record, attaches, false));
+  const request = { ...planned, ...networks, filesystems, ...(onTrace && { onTrace }) };
   writePoint("start process");
   const supervised = await startWithHooks(engine.runtime, request, rootMountpointIn(engine.paths.execRoot));
   writePoint("started process");
@@ -159,6 +176,7 @@ export async function startRequest(
     id: record.id,
     ...plan,
     runDirectory: engine.paths.runDirectory(record.id),
+    isTraced: currentSpan()?.isWanted ?? false,
     stdio: { terminal, stdin: (record.config.OpenStdin ?? false) || isMachine(record.hostConfig) },
     ...(driver === "none" ? {} : { log: { path: paths.log, maxBytes, maxFiles } }),
     // Kubelet rotates it.

@@ -1,8 +1,14 @@
 import { afterEach, expect, test } from "bun:test";
 import { createSocket } from "node:dgram";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createServer as createTlsServer } from "node:tls";
 import { gunzipSync, inflateSync } from "node:zlib";
+import { type Certificates, hasOpenssl, makeCertificates } from "../../../tests/support/certificates.ts";
 import { until } from "../../../tests/support/eventually.ts";
+import { testIf } from "../../../tests/support/test-if.ts";
 import { encodeFluentd, openFluentd } from "./fluentd.ts";
 import { formatGelf, openGelf, splitGelf } from "./gelf.ts";
 import { StreamSink } from "./stream-sink.ts";
@@ -127,3 +133,38 @@ test("by TCP each message ends with a NUL", async () => {
       .map((each) => JSON.parse(each).short_message),
   ).toEqual(["hello", "two"]);
 });
+
+testIf(hasOpenssl, "needs openssl")(
+  "by TLS an entry arrives where the host trusts the server, and nowhere else",
+  async () => {
+    const directory = mkdtempSync(join(tmpdir(), "lighter-collector-"));
+    cleanup.push(() => rmSync(directory, { recursive: true }));
+    const [trusted, other] = [makeCertificates(directory, "a"), makeCertificates(directory, "b")];
+    process.env.SSL_CERT_FILE = trusted.caPath;
+    cleanup.push(() => delete process.env.SSL_CERT_FILE);
+    const listen = async ({ certPath, keyPath }: Certificates) => {
+      const heard = { text: "", port: 0 };
+      const options = { cert: readFileSync(certPath), key: readFileSync(keyPath) };
+      const server = createTlsServer(options, (socket) => {
+        socket
+          .on("error", () => {})
+          .on("data", (bytes) => {
+            heard.text += bytes.toString("latin1");
+          });
+      });
+      await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+      cleanup.push(() => server.close());
+      heard.port = (server.address() as { port: number }).port;
+      return heard;
+    };
+    const [ours, others] = [await listen(trusted), await listen(other)];
+    const sinkTo = ({ port }: { port: number }) =>
+      openFluentd({ address: { ...tcp(port), isEncrypted: true }, ...plain }, mark);
+    const [good, bad] = [sinkTo(ours), sinkTo(others)];
+    cleanup.push(() => good.close());
+    await good.send(entry);
+    await until(() => ours.text.includes("hello"), "the entry");
+    await expect(bad.send(entry)).rejects.toThrow();
+    expect(others.text).toBe("");
+  },
+);

@@ -1,9 +1,10 @@
 /** Sends log entries over a connection, which is made when there is something to send, and anew after a failure. */
-import { connect, type Socket } from "node:net";
+import { connect, isIP, type Socket } from "node:net";
+import { systemAuthorities } from "../../linux/authorities.ts";
 import type { LogEntry } from "./log-entry.ts";
 import type { LogSink } from "./sink.ts";
 
-type StreamPlace = { hostname: string; port: number } | { path: string };
+type StreamPlace = { hostname: string; port: number; isEncrypted?: boolean } | { path: string };
 
 /** A frame, and whether the server's answer to it says that it has it. */
 export interface StreamFrame {
@@ -50,17 +51,28 @@ export class StreamSink implements LogSink {
     await acknowledged;
   }
 
-  #connect(): Promise<Socket> {
+  async #open(): Promise<{ socket: Socket; ready: "connect" | "secureConnect" }> {
     const { place } = this;
-    const opened = new Promise<Socket>((resolve, reject) => {
-      const socket = "path" in place ? connect(place.path) : connect({ host: place.hostname, port: place.port });
-      socket.once("connect", () => resolve(socket));
+    if ("path" in place) return { socket: connect(place.path), ready: "connect" };
+    const address = { host: place.hostname, port: place.port };
+    if (!place.isEncrypted) return { socket: connect(address), ready: "connect" };
+    const { connect: connectTls } = await import("node:tls");
+    const ca = systemAuthorities();
+    const name = isIP(place.hostname) === 0 ? { servername: place.hostname } : {};
+    return { socket: connectTls({ ...address, ...name, ...(ca && { ca }) }), ready: "secureConnect" };
+  }
+
+  #connect(): Promise<Socket> {
+    const opened = this.#open().then(async ({ socket, ready }) => {
+      const { promise, resolve, reject } = Promise.withResolvers<Socket>();
+      socket.once(ready, () => resolve(socket));
       socket.on("error", reject);
       socket.on("close", () => {
         reject(new Error("the server closed the connection"));
         if (this.#socket === opened) this.#socket = undefined;
       });
       socket.resume(); // what a server says matters only where it acknowledges
+      return await promise;
     });
     return opened;
   }

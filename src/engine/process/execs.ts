@@ -8,6 +8,7 @@ import { randomId } from "../../base/ids.ts";
 import { EXEC_FILE_MAX_BYTES } from "../../base/limits.ts";
 import { log } from "../../base/log.ts";
 import { parseSignal, SIGNALS } from "../../base/signals.ts";
+import { inSpan } from "../../base/spans.ts";
 import { writePoint } from "../../base/write-point.ts";
 import type { AttachPlan, Supervised } from "../../runtime/types.ts";
 import type { Container } from "../container.ts";
@@ -79,7 +80,13 @@ export class Execs {
   ): Promise<void> {
     const { id, container, options } = exec;
     const note = () => this.#write({ id, containerId: container.id, options, hasStarted: true });
-    await startExec(this.#context, exec, attach, { consoleSize, note });
+    const start = () => startExec(this.#context, exec, attach, { consoleSize, note });
+    // Health checks would be most of all traces.
+    if (options.isProbe) return await start();
+    await inSpan("exec", (span) => {
+      span?.set({ "container.id": container.id, "process.executable.name": options.Cmd[0] });
+      return start();
+    });
   }
 
   /** Sends a signal. @throws LighterError "invalid" for a signal that is none, "conflict" if it does not run */

@@ -10,6 +10,7 @@ import { join } from "node:path";
 import { messageOf } from "../../base/errors.ts";
 import { log } from "../../base/log.ts";
 import { SIGKILL } from "../../base/signals.ts";
+import { currentSpan } from "../../base/spans.ts";
 import { writePoint } from "../../base/write-point.ts";
 import { rootMountpointIn } from "../../runtime/run-files.ts";
 import type { AttachPlan, Runtime, StartRequest, Supervised } from "../../runtime/types.ts";
@@ -91,6 +92,7 @@ export class Guests {
       writeGuestFile(record, paths);
       const request = change({
         ...{ id: record.id, ...plan, ...network, runDirectory: paths.runDirectory, attach },
+        isTraced: currentSpan()?.isWanted ?? false,
         stdio: { terminal: hasTerminal, stdin: hasStdin },
       });
       writePoint("start guest");

@@ -1,8 +1,7 @@
 /** Keeps copies of the database's rows beside what they describe: for a daemon that finds the database lost or damaged. */
 import { existsSync, mkdirSync, renameSync, writeFileSync } from "node:fs";
 import { setImmediate } from "node:timers/promises";
-import { isDiskFull } from "../../base/disk-full.ts";
-import { messageOf } from "../../base/errors.ts";
+import { isDiskFull, messageOf } from "../../base/errors.ts";
 import { COPIES_MS } from "../../base/limits.ts";
 import { log } from "../../base/log.ts";
 import type { Engine } from "../engine.ts";

@@ -2,8 +2,7 @@
 
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync } from "node:fs";
 import { join } from "node:path";
-import { isDiskFull } from "../../base/disk-full.ts";
-import { errnoOf, LighterError, messageOf } from "../../base/errors.ts";
+import { errnoOf, isDiskFull, LighterError, messageOf } from "../../base/errors.ts";
 import { shortId } from "../../base/ids.ts";
 import { log } from "../../base/log.ts";
 import { formatNow } from "../../base/time.ts";

@@ -1,7 +1,6 @@
 /** Writes rows, also on a full disk. */
 import type { Database, SQLQueryBindings, Statement } from "bun:sqlite";
-import { isDiskFull } from "../../base/disk-full.ts";
-import { LighterError } from "../../base/errors.ts";
+import { isDiskFull, LighterError } from "../../base/errors.ts";
 import { CHECKPOINT_MS, LATE_ROWS_MS } from "../../base/limits.ts";
 import { log } from "../../base/log.ts";
 import { checkpoint, writeWithRoom } from "../../base/wal.ts";

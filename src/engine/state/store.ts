@@ -1,7 +1,6 @@
 /** The engine's database. */
 import { Database, type SQLQueryBindings, type Statement } from "bun:sqlite";
-import { isDiskFull } from "../../base/disk-full.ts";
-import { errnoOf, LighterError, messageOf } from "../../base/errors.ts";
+import { errnoOf, isDiskFull, LighterError, messageOf } from "../../base/errors.ts";
 import { applyMigrations } from "../../base/migrations.ts";
 import { beginWal, checkpoint, writeWithRoom } from "../../base/wal.ts";
 import { writePoint } from "../../base/write-point.ts";

@@ -5,8 +5,11 @@ import {
   type CgroupHost,
   type CgroupStats,
   detectCgroupHost,
+  type Pressure,
+  type PressureKind,
   readMemoryFailures,
   readPerCpuUsage,
+  readPressure,
   readStats,
 } from "../../linux/cgroup/mod.ts";
 import { cgroupsPathOf } from "../config/mod.ts";
@@ -59,6 +62,11 @@ export function readSample(container: Container, memoryTotalBytes: number): Stat
     system: parseSystemCpu(readText("/proc/stat")),
     interfaces: isHostNetwork ? undefined : parseNetDev(readText(`/proc/${container.record.pid}/net/dev`)),
   };
+}
+
+/** Reads how long tasks of a container that runs had to wait; undefined on cgroup v1, and where the kernel does not tell. */
+export function samplePressure({ record }: Container): Record<PressureKind, Pressure> | undefined {
+  return readPressure(hostCgroups(), cgroupsPathOf(record));
 }
 
 /** Reads a file; "" for a process that has just ended. */

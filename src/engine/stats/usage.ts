@@ -1,5 +1,5 @@
-/** Reads all that is counted of one container at once, for those who ask for many: each file once, into one buffer. */
-import { closeSync, openSync, readSync, statSync } from "node:fs";
+/** Reads all that is counted of one container at once, for those who ask for many. */
+import { statSync } from "node:fs";
 import {
   type CgroupHost,
   type CgroupStats,
@@ -34,31 +34,11 @@ export interface ContainerUsage {
   interfaces: readonly InterfaceCounters[] | undefined;
 }
 
-/** The largest file that is read: memory.stat has 3 KB, net/dev 120 bytes for an interface. */
-const buffer = Buffer.alloc(64 * 1024);
-
-/** Reads a file of the kernel's; undefined if it is not there any more. */
-const readQuickly: ReadText = (path) => {
-  let fd: number;
-  try {
-    fd = openSync(path, "r");
-  } catch {
-    return undefined;
-  }
-  try {
-    return buffer.toString("latin1", 0, readSync(fd, buffer, 0, buffer.length, 0));
-  } catch {
-    return undefined; // the cgroup or the process has gone
-  } finally {
-    closeSync(fd);
-  }
-};
-
-/** Reads what a container uses that runs. `host` and `read` are the host's own, but in tests. */
+/** Reads what a container uses that runs. `host` is the host's own, but in tests. */
 export function readUsage(
   record: Pick<ContainerRecord, "id" | "hostConfig" | "pid">,
+  read: ReadText,
   host: CgroupHost = hostCgroups(),
-  read: ReadText = readQuickly,
 ): ContainerUsage {
   const path = cgroupsPathOf(record);
   const isHostNetwork = record.hostConfig.NetworkMode === "host";

@@ -8,6 +8,7 @@ import { LighterError } from "../../base/errors.ts";
 import type { Digest } from "../../base/ids.ts";
 import { IMAGE_INDEX_MAX_DEPTH } from "../../base/limits.ts";
 import { counter, histograms } from "../../base/metrics.ts";
+import { inSpan } from "../../base/spans.ts";
 import { formatReference, type Reference } from "../../spec/image-reference.ts";
 import {
   type Descriptor,
@@ -67,7 +68,10 @@ export interface PullOptions {
 export async function pullImage(store: ImageStore, reference: Reference, options: PullOptions): Promise<boolean> {
   const startMs = performance.now();
   try {
-    const isNew = await pullUnlessUpToDate(store, reference, options);
+    const isNew = await inSpan("pull", async (span) => {
+      span?.set({ "container.image.name": formatReference(reference) });
+      return await pullUnlessUpToDate(store, reference, options);
+    });
     pulls.add(isNew ? "new" : "up-to-date");
     return isNew;
   } catch (error) {
@@ -82,7 +86,7 @@ async function pullUnlessUpToDate(store: ImageStore, reference: Reference, optio
   const { client, onEvent, signal } = options;
   const { domain, path, digest, tag } = reference;
   const tagOrDigest = digest ?? tag!;
-  const descriptor = await client.resolve(tagOrDigest);
+  const descriptor = await inSpan("resolve", () => client.resolve(tagOrDigest));
   signal?.throwIfAborted();
   const byDigest: Reference = { domain, path, digest: descriptor.digest };
   const names = digest === undefined ? [{ domain, path, tag: tag! }, byDigest] : [byDigest];
@@ -140,7 +144,7 @@ async function fetchImage(
 ): Promise<StagedImage> {
   staging.warm();
   const { client, onEvent } = options;
-  const fetched = await fetchManifest(client, descriptor, options.platform ?? store.platform);
+  const fetched = await inSpan("manifest", () => fetchManifest(client, descriptor, options.platform ?? store.platform));
   const names = namesOf(fetched.descriptor.digest);
   const manifest = parseManifest(fetched.bytes.toString("utf8"), fetched.descriptor.digest);
   requireImage(manifest);

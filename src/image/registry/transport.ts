@@ -3,11 +3,11 @@
  * heads, chunk lines and trailers without an end are refused or not kept; proxies are taken from the environment. This file adds
  * what it lacks: time limits that a slow reader of ours does not trip, and errors in Docker's words.
  */
-import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
 import { errnoOf, LighterError, messageOf } from "../../base/errors.ts";
 import { REGISTRY_COMMIT_MS, REGISTRY_MAX_REDIRECTS, REGISTRY_STALL_MS } from "../../base/limits.ts";
 import { VERSION } from "../../base/version.ts";
+import { systemAuthorities } from "../../linux/authorities.ts";
 
 /** Options for TLS: plain data, PEM texts. */
 export interface TlsOptions {
@@ -359,27 +359,4 @@ function tlsOf({ ca, cert, key, insecure }: TlsOptions): NonNullable<BunFetchReq
     ...(authorities.length === 0 ? {} : { ca: authorities }),
     ...(cert === undefined ? {} : { cert, key: key ?? "" }),
   };
-}
-
-/**
- * Files in which distributions keep their authorities: Debian; Fedora; openSUSE; Alpine. Go's list; without any of them Bun's own
- * is used.
- */
-const AUTHORITY_PATHS = [
-  ...["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"],
-  ...["/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem"],
-];
-let authorities: { pem: string | undefined } | undefined;
-
-function systemAuthorities(): string | undefined {
-  if (authorities !== undefined) return authorities.pem;
-  const { SSL_CERT_FILE } = process.env;
-  let pem: string | undefined;
-  for (const path of SSL_CERT_FILE === undefined || SSL_CERT_FILE === "" ? AUTHORITY_PATHS : [SSL_CERT_FILE])
-    try {
-      pem = readFileSync(path, "utf8");
-      break;
-    } catch {} // another distribution's file
-  authorities = { pem };
-  return pem;
 }

@@ -1,8 +1,7 @@
 /** The image store's database. */
 import { Database } from "bun:sqlite";
 import { renameSync, writeFileSync } from "node:fs";
-import { isDiskFull } from "../../base/disk-full.ts";
-import { errnoOf, LighterError, messageOf } from "../../base/errors.ts";
+import { errnoOf, isDiskFull, LighterError, messageOf } from "../../base/errors.ts";
 import type { ChainId, DiffId, Digest } from "../../base/ids.ts";
 import { COPIES_MS } from "../../base/limits.ts";
 import { log } from "../../base/log.ts";

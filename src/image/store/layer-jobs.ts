@@ -5,6 +5,7 @@
 import { availableParallelism } from "node:os";
 import { LighterError, messageOf } from "../../base/errors.ts";
 import type { ChainId, DiffId } from "../../base/ids.ts";
+import { inSpan } from "../../base/spans.ts";
 import { writePoint } from "../../base/write-point.ts";
 import { type BodyForm, Stalled } from "../../files/mod.ts";
 import type { BlobSource } from "../registry/mod.ts";
@@ -253,7 +254,10 @@ export class LayerJobs implements AsyncDisposable {
   async #run(job: Job, below: readonly Promise<LayerRecord>[]): Promise<LayerRecord> {
     const { request } = job;
     try {
-      const work = this.#work(job).finally(() => {
+      const work = inSpan("layer", (span) => {
+        span?.set({ "layer.digest": request.blob.digest, "layer.size": request.blob.size });
+        return this.#work(job);
+      }).finally(() => {
         job.isWorking = false;
       });
       job.worked = work.catch(() => {}); // somebody who waits for this wants to know when it is over

@@ -17,8 +17,7 @@
 
 import { closeSync, mkdirSync, openSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { isDiskFull } from "../../base/disk-full.ts";
-import { errnoOf, LighterError, messageOf } from "../../base/errors.ts";
+import { errnoOf, isDiskFull, LighterError, messageOf } from "../../base/errors.ts";
 import type { Digest } from "../../base/ids.ts";
 import { DEAD_OWNER_TIMEOUT_MS, WORKERS_END_TIMEOUT_MS } from "../../base/limits.ts";
 import { log } from "../../base/log.ts";

@@ -1,5 +1,5 @@
 /** Shows a program as text. */
-import type { ExplainedOp, ExplainedPhase, ExplainedSection, Listing } from "../../spec/explanation.ts";
+import type { ExplainedOp, ExplainedSection, Listing } from "../../spec/explanation.ts";
 import { capabilitiesOf } from "../capability/mod.ts";
 import { describeMessages } from "../netlink/describe.ts";
 import { AT_FDCWD } from "../sys/abi.ts";
@@ -7,6 +7,7 @@ import type { PhaseStart } from "./builder.ts";
 import { type ArgKind, type Call, callOf, ENUM_TABLES, type FlagTable, type NumberForm } from "./calls.ts";
 import type { AnyField, Place, SharedData } from "./fields.ts";
 import { type Arg, type NetlinkProtocol, OPS, type Op, type Program, type Row } from "./op.ts";
+import { phaseOf } from "./phases.ts";
 
 /**
  * The program as text, one line for each op: its index, kind, arguments by symbolic names, and reason. Logs and the golden tests
@@ -27,22 +28,13 @@ export function listOps(
     const starts = phasesOf[section] ?? [];
     for (const [at, op] of program[section].entries()) {
       if (op.kind === "store") remember(stored, op);
-      const phase = starts.findLast((start) => start.at <= at)?.phase ?? SECTION_PHASES[section];
-      listed.push(
-        listOp(op, stored, { index: listed.length, section, phase: op.kind === "execute" ? "execve" : phase }),
-      );
+      listed.push(listOp(op, stored, { index: listed.length, section, phase: phaseOf(section, starts, op, at) }));
     }
   }
   return listed;
 }
 
 const SECTIONS = ["host", "init", "cleanup"] as const;
-/** The phases of ops for which none was said. */
-const SECTION_PHASES: Readonly<Record<ExplainedSection, ExplainedPhase>> = {
-  host: "namespaces",
-  init: "identity",
-  cleanup: "cleanup",
-};
 
 /** For each shared struct, the slots whose values are stored into it, by offset. */
 type Stored = Map<SharedData, Map<number, string>>;

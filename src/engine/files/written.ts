@@ -1,9 +1,11 @@
-/** How much containers have written: kubelet asks every ten seconds, and a walk through all files may take longer. */
+/** How much containers have written. They are asked that every few seconds, and a walk through all files may take longer. */
 import { nowNs } from "../../base/time.ts";
-import { type Container, measureUsage } from "../../engine/mod.ts";
-import type { Cri } from "../cri.ts";
+import { measureUsage } from "../../files/mod.ts";
+import type { Container } from "../container.ts";
+import type { Engine } from "../engine.ts";
 
-interface Measured {
+export interface Written {
+  /** When the walk has ended, in nanoseconds since 1970. */
   timestamp: bigint;
   bytes: number;
   inodes: number;
@@ -15,7 +17,7 @@ const REST_FACTOR = 50;
 
 /** The last measurement of a container, and when the next one may begin. */
 interface Entry {
-  last: Measured | undefined;
+  last: Written | undefined;
   nextMs: number;
   running: Promise<void> | undefined;
 }
@@ -23,15 +25,25 @@ interface Entry {
 const entries = new WeakMap<Container, Entry>();
 
 /** The usage of each container's own files. Only the first answer waits for a walk; undefined where the file system does not answer. */
-export async function writableLayers(cri: Cri, containers: readonly Container[]) {
-  const due = containers.filter((container) => isDue(container));
-  if (due.length > 0) begin(cri, due);
+export async function writtenBy(engine: Engine, containers: readonly Container[]): Promise<(Written | undefined)[]> {
+  measureDue(engine, containers);
   const unknown = containers.flatMap((container) => {
     const { last, running } = entries.get(container) ?? {};
     return last === undefined && running !== undefined ? [running] : [];
   });
   await Promise.all(unknown);
-  return containers.map((container) => describe(cri, entries.get(container)?.last));
+  return containers.map(lastWritten);
+}
+
+/** The usage as it was measured last; undefined if it was not yet. */
+export function lastWritten(container: Container): Written | undefined {
+  return entries.get(container)?.last;
+}
+
+/** Begins a walk for those whose last one is too long ago. */
+export function measureDue(engine: Engine, containers: readonly Container[]): void {
+  const due = containers.filter((container) => isDue(container));
+  if (due.length > 0) begin(engine, due);
 }
 
 function isDue(container: Container): boolean {
@@ -39,7 +51,7 @@ function isDue(container: Container): boolean {
   return entry === undefined || (entry.running === undefined && performance.now() >= entry.nextMs);
 }
 
-function begin({ engine }: Cri, containers: readonly Container[]): void {
+function begin(engine: Engine, containers: readonly Container[]): void {
   const startMs = performance.now();
   const paths = containers.map(({ id }) => engine.paths.container(id).upper);
   const running = measureUsage(engine.workers, paths)
@@ -59,15 +71,4 @@ function begin({ engine }: Cri, containers: readonly Container[]): void {
     });
   for (const container of containers)
     entries.set(container, { last: entries.get(container)?.last, nextMs: Number.POSITIVE_INFINITY, running });
-}
-
-function describe({ engine }: Cri, measured: Measured | undefined) {
-  if (measured === undefined) return undefined;
-  const { timestamp, bytes, inodes } = measured;
-  return {
-    timestamp,
-    fsId: { mountpoint: engine.paths.dataRoot },
-    usedBytes: { value: bytes },
-    inodesUsed: { value: inodes },
-  };
 }

@@ -73,6 +73,10 @@ export const GRPC_MAX_STREAMS = 250;
 export const CNI_CONFIG_MAX_BYTES = 1024 * 1024;
 /** How long a plugin may take; kubelet waits four minutes for a pod. Then it is killed, and the pod has failed. */
 export const CNI_PLUGIN_TIMEOUT_MS = 120_000;
+/** How long one may take that nobody waits for in particular: kubelet asks every 5 s whether there is a network. */
+export const CNI_QUESTION_TIMEOUT_MS = 10_000;
+/** What a plugin may write: the next one gets it, and it is kept. Real ones write a few hundred bytes. */
+export const CNI_OUTPUT_MAX_BYTES = 1024 * 1024;
 /** A request to stream: its head, and how long that and the streams may take to come. Then the connection is closed. */
 export const STREAMING_HEAD_MAX_BYTES = 64 * 1024;
 export const STREAMS_TIMEOUT_MS = 30_000;
@@ -83,6 +87,8 @@ export const STREAMING_TOKEN_MS = 60_000;
 export const SPDY_FRAME_MAX_BYTES = 1024 * 1024;
 export const SPDY_HEADERS_MAX_BYTES = 64 * 1024;
 export const SPDY_STREAMS_MAX = 2000;
+/** What may wait in the streams of a connection that are not read; then it waits, too. */
+export const SPDY_UNREAD_MAX_BYTES = 8 * 1024 * 1024;
 /** Events that wait for a kubelet which does not read: each may have the whole state of a pod. Then its stream ends with an error. */
 export const CRI_WAITING_EVENTS_MAX = 1000;
 
@@ -176,6 +182,8 @@ export const API_HEAD_MAX_BYTES = 64 * 1024;
 /** The output of a program of the host that we run, such as ps(1). */
 export const PROGRAM_OUTPUT_MAX_BYTES = 16 * 1024 * 1024;
 export const PROGRAM_TIMEOUT_MS = 10_000;
+/** How long one that was killed is waited for: it may be held up in the kernel. */
+export const KILLED_PROGRAM_WAIT_MS = 2000;
 /** One command of git, which may fetch a repository with all of its history. */
 export const GIT_TIMEOUT_MS = 30 * 60_000;
 /** What a client of a container's statistics may leave unread before it gets no more for a while. */

@@ -21,16 +21,17 @@ export class CniNetwork implements PodNetwork {
     return { isReady: false, reason: "NetworkPluginNotReady", message };
   }
 
-  attach(pod: NetworkedPod): Promise<string[]> {
-    return this.#cni.add(attachmentOf(pod));
+  attach(pod: NetworkedPod, signal: AbortSignal): Promise<string[]> {
+    return this.#cni.add(attachmentOf(pod), signal);
   }
 
-  detach(pod: NetworkedPod): Promise<void> {
-    return this.#cni.remove(attachmentOf(pod));
+  detach(podId: string): Promise<void> {
+    return this.#cni.remove(podId);
   }
 
-  collectGarbage(living: ReadonlySet<string>): Promise<void> {
-    return this.#cni.collectGarbage(living);
+  /** Takes over from the last daemon. `living`: where the network namespace of each pod is found. */
+  takeOver(living: ReadonlyMap<string, string | undefined>): Promise<void> {
+    return this.#cni.takeOver(living);
   }
 }
 

@@ -7,6 +7,7 @@ import { CniNetwork } from "./cni-network.ts";
 import type { Cri } from "./cri.ts";
 import { methodsOf } from "./methods.ts";
 import { listSandboxes } from "./pods.ts";
+import { namespacePathOf } from "./sandboxes/networked-pod.ts";
 import { StreamingServer } from "./streaming/server.ts";
 
 interface CriOptions extends Omit<Cri, "network" | "streaming"> {
@@ -17,8 +18,12 @@ interface CriOptions extends Omit<Cri, "network" | "streaming"> {
 export function createCri({ cni, ...parts }: CriOptions): (socket: Socket) => void {
   const { engine } = parts;
   const network = new CniNetwork({ ...cni, cacheDirectory: join(engine.paths.dataRoot, "cni") });
-  const living = new Set(listSandboxes(engine).map(({ id }) => id));
-  engine.inBackground("detach pods that are gone", network.collectGarbage(living));
+  const living = new Map(listSandboxes(engine).map((sandbox) => [sandbox.id, namespacePathOf(sandbox)]));
+  engine.inBackground("detach pods that are gone", network.takeOver(living));
+  // Docker's clients remove containers by force, sandboxes among them.
+  engine.events.subscribe(({ type, action, id }) => {
+    if (type === "container" && action === "destroy") engine.inBackground(`detach pod ${id}`, network.detach(id));
+  });
   const methods = methodsOf({ ...parts, network, streaming: new StreamingServer() });
   return (socket) => {
     socket.on("error", () => socket.destroy());

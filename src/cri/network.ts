@@ -26,8 +26,8 @@ type NetworkReadiness = { isReady: true } | { isReady: false; reason: string; me
 
 export interface PodNetwork {
   readiness(): Promise<NetworkReadiness>;
-  /** Connects a pod. Resolves with its addresses, the main one first. */
-  attach(pod: NetworkedPod): Promise<string[]>;
-  /** Disconnects a pod, whether or not it is connected, or its namespace still there. */
-  detach(pod: NetworkedPod): Promise<void>;
+  /** Connects a pod. Resolves with its addresses, the main one first. `signal` ends it, and so does `detach`; that leaves nothing. */
+  attach(pod: NetworkedPod, signal: AbortSignal): Promise<string[]>;
+  /** Disconnects a pod, whether or not it is connected, or still there. */
+  detach(podId: string): Promise<void>;
 }

@@ -1,4 +1,5 @@
 /** Finds pods' sandboxes and containers among the engine's, with the configs that they were made from. */
+import { LighterError } from "../base/errors.ts";
 import { parseRfc3339, ZERO_TIME } from "../base/time.ts";
 import type { Container, Engine } from "../engine/mod.ts";
 import { podSandboxConfigType } from "../spec/cri/common.ts";
@@ -78,6 +79,12 @@ function raise(error: Error): never {
 export function isReady(sandbox: Container): boolean {
   const { isStopped, isStarting } = sandbox.record.pod ?? {};
   return sandbox.isRunning && !isStopped && !isStarting;
+}
+
+/** @throws LighterError "conflict" unless containers may be started in the sandbox */
+export function requireReady(sandbox: Container): void {
+  if (!isReady(sandbox))
+    throw new LighterError("conflict", `sandbox container ${JSON.stringify(sandbox.id)} is not running`);
 }
 
 /** A record's time in nanoseconds; 0 for one that has not come. */

@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 import { once } from "node:events";
 import { connect as connectSocket } from "node:net";
 import { Duplex, PassThrough } from "node:stream";
-import { SPDY_STREAMS_MAX } from "../../src/base/limits.ts";
+import { SPDY_STREAMS_MAX, SPDY_UNREAD_MAX_BYTES } from "../../src/base/limits.ts";
 import type { Wanted } from "../../src/cri/streaming/channels.ts";
 import type { RemoteProcess } from "../../src/cri/streaming/remote-command.ts";
 import { StreamingServer } from "../../src/cri/streaming/server.ts";
@@ -85,6 +85,86 @@ test(
   },
   PATIENCE_MS,
 );
+
+/** Something that takes nothing until it is released. */
+class Slow extends Duplex {
+  receivedBytes = 0;
+  readonly #released = Promise.withResolvers<void>();
+
+  release(): void {
+    this.#released.resolve();
+  }
+
+  override _read(): void {}
+
+  override _write(chunk: Buffer, _encoding: string, done: () => void): void {
+    this.receivedBytes += chunk.length;
+    void this.#released.promise.then(done);
+  }
+
+  override _final(done: () => void): void {
+    this.push(null);
+    done();
+  }
+}
+
+test(
+  "a port that takes nothing for a while holds up no other request, as far as what is sent to it can be kept",
+  async () => {
+    const slow = new Slow();
+    const sockets = [slow, new PassThrough(), new PassThrough()];
+    const connect = async () => sockets.shift()!;
+    const client = await SpdyClient.connect(await server.urlFor({ kind: "portforward", connect }), PORTS);
+    const held = await openPair(client, "slow");
+    const chunk = Buffer.alloc(32_000);
+    let sentBytes = 0;
+    for (; sentBytes < SPDY_UNREAD_MAX_BYTES / 2; sentBytes += chunk.length) client.send(held.data, chunk);
+    const quick = await openPair(client, "quick");
+    client.send(quick.data, "through", true);
+    expect(await client.all(quick.data)).toBe("through");
+    for (; sentBytes < 2 * SPDY_UNREAD_MAX_BYTES; sentBytes += chunk.length) client.send(held.data, chunk);
+    client.send(held.data, "", true);
+    const last = await openPair(client, "last");
+    client.send(last.data, "later", true);
+    expect(slow.receivedBytes).toBeLessThan(SPDY_UNREAD_MAX_BYTES);
+    slow.release();
+    expect(await client.all(held.data)).toBe("");
+    expect(slow.receivedBytes).toBe(sentBytes);
+    expect(await client.all(last.data)).toBe("later");
+    client.close();
+  },
+  PATIENCE_MS,
+);
+
+test("a client that heeds windows gets them: the connection's at once, a stream's when it is read", async () => {
+  const slow = new Slow();
+  const sockets = [slow, new PassThrough()];
+  const connect = async () => sockets.shift()!;
+  const client = await SpdyClient.connect(await server.urlFor({ kind: "portforward", connect }), PORTS);
+  const [held, quick] = [await openPair(client, "slow"), await openPair(client, "quick")];
+  const openedFor = (stream: number) =>
+    client.windows.filter(([id]) => id === stream).reduce((sum, [, bytes]) => sum + bytes, 0);
+  for (const { data } of [held, quick]) for (let sent = 0; sent < 20; sent++) client.send(data, Buffer.alloc(32_768));
+  await until(() => openedFor(quick.data) === 20 * 32_768, "what was read may be sent anew");
+  expect(openedFor(0)).toBe(40 * 32_768);
+  expect(openedFor(held.data)).toBeLessThan(10 * 32_768);
+  slow.release();
+  await until(() => openedFor(held.data) === 20 * 32_768, "the other, too");
+  client.close();
+});
+
+test("input that a process does not take holds up neither its terminal's size nor a sign of life", async () => {
+  const resized = Promise.withResolvers<number>();
+  const resize = async (rows: number) => resized.resolve(rows);
+  const running = { ...echo(), socket: new Slow(), resize };
+  const socket = new WebSocket((await execUrl(async () => running)).replace("http", "ws"), ["v5.channel.k8s.io"]);
+  await new Promise((resolve) => (socket.onopen = resolve));
+  for (let sent = 0; sent < 30; sent++) socket.send(Buffer.alloc(32_000));
+  socket.send(Buffer.from('\x04{"Width":80,"Height":25}'));
+  expect(await resized.promise).toBe(25);
+  socket.close();
+  await until(() => running.socket.destroyed, "the process has lost its client");
+});
 
 test(
   "a client that does not wait for its port or its process leaves no connection",

@@ -175,6 +175,73 @@ while True:
   await cri.call("RemoveContainer", { containerId: server });
 });
 
+rootedWith("python3")(
+  "a hundred connections at once, with halves that end apart, and a client that vanishes",
+  async () => {
+    const script = `import socket, threading
+sockets, last = set(), b""
+def serve(c):
+    global last
+    sockets.add(c)
+    data = b""
+    try:
+        while chunk := c.recv(65536):
+            data += chunk
+            if data == b"how many": c.sendall(str(len(sockets)).encode())
+            if data == b"say no more":
+                c.sendall(b"bye")
+                c.shutdown(socket.SHUT_WR)
+            if data == b"what": c.sendall(last)
+        if data.startswith(b"say"): last = data
+        if data.startswith(b"request"): c.sendall(b"<" + data + b">")
+    except ConnectionError: pass
+    sockets.remove(c)
+    c.close()
+s = socket.create_server(("127.0.0.1", 8081), backlog=128)
+while True: threading.Thread(target=serve, args=(s.accept()[0],), daemon=True).start()`;
+    const busy = await start("busy", "", { command: ["/usr/bin/python3", "-c", script] });
+    const forward = async () =>
+      await SpdyClient.connect(
+        (await cri.call("PortForward", { podSandboxId: pod, port: [8081] })).url,
+        "portforward.k8s.io",
+      );
+    const pair = async (client: SpdyClient, requestid: string) => {
+      const error = await client.open({ streamtype: "error", port: "8081", requestid });
+      client.send(error, "", true);
+      return await client.open({ streamtype: "data", port: "8081", requestid });
+    };
+    const client = await forward();
+    const ask = async (question: string) => {
+      const stream = await pair(client, `ask-${Math.random()}`);
+      client.send(stream, question, true);
+      return await client.all(stream);
+    };
+    await until(async () => (await ask("how many")) === "1", "the server listens");
+
+    const many: number[] = [];
+    while (many.length < 100) many.push(await pair(client, `${many.length}`));
+    for (const [index, stream] of many.entries()) client.send(stream, `request ${index}, `);
+    await until(async () => (await ask("how many")) === "101", "all are there");
+    for (const stream of many.toReversed()) client.send(stream, "x".repeat(10_000), true);
+    const answers = await Promise.all(many.map((stream) => client.all(stream)));
+    expect(answers).toEqual(many.map((_, index) => `<request ${index}, ${"x".repeat(10_000)}>`));
+
+    const half = await pair(client, "half");
+    client.send(half, "say no more");
+    expect(await client.all(half)).toBe("bye");
+    client.send(half, ", and hear", true);
+    await until(async () => (await ask("what")) === "say no more, and hear", "it hears after it has said all");
+
+    const lost = await forward();
+    for (let index = 0; index < 20; index++) lost.send(await pair(lost, `${index}`), "request");
+    await until(async () => (await ask("how many")) === "21", "all are there");
+    lost.close();
+    await until(async () => (await ask("how many")) === "1", "nobody is there any more");
+    client.close();
+    await cri.call("RemoveContainer", { containerId: busy });
+  },
+);
+
 rooted("a URL is good for one client; what is no stream is refused, and hurts nobody", async () => {
   const url = await execUrl("true");
   const first = await open(url, ["error", "stdout", "stderr"]);

@@ -1,9 +1,10 @@
 /** A plugin for networks of pods that does nothing, and writes down what it is told. */
-import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 export interface CniCall {
   plugin: string;
+  pid: number;
   command: string;
   container: string;
   /** What the path of the namespace leads to; "" if there is none. */
@@ -27,8 +28,9 @@ export class CniPlugins {
   }
 
   /**
-   * Makes a plugin that answers an ADD with these addresses, and waits or fails as long as a file "hang-NAME-COMMAND" or
-   * "fail-NAME-COMMAND" is there.
+   * Makes a plugin that answers an ADD with these addresses, and waits, fails, or says something else as long as a file
+   * "hang-NAME-COMMAND", "fail-NAME-COMMAND" or "say-NAME-COMMAND" is there; the first two if its arguments have the file's text.
+   * What it has made is a file "made-NAME-CONTAINER".
    */
   add(name: string, addresses: readonly string[]): void {
     const result = {
@@ -38,14 +40,25 @@ export class CniPlugins {
     };
     const script = `#!/bin/sh
 config=$(cat | tr -d '\\n')
-printf '{"plugin":"${name}","command":"%s","container":"%s","namespace":"%s","args":"%s","config":%s}\\n' \\
+printf '{"plugin":"${name}","pid":'$$',"command":"%s","container":"%s","namespace":"%s","args":"%s","config":%s}\\n' \\
   "$CNI_COMMAND" "$CNI_CONTAINERID" "$(readlink "$CNI_NETNS")" "$CNI_ARGS" "$config" >> '${this.#logPath}'
-while [ -e '${this.binDirectory}/hang-${name}-'$CNI_COMMAND ]; do sleep 0.05; done
-if [ -e '${this.binDirectory}/fail-${name}-'$CNI_COMMAND ]; then
+concerns() {
+  [ -e "$1" ] || return 1
+  case "$CNI_ARGS" in *"$(cat "$1")"*) return 0;; esac
+  return 1
+}
+while concerns '${this.binDirectory}/hang-${name}-'$CNI_COMMAND; do sleep 0.02; done
+if concerns '${this.binDirectory}/fail-${name}-'$CNI_COMMAND; then
   echo '{"code": 50, "msg": "${name} refuses", "details": "as it was told"}'
   exit 1
 fi
-[ "$CNI_COMMAND" = ADD ] && echo '${JSON.stringify(result)}'
+made='${this.binDirectory}/made-${name}-'$CNI_CONTAINERID
+said='${this.binDirectory}/say-${name}-'$CNI_COMMAND
+[ "$CNI_COMMAND" = ADD ] && touch "$made"
+[ "$CNI_COMMAND" = DEL ] && rm -f "$made"
+if [ -e "$said" ]; then cat "$said"
+elif [ "$CNI_COMMAND" = ADD ]; then echo '${JSON.stringify(result)}'
+fi
 exit 0
 `;
     writeFileSync(join(this.binDirectory, name), script);
@@ -66,6 +79,16 @@ exit 0
   /** The path of the file that makes a plugin wait. */
   hangPath(name: string, command: string): string {
     return join(this.binDirectory, `hang-${name}-${command}`);
+  }
+
+  /** The path of the file that a plugin writes out in place of its answer. */
+  sayPath(name: string, command: string): string {
+    return join(this.binDirectory, `say-${name}-${command}`);
+  }
+
+  /** What plugins have made and not removed. */
+  get made(): string[] {
+    return readdirSync(this.binDirectory).filter((name) => name.startsWith("made-"));
   }
 
   get calls(): CniCall[] {

@@ -3,6 +3,9 @@ import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { SpdyHeaderWriter } from "../../src/cri/streaming/spdy-headers.ts";
 
+/** The first word of a frame that opens a window. */
+const WINDOW_UPDATE = 0x8003_0009;
+
 export class SpdyClient {
   readonly #socket: Socket;
   readonly #writer = new SpdyHeaderWriter();
@@ -10,6 +13,8 @@ export class SpdyClient {
   readonly #ended = new Map<number, PromiseWithResolvers<void>>();
   /** What came of a head that was no upgrade. */
   head = "";
+  /** What the server lets be sent: the stream, 0 for all, and how much. */
+  readonly windows: [stream: number, bytes: number][] = [];
   #bytes: Buffer = Buffer.alloc(0);
   #nextId = 1;
 
@@ -52,6 +57,7 @@ export class SpdyClient {
       const [word, flags] = [this.#bytes.readUInt32BE(0), this.#bytes[4]!];
       const payload = Buffer.from(this.#bytes.subarray(8, 8 + length));
       this.#bytes = this.#bytes.subarray(8 + length);
+      if (word === WINDOW_UPDATE) this.windows.push([payload.readUInt32BE(0), payload.readUInt32BE(4)]);
       if (word >>> 31 === 1) continue;
       this.#received.get(word)?.push(payload);
       if (flags & 1) this.#ended.get(word)?.resolve();

@@ -9,11 +9,12 @@ import { invalid, required } from "../errors.ts";
 import { findImage } from "../images/find.ts";
 import { makeLogDirectory } from "../log-directory.ts";
 import { possibleOomScore } from "../oom-score.ts";
-import { type ContainerConfig, findContainer, findSandbox, isReady, sandboxConfig } from "../pods.ts";
+import { type ContainerConfig, findContainer, findSandbox, isReady, requireReady, sandboxConfig } from "../pods.ts";
 import { podName } from "../sandboxes/names.ts";
 import { NODE, POD, TARGET } from "../sandboxes/namespace-modes.ts";
-import { usesHostNetwork } from "../sandboxes/run.ts";
+import { usesHostNetwork } from "../sandboxes/networked-pod.ts";
 import { deviceSettings } from "./devices.ts";
+import { removeAnyhow } from "./life.ts";
 import { mappedDestinations, mountSettings } from "./mounts.ts";
 import { furtherLimitsOf, limitsOf } from "./resources.ts";
 import { securitySettings, userSettings } from "./security.ts";
@@ -33,8 +34,7 @@ export async function createContainer(cri: Cri, request: Request): Promise<{ con
   const metadata = required(config.metadata, "the container's metadata");
   if (metadata.name === "") throw invalid("the container's name is empty");
   const sandbox = findSandbox(engine, request.podSandboxId);
-  if (!isReady(sandbox))
-    throw new LighterError("conflict", `sandbox container ${JSON.stringify(sandbox.id)} is not running`);
+  requireReady(sandbox);
   const asked = config.image?.image ?? "";
   const image = findImage(cri.images, asked);
   if (image === undefined)
@@ -45,6 +45,10 @@ export async function createContainer(cri: Cri, request: Request): Promise<{ con
   const body = { ...containerBody(config), Image: asked, HostConfig: hostConfigOf(cri, sandbox, config) };
   const ownName = podName(metadata.name, name, namespace, uid, metadata.attempt);
   const { id } = await create(engine, body, ownName, { pod: record });
+  const made = engine.containers.get(id);
+  // Who stopped the sandbox in the meantime did not see this container.
+  if (!isReady(sandbox) && made !== undefined) await removeAnyhow(engine, made);
+  requireReady(sandbox);
   return { containerId: id };
 }
 

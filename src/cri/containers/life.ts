@@ -4,17 +4,20 @@ import { LighterError } from "../../base/errors.ts";
 import { formatNow } from "../../base/time.ts";
 import {
   type Container,
+  type Engine,
   removeContainer as remove,
   startContainer as start,
   stopContainer as stop,
 } from "../../engine/mod.ts";
 import type { Cri } from "../cri.ts";
 import { unlessMissing } from "../errors.ts";
-import { findContainer, findSandbox, isReady } from "../pods.ts";
+import { findContainer, findSandbox, isReady, requireReady } from "../pods.ts";
 
 interface Request {
   containerId: string;
 }
+
+export const AT_ONCE = { signal: "KILL", timeoutSeconds: 0 };
 
 /** Starts a container, which runs once in its life. */
 export async function startContainer({ engine }: Cri, { containerId }: Request): Promise<object> {
@@ -23,8 +26,7 @@ export async function startContainer({ engine }: Cri, { containerId }: Request):
   if (status !== "created" || pod?.startFailedAt !== undefined)
     throw new LighterError("conflict", `container ${JSON.stringify(container.id)} is not in created state`);
   const sandbox = findSandbox(engine, pod?.sandboxId ?? "");
-  if (!isReady(sandbox))
-    throw new LighterError("conflict", `sandbox container ${JSON.stringify(sandbox.id)} is not running`);
+  requireReady(sandbox);
   try {
     await start(engine, container);
   } catch (error) {
@@ -34,6 +36,8 @@ export async function startContainer({ engine }: Cri, { containerId }: Request):
     });
     throw error;
   }
+  if (!isReady(sandbox)) await stop(engine, container, AT_ONCE); // who stopped it in the meantime did not see this one run
+  requireReady(sandbox);
   return {};
 }
 
@@ -44,12 +48,21 @@ export async function stopContainer(
 ): Promise<object> {
   const container = await unlessMissing<Container | undefined>(() => findContainer(engine, containerId), undefined);
   if (container === undefined) return {};
-  await stop(engine, container, timeout > 0 ? { timeoutSeconds: timeout } : { signal: "KILL", timeoutSeconds: 0 });
+  await stop(engine, container, timeout > 0 ? { timeoutSeconds: timeout } : AT_ONCE);
   return {};
 }
 
 export async function removeContainer({ engine }: Cri, { containerId }: Request): Promise<object> {
   const container = await unlessMissing<Container | undefined>(() => findContainer(engine, containerId), undefined);
-  if (container !== undefined) await remove(engine, container, { force: true, volumes: true });
+  if (container !== undefined) await removeAnyhow(engine, container);
   return {};
+}
+
+/** Removes a container of a pod, also one that somebody else is removing at this moment. */
+export async function removeAnyhow(engine: Engine, container: Container): Promise<void> {
+  try {
+    await remove(engine, container, { force: true, volumes: true });
+  } catch (error) {
+    if (container.record.status !== "removing") throw error;
+  }
 }

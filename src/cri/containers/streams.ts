@@ -3,7 +3,7 @@ import { LighterError } from "../../base/errors.ts";
 import { attach as attachTo, type Container, connectToPort, PendingAttach } from "../../engine/mod.ts";
 import type { Cri } from "../cri.ts";
 import { invalid } from "../errors.ts";
-import { findContainer, findSandbox, isReady } from "../pods.ts";
+import { findContainer, findSandbox, requireReady } from "../pods.ts";
 import type { Wanted } from "../streaming/channels.ts";
 import type { RemoteProcess } from "../streaming/remote-command.ts";
 
@@ -31,8 +31,7 @@ export async function attach(cri: Cri, request: Request): Promise<Answer> {
 
 export async function portForward(cri: Cri, { podSandboxId }: { podSandboxId: string }): Promise<Answer> {
   const sandbox = findSandbox(cri.engine, podSandboxId);
-  if (!isReady(sandbox))
-    throw new LighterError("conflict", `sandbox container ${JSON.stringify(sandbox.id)} is not running`);
+  requireReady(sandbox);
   const connect = (port: number) => connectToPort(sandbox, port);
   return { url: await cri.streaming.urlFor({ kind: "portforward", connect }) };
 }

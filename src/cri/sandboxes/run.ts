@@ -1,12 +1,8 @@
 /** RunPodSandbox: a container of ours whose process keeps the pod's namespaces. */
 import { LighterError, messageOf } from "../../base/errors.ts";
-import {
-  type Container,
-  createContainer,
-  installSandboxImage,
-  removeContainer,
-  startContainer,
-} from "../../engine/mod.ts";
+import { log } from "../../base/log.ts";
+import { type Container, createContainer, installSandboxImage, startContainer } from "../../engine/mod.ts";
+import type { Call } from "../../grpc/server.ts";
 import { podSandboxConfigType } from "../../spec/cri/common.ts";
 import type { DockerCreateBody } from "../../spec/docker-api.ts";
 import type { Cri } from "../cri.ts";
@@ -18,7 +14,8 @@ import type { SandboxConfig } from "../pods.ts";
 import { RUNTIME_HANDLERS } from "../service/runtime.ts";
 import { podName } from "./names.ts";
 import { NODE } from "./namespace-modes.ts";
-import { networkedPod } from "./networked-pod.ts";
+import { networkedPod, usesHostNetwork } from "./networked-pod.ts";
+import { removeSandbox } from "./stop.ts";
 
 /** A sandbox's process is the last to be killed when memory is short: the whole pod would go with it. */
 const OOM_SCORE = -998;
@@ -29,8 +26,15 @@ interface Request {
   runtimeHandler: string;
 }
 
-/** Resolves with the id of a sandbox that is ready; a failure leaves nothing. */
-export async function runPodSandbox(cri: Cri, request: Request): Promise<{ podSandboxId: string }> {
+/**
+ * Resolves with the id of a sandbox that is ready. A failure leaves nothing, or if it cannot be disconnected one that is not ready,
+ * which kubelet removes. A client that goes ends it.
+ */
+export async function runPodSandbox(
+  cri: Cri,
+  request: Request,
+  { signal }: Pick<Call, "signal">,
+): Promise<{ podSandboxId: string }> {
   const { engine } = cri;
   const config = required(request.config, "the sandbox's config");
   const metadata = required(config.metadata, "the sandbox's metadata");
@@ -56,22 +60,35 @@ export async function runPodSandbox(cri: Cri, request: Request): Promise<{ podSa
     throw reserved(error, name);
   });
   const sandbox = engine.find(id);
-  await using undo = new AsyncDisposableStack();
-  undo.defer(() => removeContainer(engine, sandbox, { force: true, volumes: true }));
-  await startContainer(engine, sandbox);
-  if (!usesHostNetwork(config)) undo.defer(() => cri.network.detach(networkedPod(sandbox)));
-  const addresses = usesHostNetwork(config) ? [] : await attach(cri, sandbox);
-  await sandbox.queue.run(() => {
-    const { isStarting: _, ...made } = sandbox.record.pod!;
-    sandbox.change({ pod: { ...made, addresses } });
-  });
-  undo.move();
+  try {
+    await startContainer(engine, sandbox);
+    await makeReady(sandbox, usesHostNetwork(config) ? [] : await attach(cri, sandbox, signal));
+  } catch (error) {
+    await removeSandbox(cri, sandbox).catch((undoError: unknown) =>
+      log.error(`remove sandbox ${id}, which could not be started: ${messageOf(undoError)}`),
+    );
+    throw error;
+  }
   return { podSandboxId: id };
 }
 
-async function attach({ network }: Cri, sandbox: Container): Promise<string[]> {
+/** @throws LighterError "conflict" if it was stopped in the meantime */
+function makeReady(sandbox: Container, addresses: readonly string[]): Promise<void> {
+  return sandbox.queue.run(() => {
+    const { isStarting: _, ...made } = sandbox.record.pod!;
+    if (made.isStopped) throw stopped(sandbox);
+    sandbox.change({ pod: { ...made, addresses } });
+  });
+}
+
+function stopped({ id }: Container): LighterError {
+  return new LighterError("conflict", `sandbox ${JSON.stringify(id)} was stopped while it was started`);
+}
+
+async function attach({ network }: Cri, sandbox: Container, signal: AbortSignal): Promise<string[]> {
+  if (sandbox.record.pod?.isStopped) throw stopped(sandbox);
   try {
-    return await network.attach(networkedPod(sandbox));
+    return await network.attach(networkedPod(sandbox), signal);
   } catch (error) {
     const text = `failed to setup network for sandbox ${JSON.stringify(sandbox.id)}: ${messageOf(error)}`;
     throw new LighterError("internal", text, { cause: error });
@@ -81,10 +98,6 @@ async function attach({ network }: Cri, sandbox: Container): Promise<string[]> {
 function reserved(error: unknown, name: string): unknown {
   if (!(error instanceof LighterError && error.code === "conflict")) return error;
   return new LighterError("conflict", `failed to reserve sandbox name ${JSON.stringify(name)}: ${error.message}`);
-}
-
-export function usesHostNetwork(config: SandboxConfig): boolean {
-  return config.linux?.securityContext?.namespaceOptions?.network === NODE;
 }
 
 /** The body by which Docker's API would create the sandbox. */

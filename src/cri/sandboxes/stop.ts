@@ -1,10 +1,10 @@
 /** StopPodSandbox and RemovePodSandbox: both succeed for what is not there. */
-import { type Container, removeContainer, stopContainer } from "../../engine/mod.ts";
+import { type Container, stopContainer } from "../../engine/mod.ts";
+import { removeAnyhow } from "../containers/life.ts";
 import type { Cri } from "../cri.ts";
 import { unlessMissing } from "../errors.ts";
 import { containersOf, findSandbox, sandboxConfig } from "../pods.ts";
-import { networkedPod } from "./networked-pod.ts";
-import { usesHostNetwork } from "./run.ts";
+import { usesHostNetwork } from "./networked-pod.ts";
 
 const AT_ONCE = { signal: "KILL", timeoutSeconds: 0 };
 
@@ -18,22 +18,26 @@ export async function stopPodSandbox(cri: Cri, { podSandboxId }: { podSandboxId:
 async function stop(cri: Cri, sandbox: Container): Promise<void> {
   const { engine } = cri;
   await sandbox.queue.run(() => {
-    const { pod } = sandbox.record;
-    if (pod !== undefined && !pod.isStopped) sandbox.changeOrLater({ pod: { ...pod, isStopped: true } });
+    const { pod, status } = sandbox.record;
+    if (pod !== undefined && !pod.isStopped && status !== "removing")
+      sandbox.changeOrLater({ pod: { ...pod, isStopped: true } });
   });
   await Promise.all(containersOf(engine, sandbox.id).map((container) => stopContainer(engine, container, AT_ONCE)));
-  // The network goes first, as its plugins look into the namespace; a failure leaves the sandbox to the next attempt.
-  if (!usesHostNetwork(sandboxConfig(sandbox))) await cri.network.detach(networkedPod(sandbox));
+  // A failure leaves the sandbox to the next attempt.
+  if (!usesHostNetwork(sandboxConfig(sandbox))) await cri.network.detach(sandbox.id);
   await stopContainer(engine, sandbox, AT_ONCE);
 }
 
 export async function removePodSandbox(cri: Cri, { podSandboxId }: { podSandboxId: string }): Promise<object> {
-  const { engine } = cri;
-  const sandbox = await unlessMissing<Container | undefined>(() => findSandbox(engine, podSandboxId), undefined);
-  if (sandbox === undefined) return {};
-  await stop(cri, sandbox);
-  const remove = (container: Container) => removeContainer(engine, container, { force: true, volumes: true });
-  await Promise.all(containersOf(engine, sandbox.id).map(remove));
-  await remove(sandbox);
+  const sandbox = await unlessMissing<Container | undefined>(() => findSandbox(cri.engine, podSandboxId), undefined);
+  if (sandbox !== undefined) await removeSandbox(cri, sandbox);
   return {};
+}
+
+/** Stops a sandbox, and removes it with its containers. */
+export async function removeSandbox(cri: Cri, sandbox: Container): Promise<void> {
+  const { engine } = cri;
+  await stop(cri, sandbox);
+  await Promise.all(containersOf(engine, sandbox.id).map((container) => removeAnyhow(engine, container)));
+  await removeAnyhow(engine, sandbox);
 }

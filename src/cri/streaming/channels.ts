@@ -1,7 +1,7 @@
 /** The streams of a remote command, whichever protocol carries them. */
 import { Duplex, PassThrough } from "node:stream";
 import { LighterError } from "../../base/errors.ts";
-import { STREAMS_TIMEOUT_MS } from "../../base/limits.ts";
+import { SPDY_UNREAD_MAX_BYTES, STREAMS_TIMEOUT_MS } from "../../base/limits.ts";
 import { SpdyConnection } from "./spdy.ts";
 import { WebSocketConnection } from "./websocket.ts";
 
@@ -74,7 +74,12 @@ export async function webSocketChannels(wire: Duplex, first: Uint8Array, wanted:
   const connection = new WebSocketConnection(wire);
   const streams = new Map<Name, Duplex>();
   for (const name of namesOf(wanted))
-    streams.set(name, isInput(name) ? new PassThrough() : outgoing(connection, NUMBERS[name]));
+    streams.set(
+      name,
+      isInput(name)
+        ? new PassThrough({ writableHighWaterMark: SPDY_UNREAD_MAX_BYTES })
+        : outgoing(connection, NUMBERS[name]),
+    );
   void receive(connection, first, streams).finally(() => {
     for (const stream of streams.values()) stream.destroy();
   });

@@ -1,14 +1,14 @@
 /**
- * SPDY/3.1, by which clients of Kubernetes have several streams on one connection. They heed no windows of flow control, and
- * neither do we: a stream that is not read holds up the connection, and one that nobody has begun to read, or paused, ends when it
- * is full. Source: SPDY protocol, draft 3.1, 2.
+ * SPDY/3.1, by which clients of Kubernetes have several streams on one connection. They get windows of flow control as data is
+ * taken, but kubectl heeds none: so what it sends ahead is kept, up to a limit, and only then a stream that is not read holds up
+ * the others. One that nobody has begun to read, or paused, ends when it is full. Source: SPDY protocol, draft 3.1, 2.
  *
  *   control frame   1 bit 1, u15 version, u16 type, u8 flags, u24 length
  *   data frame      1 bit 0, u31 stream, u8 flags, u24 length
  */
 import { Duplex } from "node:stream";
 import { LighterError } from "../../base/errors.ts";
-import { SPDY_FRAME_MAX_BYTES, SPDY_STREAMS_MAX } from "../../base/limits.ts";
+import { SPDY_FRAME_MAX_BYTES, SPDY_STREAMS_MAX, SPDY_UNREAD_MAX_BYTES } from "../../base/limits.ts";
 import { SpdyHeaderReader, type SpdyHeaders, SpdyHeaderWriter } from "./spdy-headers.ts";
 
 const VERSION = 3;
@@ -17,14 +17,18 @@ const SYN_REPLY = 2;
 const RST_STREAM = 3;
 const PING = 6;
 const GOAWAY = 7;
+const WINDOW_UPDATE = 9;
 const FIN = 1;
 const HEADER_BYTES = 8;
 /** The most that one frame carries of what we send. */
 const DATA_BYTES = 32 * 1024;
+/** A window is opened anew when half of it has been used: it has 64 KiB. */
+const WINDOW_STEP_BYTES = 32 * 1024;
+/** The connection's own window. */
+const CONNECTION = 0;
 
 export class SpdyStream extends Duplex {
   readonly #connection: SpdyConnection;
-  #onRead = () => {};
 
   constructor(
     connection: SpdyConnection,
@@ -34,16 +38,15 @@ export class SpdyStream extends Duplex {
     super({ allowHalfOpen: true });
     this.#connection = connection;
     this.on("error", () => {}); // whoever reads or writes gets it
-    this.once("close", () => this.#onRead());
   }
 
   override _read(): void {
-    this.#onRead();
+    this.#connection.taken(this);
   }
 
-  /** Resolves when its data has been read, or nobody reads it any more. */
-  taken(): Promise<void> {
-    return new Promise((resolve) => (this.#onRead = resolve));
+  /** Whether more waits in it than a reader needs to go on. It is read, or closed, before it is not. */
+  get isFull(): boolean {
+    return this.readableLength >= this.readableHighWaterMark && !this.destroyed;
   }
 
   override _write(chunk: Buffer, _encoding: string, done: (error?: Error) => void): void {
@@ -61,6 +64,9 @@ export class SpdyConnection {
   readonly #streams = new Map<number, SpdyStream>();
   readonly #reader = new SpdyHeaderReader();
   readonly #writer = new SpdyHeaderWriter();
+  /** What has come since the window was opened, by stream. */
+  readonly #usedBytes = new Map<number, number>();
+  #onTaken = () => {};
 
   /** `onStream` is called for each stream that the client opens. */
   constructor(wire: Duplex, onStream: (stream: SpdyStream) => void) {
@@ -105,7 +111,7 @@ export class SpdyConnection {
       throw new LighterError("invalid", "a frame is of another version of SPDY");
     if (type === SYN_STREAM && payload.length >= 10) await this.#open(payload, flags);
     else if (type === RST_STREAM && payload.length >= 8) this.#forget(payload.readUInt32BE(0) & 0x7fff_ffff)?.destroy();
-    else if (type === PING) await this.#send(type, payload);
+    else if (type === PING) await this.#answer(type, payload);
     // Settings, windows and farewells change nothing here.
   }
 
@@ -116,26 +122,62 @@ export class SpdyConnection {
       throw new LighterError("invalid", `stream ${id} is there already, or one too many`);
     const stream = new SpdyStream(this, id, headers);
     this.#streams.set(id, stream);
-    stream.once("close", () => this.#forget(id));
+    stream.once("close", () => {
+      this.#forget(id);
+      this.#onTaken();
+    });
     const reply = Buffer.alloc(4);
     reply.writeUInt32BE(id);
-    await this.#send(SYN_REPLY, Buffer.concat([reply, await this.#writer.write(new Map())]));
+    await this.#answer(SYN_REPLY, Buffer.concat([reply, await this.#writer.write(new Map())]));
     if (flags & FIN) stream.push(null);
     this.#onStream(stream);
   }
 
   async #takeData(id: number, flags: number, payload: Buffer): Promise<void> {
+    this.#use(CONNECTION, payload.length);
+    this.#openWindow(CONNECTION);
     const stream = this.#streams.get(id);
     if (stream === undefined || stream.readableEnded || stream.destroyed) return;
     const goesOn = payload.length === 0 || stream.push(new Uint8Array(payload));
-    if (flags & FIN) stream.push(null);
-    else if (!goesOn && stream.readableFlowing === null) stream.destroy();
-    else if (!goesOn && !stream.destroyed) await stream.taken();
+    this.#use(id, payload.length);
+    if (!goesOn && stream.readableFlowing === null) stream.destroy();
+    else if (flags & FIN) stream.push(null);
+    else if (!stream.isFull) this.#openWindow(id);
+    while (this.#unreadBytes > SPDY_UNREAD_MAX_BYTES) await new Promise<void>((resolve) => (this.#onTaken = resolve));
+  }
+
+  /** What waits in streams that do not take it: each of them tells when it does. */
+  get #unreadBytes(): number {
+    let bytes = 0;
+    for (const stream of this.#streams.values()) if (stream.isFull) bytes += stream.readableLength;
+    return bytes;
+  }
+
+  /** A stream has been read. */
+  taken({ id }: SpdyStream): void {
+    this.#openWindow(id);
+    this.#onTaken();
+  }
+
+  #use(id: number, bytes: number): void {
+    this.#usedBytes.set(id, (this.#usedBytes.get(id) ?? 0) + bytes);
+  }
+
+  /** Lets the client send as much as was used. */
+  #openWindow(id: number): void {
+    const used = this.#usedBytes.get(id) ?? 0;
+    if (used < WINDOW_STEP_BYTES) return;
+    this.#usedBytes.set(id, 0);
+    const update = Buffer.alloc(8);
+    update.writeUInt32BE(id, 0);
+    update.writeUInt32BE(used, 4);
+    void this.#answer(WINDOW_UPDATE, update);
   }
 
   #forget(id: number): SpdyStream | undefined {
     const stream = this.#streams.get(id);
     this.#streams.delete(id);
+    this.#usedBytes.delete(id);
     return stream;
   }
 
@@ -154,6 +196,11 @@ export class SpdyConnection {
     this.#wire.end();
   }
 
+  /** Sends what a client that has gone, or was told farewell, does not need any more. */
+  #answer(type: number, payload: Uint8Array): Promise<void> {
+    return this.#send(type, payload).catch(() => {});
+  }
+
   #send(type: number, payload: Uint8Array): Promise<void> {
     return this.#write(((0x8000 | VERSION) * 0x1_0000 + type) >>> 0, 0, payload);
   }
@@ -164,7 +211,8 @@ export class SpdyConnection {
     header[4] = flags;
     header.writeUIntBE(payload.length, 5, 3);
     return new Promise((resolve, reject) => {
-      if (this.#wire.destroyed) return reject(new LighterError("unavailable", "the client has gone away"));
+      // After the farewell, too: to write then would be an error of the wire, which ends it before all has been read.
+      if (!this.#wire.writable) return reject(new LighterError("unavailable", "the client has gone away"));
       this.#wire.write(Buffer.concat([header, payload]), (error) => (error ? reject(error) : resolve()));
     });
   }

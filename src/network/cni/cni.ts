@@ -2,8 +2,12 @@
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { errnoOf, LighterError, messageOf } from "../../base/errors.ts";
+import { isIpAddress } from "../../base/ip-address.ts";
 import { log } from "../../base/log.ts";
+import { writePoint } from "../../base/write-point.ts";
+import { closeNetworkNamespace, openNetworkNamespace } from "../../linux/sys/network-namespace.ts";
 import { loadConfig, type NetworkConfig, parseConfig } from "./config.ts";
+import { endNotedProgram, noteProgram } from "./left-program.ts";
 import { type Attachment, type Command, findPlugin, PluginError, runPlugin } from "./plugin.ts";
 
 /** The error of a plugin that cannot take part any more. */
@@ -28,18 +32,31 @@ interface Cached {
  *
  *   attachment   a container's end in the network; a file tells of it from before its ADD until after its DEL
  *   result       what the last plugin of an ADD has answered; each later call about the attachment gets it
+ *   namespace    held open from ADD to DEL, so that plugins find in it what they have made, also if the container has died
+ *   turn         the time in which one thing is done about an attachment, and GC about none: the plugins rely on that
  *
  * The file has the configuration, too: an attachment is taken down by what made it, whatever the directory has by then.
  */
 export class Cni {
   readonly #options: CniOptions;
+  /** The end of the last turn about each container. */
+  readonly #turns = new Map<string, Promise<void>>();
+  #collecting = Promise.resolve();
+  readonly #adding = new Map<string, AbortController>();
+  readonly #namespaces = new Map<string, number>();
+  #asked: Promise<string | undefined> | undefined;
 
   constructor(options: CniOptions) {
     this.#options = options;
   }
 
   /** Why nothing can be attached at present; undefined if it can. */
-  async problem(): Promise<string | undefined> {
+  problem(): Promise<string | undefined> {
+    this.#asked ??= this.#ask().finally(() => (this.#asked = undefined));
+    return this.#asked;
+  }
+
+  async #ask(): Promise<string | undefined> {
     try {
       const config = loadConfig(this.#options.configDirectory);
       if (config === undefined)
@@ -60,8 +77,25 @@ export class Cni {
     }
   }
 
-  /** Attaches a container. Resolves with its addresses, without lengths of prefixes. A failure leaves nothing. @throws LighterError */
-  async add(attachment: Attachment): Promise<string[]> {
+  /**
+   * Attaches a container. Resolves with its addresses, without lengths of prefixes. A failure leaves nothing. `signal` ends it, and
+   * so does a removal. @throws LighterError
+   */
+  async add(attachment: Attachment, signal: AbortSignal): Promise<string[]> {
+    const { containerId } = attachment;
+    const removal = new AbortController();
+    this.#adding.set(containerId, removal);
+    try {
+      const ended = AbortSignal.any([signal, removal.signal]);
+      return await this.#inTurn(containerId, () => this.#add(attachment, ended));
+    } finally {
+      this.#adding.delete(containerId);
+    }
+  }
+
+  async #add(attachment: Attachment, signal: AbortSignal): Promise<string[]> {
+    const { containerId } = attachment;
+    signal.throwIfAborted();
     const config = loadConfig(this.#options.configDirectory);
     if (config === undefined)
       throw new LighterError(
@@ -69,53 +103,110 @@ export class Cni {
         `no network config found in ${this.#options.configDirectory}: cni plugin not initialized`,
       );
     for (const { type } of config.plugins) findPlugin(type, this.#options.binDirectories);
-    this.#write({ config, attachment, result: null });
+    const cached: Cached = { config, attachment, result: null };
+    this.#write(cached);
+    this.#hold(containerId, attachment.namespacePath);
     try {
       let result: unknown;
-      for (const plugin of config.plugins)
-        result = await this.#run("ADD", config, plugin, attachment, result === undefined ? {} : { prevResult: result });
-      this.#write({ config, attachment, result });
-      return addressesOf(result);
+      for (const plugin of config.plugins) {
+        const further = result === undefined ? {} : { prevResult: result };
+        result = await this.#run("ADD", cached, plugin, { further, signal });
+        writePoint("added to network");
+      }
+      const addresses = addressesOf(result);
+      if (addresses.length === 0)
+        throw new LighterError("unavailable", `network ${JSON.stringify(config.name)} gives no address`);
+      this.#write({ ...cached, result });
+      return addresses;
     } catch (error) {
-      await this.remove(attachment).catch((undoError: unknown) =>
-        log.error(`detach container ${attachment.containerId}: ${messageOf(undoError)}`),
+      await this.#remove(containerId).catch((undoError: unknown) =>
+        log.error(`detach container ${containerId}: ${messageOf(undoError)}`),
       );
       throw error;
     }
   }
 
-  /** Detaches a container, by whatever made its end. One that was not attached is none. @throws LighterError, and then to be tried once more */
-  async remove(attachment: Pick<Attachment, "containerId" | "namespacePath">): Promise<void> {
-    const { containerId, namespacePath } = attachment;
+  /**
+   * Detaches a container, by whatever made its end, as soon as nothing else is done about it. One that was not attached is none.
+   * @throws LighterError, and then to be tried once more
+   */
+  remove(containerId: string): Promise<void> {
+    this.#adding.get(containerId)?.abort(new LighterError("conflict", `container ${containerId} is being detached`));
+    return this.#inTurn(containerId, () => this.#remove(containerId));
+  }
+
+  async #remove(containerId: string): Promise<void> {
     const cached = this.#read(containerId);
     if (cached === undefined) return;
     const { config, result } = cached;
-    const known = { ...cached.attachment, namespacePath };
+    await endNotedProgram(this.#notePathOf(containerId));
+    const namespaceFd = this.#namespaces.get(containerId);
+    const namespacePath = namespaceFd === undefined ? undefined : `/proc/${process.pid}/fd/${namespaceFd}`;
+    const known = { ...cached, attachment: { ...cached.attachment, namespacePath } };
     const further = result === null ? {} : { prevResult: result };
-    for (const plugin of config.plugins.toReversed()) await this.#run("DEL", config, plugin, known, further);
+    for (const plugin of config.plugins.toReversed()) {
+      await this.#run("DEL", known, plugin, { further });
+      writePoint("removed from network");
+    }
     rmSync(this.#pathOf(containerId), { force: true });
+    writePoint("removed attachment");
+    if (namespaceFd !== undefined) closeNetworkNamespace(namespaceFd);
+    this.#namespaces.delete(containerId);
+  }
+
+  /** Holds a container's namespace until it is detached. */
+  #hold(containerId: string, path: string | undefined): void {
+    if (path === undefined) return;
+    try {
+      this.#namespaces.set(containerId, openNetworkNamespace(path));
+    } catch (error) {
+      if (errnoOf(error) !== "ENOENT") throw error; // the container has just ended
+    }
   }
 
   /** Asks the plugins whether what they have made is still there. @throws LighterError */
-  async check(containerId: string): Promise<void> {
-    const cached = this.#read(containerId);
-    if (cached === undefined) throw new LighterError("not-found", `container ${containerId} is not attached`);
-    const { config, attachment, result } = cached;
-    if (config.disableCheck || !isSince(config, [0, 4])) return;
-    for (const plugin of config.plugins) await this.#run("CHECK", config, plugin, attachment, { prevResult: result });
+  check(containerId: string): Promise<void> {
+    return this.#inTurn(containerId, async () => {
+      const cached = this.#read(containerId);
+      if (cached === undefined) throw new LighterError("not-found", `container ${containerId} is not attached`);
+      const { config, result } = cached;
+      if (config.disableCheck || !isSince(config, [0, 4])) return;
+      for (const plugin of config.plugins)
+        await this.#run("CHECK", cached, plugin, { further: { prevResult: result } });
+    });
   }
 
-  /** Removes what is left of containers that are not among `living`: of a daemon that died, or of removals that failed. */
-  async collectGarbage(living: ReadonlySet<string>): Promise<void> {
-    const { configDirectory, cacheDirectory } = this.#options;
-    const left = namesIn(cacheDirectory).filter((name) => !living.has(name));
+  /**
+   * Takes over from a daemon that has died: removes what is left of containers that are not among `living`, which tells where the
+   * others' namespaces are.
+   */
+  async takeOver(living: ReadonlyMap<string, string | undefined>): Promise<void> {
+    const attached = namesIn(this.#options.cacheDirectory);
+    for (const containerId of attached) this.#hold(containerId, living.get(containerId));
+    const running = [...this.#turns.values()];
+    this.#collecting = Promise.all(running)
+      .then(() => this.#collect(attached, living))
+      .catch((error: unknown) => log.warn(`collect garbage of the network: ${messageOf(error)}`));
+    await this.#collecting;
+    const left = attached.filter((containerId) => !living.has(containerId));
     for (const containerId of left)
-      await this.remove({ containerId, namespacePath: undefined }).catch((error: unknown) =>
+      await this.remove(containerId).catch((error: unknown) =>
         log.warn(`detach container ${containerId}, which is gone: ${messageOf(error)}`),
       );
-    const config = loadConfig(configDirectory);
+  }
+
+  /** Ends plugins that nobody waits for, and tells all who of the attached containers is there. */
+  async #collect(attached: readonly string[], living: ReadonlyMap<string, unknown>): Promise<void> {
+    await Promise.all(attached.map((containerId) => endNotedProgram(this.#notePathOf(containerId))));
+    const config = loadConfig(this.#options.configDirectory);
     if (config === undefined || config.disableGC || !isSince(config, [1, 1])) return;
-    const valid = [...living].map((containerID) => ({ containerID, ifname: "eth0" }));
+    const found = attached
+      .filter((containerId) => living.has(containerId))
+      .map((containerId) => this.#read(containerId));
+    const valid = found.map((cached) => ({
+      containerID: cached?.attachment.containerId,
+      ifname: cached?.attachment.interfaceName,
+    }));
     const further = { "cni.dev/valid-attachments": valid };
     for (const plugin of config.plugins)
       await runPlugin("GC", config, plugin, { ...this.#options, further }).catch((error: unknown) =>
@@ -123,14 +214,34 @@ export class Cni {
       );
   }
 
-  #run(
+  /** Waits until nothing else is done about the container. */
+  #inTurn<T>(containerId: string, task: () => Promise<T>): Promise<T> {
+    const before = Promise.all([this.#turns.get(containerId), this.#collecting]);
+    const result = before.then(task);
+    const ended = result.then(
+      () => {},
+      () => {}, // the caller gets it
+    );
+    this.#turns.set(containerId, ended);
+    void ended.then(() => this.#turns.get(containerId) === ended && this.#turns.delete(containerId));
+    return result;
+  }
+
+  /** Runs a plugin about an attachment, with a note of it: it may outlive a daemon that is killed. */
+  async #run(
     command: Command,
-    config: NetworkConfig,
+    cached: Cached,
     plugin: NetworkConfig["plugins"][number],
-    attachment: Attachment,
-    further: Readonly<Record<string, unknown>>,
+    options: { further: Readonly<Record<string, unknown>>; signal?: AbortSignal },
   ): Promise<unknown> {
-    return runPlugin(command, config, plugin, { ...this.#options, attachment, further });
+    const { config, attachment } = cached;
+    const notePath = this.#notePathOf(attachment.containerId);
+    const onStart = (pid: number) => noteProgram(notePath, pid);
+    try {
+      return await runPlugin(command, config, plugin, { ...this.#options, attachment, onStart, ...options });
+    } finally {
+      rmSync(notePath, { force: true });
+    }
   }
 
   #pathOf(containerId: string): string {
@@ -147,17 +258,23 @@ export class Cni {
     }
   }
 
+  #notePathOf(containerId: string): string {
+    return `${this.#pathOf(containerId)}.plugin`;
+  }
+
   #write(cached: Cached): void {
     const path = this.#pathOf(cached.attachment.containerId);
     mkdirSync(this.#options.cacheDirectory, { recursive: true, mode: 0o700 });
     writeFileSync(`${path}.new`, JSON.stringify(cached), { mode: 0o600, flush: true });
     renameSync(`${path}.new`, path);
+    writePoint("wrote attachment");
   }
 }
 
+/** The containers that are attached. Other files are beside theirs, or have lost them. */
 function namesIn(directory: string): string[] {
   try {
-    return readdirSync(directory).filter((name) => !name.endsWith(".new"));
+    return readdirSync(directory).filter((name) => !name.includes("."));
   } catch (error) {
     if (errnoOf(error) === "ENOENT") return [];
     throw error;
@@ -169,15 +286,23 @@ function isSince({ cniVersion }: NetworkConfig, [major, minor]: readonly [number
   return ownMajor > major || (ownMajor === major && ownMinor >= minor);
 }
 
-/** The addresses in a result, those of the container's own interfaces, IPv4 and IPv6 in the order in which they are told. */
+/**
+ * The addresses in a result, those of the container's own interfaces, IPv4 and IPv6 in the order in which they are told.
+ * @throws LighterError "invalid" for what is no address
+ */
 function addressesOf(result: unknown): string[] {
-  const { ips = [], interfaces = [] } = (result ?? {}) as {
-    ips?: { address?: unknown; interface?: unknown }[];
-    interfaces?: { sandbox?: unknown }[];
-  };
-  if (!Array.isArray(ips) || !Array.isArray(interfaces)) return [];
-  return ips.flatMap(({ address, interface: index }) => {
-    const isOutside = typeof index === "number" && interfaces[index] !== undefined && !interfaces[index]?.sandbox;
-    return typeof address === "string" && !isOutside ? [address.replace(/\/.*/, "")] : [];
+  const { ips, interfaces } = (result ?? {}) as { ips?: unknown; interfaces?: unknown };
+  const links = listOf<{ sandbox?: unknown }>(interfaces);
+  return listOf<{ address?: unknown; interface?: unknown }>(ips).flatMap(({ address, interface: index }) => {
+    const isOutside = typeof index === "number" && links[index] !== undefined && !links[index].sandbox;
+    if (isOutside) return [];
+    const text = String(address).replace(/\/.*/, "");
+    if (!isIpAddress(text)) throw new LighterError("invalid", `a plugin's address ${JSON.stringify(text)} is none`);
+    return [text];
   });
+}
+
+/** The objects in what may be a list. */
+function listOf<T extends object>(value: unknown): T[] {
+  return Array.isArray(value) ? value.filter((item) => typeof item === "object" && item !== null) : [];
 }

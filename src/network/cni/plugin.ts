@@ -2,7 +2,7 @@
 import { accessSync, constants } from "node:fs";
 import { join } from "node:path";
 import { LighterError } from "../../base/errors.ts";
-import { CNI_PLUGIN_TIMEOUT_MS } from "../../base/limits.ts";
+import { CNI_OUTPUT_MAX_BYTES, CNI_PLUGIN_TIMEOUT_MS, CNI_QUESTION_TIMEOUT_MS } from "../../base/limits.ts";
 import { runProgram } from "../../linux/process/run-program.ts";
 import type { NetworkConfig, PluginConfig } from "./config.ts";
 
@@ -19,14 +19,24 @@ export interface Attachment {
   capabilities: Readonly<Record<string, unknown>>;
 }
 
+interface PluginOptions {
+  binDirectories: readonly string[];
+  attachment?: Attachment;
+  /** What the configuration has besides. */
+  further?: Readonly<Record<string, unknown>>;
+  /** Ends it. */
+  signal?: AbortSignal;
+  /** Called with its pid before it does anything. */
+  onStart?: (pid: number) => void;
+}
+
 /** Runs a plugin. Resolves with what it has written, parsed; undefined if it has written nothing. @throws LighterError */
 export async function runPlugin(
   command: Command,
   network: Pick<NetworkConfig, "name" | "cniVersion">,
   plugin: PluginConfig,
-  options: { binDirectories: readonly string[]; attachment?: Attachment; further?: Readonly<Record<string, unknown>> },
+  { binDirectories, attachment, further = {}, ...running }: PluginOptions,
 ): Promise<unknown> {
-  const { binDirectories, attachment, further = {} } = options;
   const path = findPlugin(plugin.type, binDirectories);
   const asked = Object.entries(plugin.capabilities ?? {}).filter(([, wanted]) => wanted === true);
   const given = asked.flatMap(([name]) => {
@@ -43,7 +53,9 @@ export async function runPlugin(
   const { exitCode, stdout, stderr } = await runProgram(path, [], {
     input: JSON.stringify(config),
     env: { CNI_COMMAND: command, CNI_PATH: binDirectories.join(":"), ...environmentOf(attachment) },
-    timeoutMs: CNI_PLUGIN_TIMEOUT_MS,
+    timeoutMs: attachment === undefined ? CNI_QUESTION_TIMEOUT_MS : CNI_PLUGIN_TIMEOUT_MS,
+    outputMaxBytes: CNI_OUTPUT_MAX_BYTES,
+    ...running,
   });
   if (exitCode !== 0) throw failed(command, plugin.type, stdout, stderr);
   return stdout.trim() === "" ? undefined : parseOutput(command, plugin.type, stdout);

@@ -34,7 +34,7 @@ export class CriClient implements Disposable {
     const socket = await eventually(async () => {
       const attempt = connect(path);
       await once(attempt, "connect");
-      return attempt;
+      return attempt.on("error", () => attempt.destroy()); // calls say that the daemon has died
     });
     return new CriClient(await GrpcClient.connect(socket));
   }

@@ -17,8 +17,6 @@ interface Request {
   containerId: string;
 }
 
-export const AT_ONCE = { signal: "KILL", timeoutSeconds: 0 };
-
 /** Starts a container, which runs once in its life. */
 export async function startContainer({ engine }: Cri, { containerId }: Request): Promise<object> {
   const container = findContainer(engine, containerId);
@@ -36,7 +34,7 @@ export async function startContainer({ engine }: Cri, { containerId }: Request):
     });
     throw error;
   }
-  if (!isReady(sandbox)) await stop(engine, container, AT_ONCE); // who stopped it in the meantime did not see this one run
+  if (!isReady(sandbox)) await stopAtOnce(engine, container); // who stopped it in the meantime did not see this one run
   requireReady(sandbox);
   return {};
 }
@@ -48,8 +46,13 @@ export async function stopContainer(
 ): Promise<object> {
   const container = await unlessMissing<Container | undefined>(() => findContainer(engine, containerId), undefined);
   if (container === undefined) return {};
-  await stop(engine, container, timeout > 0 ? { timeoutSeconds: timeout } : AT_ONCE);
+  if (timeout > 0) await stop(engine, container, { timeoutSeconds: timeout });
+  else await stopAtOnce(engine, container);
   return {};
+}
+
+export async function stopAtOnce(engine: Engine, container: Container): Promise<void> {
+  await stop(engine, container, { signal: "KILL", timeoutSeconds: 0 });
 }
 
 export async function removeContainer({ engine }: Cri, { containerId }: Request): Promise<object> {

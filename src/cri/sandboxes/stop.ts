@@ -1,12 +1,10 @@
 /** StopPodSandbox and RemovePodSandbox: both succeed for what is not there. */
-import { type Container, stopContainer } from "../../engine/mod.ts";
-import { removeAnyhow } from "../containers/life.ts";
+import type { Container } from "../../engine/mod.ts";
+import { removeAnyhow, stopAtOnce } from "../containers/life.ts";
 import type { Cri } from "../cri.ts";
 import { unlessMissing } from "../errors.ts";
 import { containersOf, findSandbox, sandboxConfig } from "../pods.ts";
 import { usesHostNetwork } from "./networked-pod.ts";
-
-const AT_ONCE = { signal: "KILL", timeoutSeconds: 0 };
 
 export async function stopPodSandbox(cri: Cri, { podSandboxId }: { podSandboxId: string }): Promise<object> {
   const sandbox = await unlessMissing<Container | undefined>(() => findSandbox(cri.engine, podSandboxId), undefined);
@@ -22,10 +20,10 @@ async function stop(cri: Cri, sandbox: Container): Promise<void> {
     if (pod !== undefined && !pod.isStopped && status !== "removing")
       sandbox.changeOrLater({ pod: { ...pod, isStopped: true } });
   });
-  await Promise.all(containersOf(engine, sandbox.id).map((container) => stopContainer(engine, container, AT_ONCE)));
+  await Promise.all(containersOf(engine, sandbox.id).map((container) => stopAtOnce(engine, container)));
   // A failure leaves the sandbox to the next attempt.
   if (!usesHostNetwork(sandboxConfig(sandbox))) await cri.network.detach(sandbox.id);
-  await stopContainer(engine, sandbox, AT_ONCE);
+  await stopAtOnce(engine, sandbox);
 }
 
 export async function removePodSandbox(cri: Cri, { podSandboxId }: { podSandboxId: string }): Promise<object> {

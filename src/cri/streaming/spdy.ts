@@ -198,7 +198,7 @@ export class SpdyConnection {
 
   /** Sends what a client that has gone, or was told farewell, does not need any more. */
   #answer(type: number, payload: Uint8Array): Promise<void> {
-    return this.#send(type, payload).catch(() => {});
+    return this.#send(type, payload).catch(() => {}); // nobody waits for it
   }
 
   #send(type: number, payload: Uint8Array): Promise<void> {

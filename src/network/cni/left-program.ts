@@ -12,8 +12,6 @@ interface Program {
   startTime: number;
 }
 
-const PAUSE_MS = 5;
-
 /** Notes a program that leads a group of processes. Without the note it works as well. */
 export function noteProgram(path: string, pid: number): void {
   try {
@@ -29,7 +27,7 @@ export async function endNotedProgram(path: string): Promise<void> {
   if (program !== undefined && isRunning(program)) {
     killGroup(program.pid);
     const deadline = performance.now() + KILLED_PROGRAM_WAIT_MS;
-    while (isRunning(program) && performance.now() < deadline) await sleep(PAUSE_MS);
+    while (isRunning(program) && performance.now() < deadline) await sleep(5);
   }
   rmSync(path, { force: true });
 }

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { errnoOf, LighterError, messageOf } from "../../base/errors.ts";
 import { isIpAddress } from "../../base/ip-address.ts";
 import { log } from "../../base/log.ts";
+import { Turns } from "../../base/turns.ts";
 import { writePoint } from "../../base/write-point.ts";
 import { closeNetworkNamespace, openNetworkNamespace } from "../../linux/sys/network-namespace.ts";
 import { loadConfig, type NetworkConfig, parseConfig } from "./config.ts";
@@ -19,6 +20,9 @@ export interface CniOptions {
   /** Where is kept what was made for whom, and by which configuration. */
   cacheDirectory: string;
 }
+
+/** How many are detached at a time that a dead daemon has left. */
+const REMOVALS_AT_ONCE = 8;
 
 interface Cached {
   config: NetworkConfig;
@@ -181,18 +185,30 @@ export class Cni {
    * others' namespaces are.
    */
   async takeOver(living: ReadonlyMap<string, string | undefined>): Promise<void> {
-    const attached = namesIn(this.#options.cacheDirectory);
+    const { cacheDirectory } = this.#options;
+    const files = filesIn(cacheDirectory);
+    for (const name of files) if (name.endsWith(".new")) rmSync(join(cacheDirectory, name)); // which were not finished
+    const attached = files.filter((name) => !name.includes("."));
     for (const containerId of attached) this.#hold(containerId, living.get(containerId));
     const running = [...this.#turns.values()];
     this.#collecting = Promise.all(running)
       .then(() => this.#collect(attached, living))
       .catch((error: unknown) => log.warn(`collect garbage of the network: ${messageOf(error)}`));
     await this.#collecting;
+    const turns = new Turns(REMOVALS_AT_ONCE);
     const left = attached.filter((containerId) => !living.has(containerId));
-    for (const containerId of left)
-      await this.remove(containerId).catch((error: unknown) =>
-        log.warn(`detach container ${containerId}, which is gone: ${messageOf(error)}`),
-      );
+    await Promise.all(left.map((containerId) => this.#removeLeft(containerId, turns)));
+  }
+
+  async #removeLeft(containerId: string, turns: Turns): Promise<void> {
+    await turns.take();
+    try {
+      await this.remove(containerId);
+    } catch (error) {
+      log.warn(`detach container ${containerId}, which is gone: ${messageOf(error)}`);
+    } finally {
+      turns.giveBack();
+    }
   }
 
   /** Ends plugins that nobody waits for, and tells all who of the attached containers is there. */
@@ -266,15 +282,16 @@ export class Cni {
     const path = this.#pathOf(cached.attachment.containerId);
     mkdirSync(this.#options.cacheDirectory, { recursive: true, mode: 0o700 });
     writeFileSync(`${path}.new`, JSON.stringify(cached), { mode: 0o600, flush: true });
+    writePoint("write attachment");
     renameSync(`${path}.new`, path);
     writePoint("wrote attachment");
   }
 }
 
-/** The containers that are attached. Other files are beside theirs, or have lost them. */
-function namesIn(directory: string): string[] {
+/** The files in a directory, which is made when it is needed. */
+function filesIn(directory: string): string[] {
   try {
-    return readdirSync(directory).filter((name) => !name.includes("."));
+    return readdirSync(directory);
   } catch (error) {
     if (errnoOf(error) === "ENOENT") return [];
     throw error;

@@ -64,25 +64,31 @@ export function sayError(error: unknown): void {
   say(error instanceof Error ? error.message : String(error), true);
 }
 
+const MACHINES = encodeURIComponent(JSON.stringify({ runtime: ["machine"] }));
+
 async function readContainers(): Promise<void> {
-  const machines = encodeURIComponent(JSON.stringify({ runtime: ["machine"] }));
-  const [all, those] = await Promise.all([
-    get<ContainerSummary[]>("/containers/json?all=1"),
-    get<ContainerSummary[]>(`/containers/json?all=1&filters=${machines}`),
-  ]);
-  machineIds.value = new Set(those.map(({ Id }) => Id));
+  const all = await get<ContainerSummary[]>("/containers/json?all=1");
+  const known = new Set(containers.value?.map(({ Id }) => Id));
+  if (all.some(({ Id }) => !known.has(Id))) {
+    const machines = await get<ContainerSummary[]>(`/containers/json?all=1&filters=${MACHINES}`);
+    machineIds.value = new Set(machines.map(({ Id }) => Id));
+  }
   containers.value = all;
 }
 
-/** Runs `act` soon, once for all calls until then, and not before the last run has ended. */
+const PAUSE_MIN_MS = 100;
+
+/** Runs `act` soon, once for all calls until then, and for a fifth of the time at most. */
 function soon(act: () => Promise<void>): () => void {
-  let [isDue, isRunning] = [false, false];
+  let [isDue, isRunning, tookMs] = [false, false, 0];
   const run = async () => {
     isRunning = true;
     while (isDue) {
-      await new Promise((resolve) => setTimeout(resolve, 100));
+      await new Promise((resolve) => setTimeout(resolve, Math.max(PAUSE_MIN_MS, 4 * tookMs)));
       isDue = false;
+      const beganMs = performance.now();
       await act().catch(sayError);
+      tookMs = performance.now() - beganMs;
     }
     isRunning = false;
   };

@@ -46,10 +46,10 @@ interface EtcFacts {
  * link /etc/resolv.conf stays one.
  */
 export function etcFiles({ id, first, hostname, hosts, resolvConf, machineId }: EtcFacts): MachineFile[] {
-  const servers = [...resolvConf.matchAll(/^\s*nameserver\s+(\S+)/gm)].map((match) => match[1]!);
-  const files: MachineFile[] = [{ path: "/etc/resolv.conf", text: resolvConf, replaces: true }];
-  if (servers.length > 0)
-    files.push({ path: "/run/systemd/resolved.conf.d/lighter.conf", text: `[Resolve]\nDNS=${servers.join(" ")}\n` });
+  const files: MachineFile[] = [
+    { path: "/etc/resolv.conf", text: resolvConf, replaces: true },
+    { path: "/run/systemd/resolved.conf.d/lighter.conf", text: resolvedConf(resolvConf) },
+  ];
   if (!first) return files;
   files.push({ path: "/etc/hostname", text: hostname });
   files.push({ path: "/etc/hosts", text: `${hosts}127.0.1.1\t${hostname}` });
@@ -57,4 +57,18 @@ export function etcFiles({ id, first, hostname, hosts, resolvConf, machineId }: 
   if (/^[0-9a-f]{32}\n?$/.test(machineId ?? ""))
     files.push({ path: "/etc/machine-id", text: `${machineUuid(id)}\n`, replaces: true });
   return files;
+}
+
+/**
+ * What a resolv.conf says, for systemd-resolved, which by itself asks no server for a name without a dot, as those of other
+ * containers are. Source: resolved.conf(5).
+ */
+function resolvedConf(resolvConf: string): string {
+  const wordsAfter = (keyword: string) =>
+    [...resolvConf.matchAll(new RegExp(`^[ \\t]*${keyword}[ \\t]+(.*)$`, "gm"))]
+      .flatMap((match) => match[1]!.split(/\s+/))
+      .filter((word) => word !== "" && word !== ".")
+      .join(" ");
+  const lines = [`DNS=${wordsAfter("nameserver")}`, `Domains=${wordsAfter("search")}`, "ResolveUnicastSingleLabel=yes"];
+  return `[Resolve]\n${lines.join("\n")}\n`;
 }

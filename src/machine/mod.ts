@@ -10,7 +10,7 @@ export { machineDefaults } from "./defaults.ts";
 export { machineEnvironment } from "./environment.ts";
 export { CREDENTIALS_DIRECTORY, etcFiles, hostFiles, type MachineFile, machineUuid, NOTIFY_NAME } from "./files.ts";
 export { type Ending, endingOf, type InitFacts, shutdownCommand, shutdownSignal } from "./init.ts";
-export { machineMounts } from "./mounts.ts";
+export { MACHINE_PROPAGATION, machineMounts } from "./mounts.ts";
 export { MACHINE_RUNTIME } from "./name.ts";
 export { parseNesting } from "./nesting.ts";
 export { endOfMachine, type MachineEnd, type MachineState, parseMachineState } from "./notify.ts";

@@ -9,6 +9,12 @@ const KERNEL = ["nosuid", "noexec", "nodev"];
 const CGROUPS: OciMount = { destination: "/sys/fs/cgroup", type: "cgroup2", source: "cgroup", options: KERNEL };
 
 /**
+ * The propagation of a machine's mounts, among mount namespaces in the machine: none of the host's is their peer. systemd mounts the
+ * credentials of a service in a namespace that ends before the service begins; without this they end with it (seen with 257).
+ */
+export const MACHINE_PROPAGATION = "rshared";
+
+/**
  * Changes the mounts that every container has to those of a machine. /sys is read-only, by which udev knows that no devices are
  * its own, apart from the interfaces of the network namespace. Its cgroups are its own to divide: wherever there is v2, it sees that
  * alone (docs/adr/0018-machines.md).

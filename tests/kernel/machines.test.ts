@@ -530,6 +530,8 @@ describe("a machine with systemd", () => {
       expect(state).toBe("running\n");
       expect(await sh(id, "grep -c . /proc/1/cgroup >/dev/null; tail -n 1 /proc/1/cgroup")).toBe("0::/init.scope\n");
       expect(await exec(id, "systemd-creds", "--system", "cat", "given")).toBe("to systemd\n");
+      const ofService = [...UNIT, "--pipe", "-p", "LoadCredential=given", "systemd-creds", "cat", "given"];
+      expect(await exec(id, ...ofService)).toBe("to systemd\n");
       const asUser = await exec(id, ...UNIT, "--pipe", "-p", "DynamicUser=1", "id", "-u");
       expect(Number(asUser)).toBeGreaterThan(60_000);
       const limit = 'cat "/sys/fs/cgroup$(sed -n s/^0:://p /proc/self/cgroup)/memory.max"';

@@ -1,7 +1,7 @@
 /** Builds the OCI config for one start of a container. */
 import { posix } from "node:path";
 import { LighterError } from "../../base/errors.ts";
-import { machineEnvironment, machineMounts, parseNesting } from "../../machine/mod.ts";
+import { MACHINE_PROPAGATION, machineEnvironment, machineMounts, parseNesting } from "../../machine/mod.ts";
 import type { DockerHostConfig } from "../../spec/docker-api.ts";
 import type { OciConfig, OciLinux, OciMount, VolumeMount } from "../../spec/oci-runtime.ts";
 import { filesystemOf } from "../../volume/mod.ts";
@@ -84,7 +84,8 @@ export function buildOciConfig(input: BuildInput): OciConfig {
   const rlimits = planRlimits(hostConfig);
   const sysctl = planSysctls(config, hostConfig, input.idMappings?.gids[0]?.size ?? host.rights.gids);
   const annotations = hostConfig.Annotations ?? {};
-  const propagation = planRootfsPropagation(container.mountPoints, probe);
+  const asMounted = planRootfsPropagation(container.mountPoints, probe);
+  const propagation = machine ? MACHINE_PROPAGATION : asMounted;
   return {
     ociVersion: OCI_VERSION,
     process: {

@@ -38,7 +38,7 @@ systemd=$(dpkg-query -W -f '${Version}' systemd 2>/dev/null || true)
 mkdir -p "$unpacked"
 for package in $files; do
   new=$(mktemp -d "$unpacked/.new.XXXXXX")
-  case $package in systemd-*) archive=$package=$systemd ;; *) archive=$package ;; esac
+  case $package in *systemd-*) archive=$package=$systemd ;; *) archive=$package ;; esac
   if (cd "$new" && apt -o APT::Sandbox::User=root download "$archive" && dpkg -x ./*.deb files && chmod 755 files); then
     mv "$new/files" "$unpacked/$package"
   else

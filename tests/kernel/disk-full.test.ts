@@ -9,6 +9,7 @@ import { hostUsr, TestDaemon } from "../support/daemon.ts";
 import { until } from "../support/eventually.ts";
 import { dockerArchive } from "../support/image-archive.ts";
 import { rawTar } from "../support/image-tar.ts";
+import { busyboxRoot } from "../support/machine-root.ts";
 import { isRoot } from "../support/stage.ts";
 import { testIf } from "../support/test-if.ts";
 import { canBuild, loadTools } from "../support/tools-image.ts";
@@ -187,5 +188,39 @@ looping(
     expect(await build("RUN echo fits > /x")).toContain("Successfully built");
     expect(daemon.leftovers([])).toEqual([]);
     expect(readdirSync(join(disk, "data/image/ingest"))).toEqual([]);
+  },
+);
+
+(Bun.which("busybox") === null ? testIf(false, "needs busybox") : looped)(
+  "a machine that has filled the disk has its console, reboots and stops, and starts when there is room",
+  async () => {
+    const archive = dockerArchive({ layers: [rawTar(...busyboxRoot())], tags: ["init:busybox"], config: {} });
+    await daemon.request("POST", "/images/load", archive, { "Content-Type": "application/x-tar" });
+    const HostConfig = { Runtime: "machine", NetworkMode: "none" };
+    const id = await daemon.create({ Image: "init:busybox", Tty: true, HostConfig });
+    const console = await daemon.hijack(`/containers/${id}/attach?stream=1&stdout=1`);
+    const exec = async (...Cmd: string[]) => {
+      const { json } = await daemon.request("POST", `/containers/${id}/exec`, { Cmd, AttachStdout: true });
+      await (await daemon.hijack(`/exec/${json.Id}/start`, { body: "{}" })).untilEnd();
+    };
+    expect(await answerTo("POST", `/containers/${id}/start`)).toBe(204);
+    await console.until((text) => text.includes("up\r\n"));
+    await exec("/bin/sh", "-c", "b=/bin/busybox; $b cat /dev/zero >/fill; $b dd if=/dev/zero bs=1k >>/fill");
+    await until(isFull, "the disk is full");
+    for (const word of ["one", "two"]) {
+      await exec("/bin/sh", "-c", `echo ${word} >/dev/console`);
+      await console.until((text) => text.includes(`${word}\r\n`));
+    }
+    const { Pid } = (await daemon.inspect(id)).State;
+    await exec("/bin/reboot");
+    await until(() => !existsSync(`/proc/${Pid}`), "it has ended");
+    expect([204, 304]).toContain(await answerTo("POST", `/containers/${id}/stop?t=5`)); // 304: there is no room for a start
+    expect(await stateOf(id)).toBe("exited");
+    await daemon.kill();
+    await daemon.launch();
+    expect(await stateOf(id)).toBe("exited");
+    rmSync(join(disk, "data/containers", id, "upper/fill"));
+    expect(await answerTo("POST", `/containers/${id}/start`)).toBe(204);
+    await until(async () => (await stateOf(id)) === "running", "it runs");
   },
 );

@@ -140,6 +140,47 @@ export async function nspawnMachines(folder: string, lower: string): Promise<Man
   };
 }
 
+/** Incus with a daemon of its own and a user namespace for its machines, which are copies of the root file system. */
+export async function incusMachines(folder: string, lower: string): Promise<Manager> {
+  const ready = await ReadySocket.listen(join(folder, "run/incus-notify"));
+  const directory = join(folder, "incus");
+  mkdirSync(directory);
+  const env = { ...process.env, INCUS_DIR: directory };
+  const incus = (...args: string[]) => ["incus", "--force-local", ...args];
+  const daemon = spawn(Bun.which("incusd") ?? "/usr/libexec/incus/incusd", [], { env, stdio: "ignore" });
+  run(incus("admin", "waitready", "--timeout", "60"), env);
+  run(incus("storage", "create", "default", "dir"), env);
+  run(incus("profile", "device", "add", "default", "root", "disk", "path=/", "pool=default"), env);
+  const about = join(folder, "metadata.yaml");
+  writeFileSync(about, `architecture: ${process.arch === "x64" ? "x86_64" : "aarch64"}\ncreation_date: 1\n`);
+  const image = join(folder, "incus.tar");
+  run(["tar", "--transform", "s,^\\./,rootfs/,S", "-cf", image, "-C", folder, "metadata.yaml", "-C", lower, "./"]);
+  run(incus("image", "import", image, "--alias", "machine"), env);
+  const created: string[] = [];
+  return {
+    name: "incus",
+    env,
+    create(name) {
+      const notify = `raw.lxc=lxc.mount.entry = ${ready.path} notify none bind,create=file 0 0`;
+      run(incus("init", "machine", name, "-c", notify, "-c", "environment.NOTIFY_SOCKET=/notify"), env);
+      created.push(name);
+    },
+    start: (names) => ready.after(names.length, () => ended([launch(incus("start", ...names), env)])),
+    initPid: (name) => JSON.parse(run(incus("query", `/1.0/instances/${name}/state`), env)).pid,
+    daemonPid: daemon.pid!,
+    exec: (name, ...program) => incus("exec", name, "--", ...program),
+    stop: (name) => ended([launch(incus("stop", "--timeout", "60", name), env)]),
+    async close() {
+      for (const name of created) run(incus("delete", "--force", name), env);
+      const end = new Promise((resolve) => daemon.once("exit", resolve));
+      run(incus("admin", "shutdown"), env);
+      await end;
+      for (const mounted of ["guestapi", "devlxd", "shmounts"]) spawnSync("umount", ["-lR", join(directory, mounted)]);
+      await ready.close();
+    },
+  };
+}
+
 /** The directory of a cgroup of ours in the hierarchy that counts processor time. */
 function cpuCgroup(name: string): string {
   return join(cpuHierarchy, `bench-${name}`);

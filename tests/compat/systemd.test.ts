@@ -21,7 +21,7 @@ function withVm(...programs: readonly string[]) {
 }
 
 withVm()(
-  "the tests of the systemd driver and of the daemon's units pass where systemd is process 1",
+  "the tests of the systemd driver, of the daemon's units and of a machine's profile pass where systemd is process 1",
   () => {
     const files = [
       "tests/kernel/systemd-scope.test.ts",
@@ -30,9 +30,10 @@ withVm()(
     ];
     // The VM's own files are an overlay, which cannot hold another's upper directory.
     const options = ["--init", "systemd", "--tmpfs", SCRATCH, "--timeout", `${VM_TIMEOUT_S}`];
-    const test = [process.execPath, "test", "--timeout", `${TEST_TIMEOUT_MS}`, ...files];
+    const run = `${process.execPath} test --timeout ${TEST_TIMEOUT_MS}`;
+    const script = `${run} ${files.join(" ")} && ${run} --test-name-pattern "^a machine" tests/kernel/apparmor.test.ts`;
     const env = { ...process.env, LIGHTER_TEST_DIR: SCRATCH };
-    const ran = spawnSync(vmrun, [...options, "--", ...test], { cwd: root, env });
+    const ran = spawnSync(vmrun, [...options, "--", "sh", "-c", script], { cwd: root, env });
     const output = `${ran.stdout}${ran.stderr}`;
     expect(output).toMatch(/^ \d+ pass$/m);
     expect(output).not.toMatch(/\[skipped: /);

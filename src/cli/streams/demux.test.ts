@@ -24,6 +24,32 @@ test.each([1, 2, 5, 8, 9, 1000])("frames split every %p bytes come out whole", (
   expect(split(bytes, size)).toEqual({ stdout: "onetwo", stderr: "error!" });
 });
 
+test("what follows in one stream comes as one piece, and streams keep their order", () => {
+  const bytes = Buffer.concat([
+    frame(1, "a"),
+    frame(1, ""),
+    frame(1, "bc"),
+    frame(2, "d"),
+    frame(2, "e"),
+    frame(1, "f"),
+  ]);
+  const pieces = [...new Demultiplexer().push(bytes)].map((piece) => [piece.stream, text(piece.bytes)]);
+  expect(pieces).toEqual([
+    ["stdout", "abc"],
+    ["stderr", "de"],
+    ["stdout", "f"],
+  ]);
+});
+
+test.each([3, 9])("output before the end of a stream by frame %i is given first", (last) => {
+  const pieces: string[] = [];
+  expect(() => {
+    for (const { bytes } of new Demultiplexer().push(Buffer.concat([frame(1, "a"), frame(1, "b"), frame(last, "x")])))
+      pieces.push(text(bytes));
+  }).toThrow();
+  expect(pieces).toEqual(["ab"]);
+});
+
 test("the daemon's own message ends the stream as an error", () => {
   expect(() => split(frame(3, "disk on fire"), 4)).toThrow(
     new LighterError("unavailable", "error from daemon in stream: disk on fire"),

@@ -26,6 +26,7 @@ const HEADER_BYTES = 8;
 export class Demultiplexer {
   readonly #header = new Uint8Array(HEADER_BYTES);
   #headerLength = 0;
+  /** The stream of the frame that has begun last. */
   #stream = 0;
   #remaining = 0;
   #message: Uint8Array[] = [];
@@ -36,34 +37,49 @@ export class Demultiplexer {
 
   /**
    * Yields the pieces that can be printed, as views into `bytes`: output is passed on at once, messages when they are
-   * complete.
+   * complete. Payloads of one stream that follow each other are moved together, over the headers between them: a log has a frame
+   * a line, and its reader should not need a write(2) for each.
    * @throws LighterError ("unavailable") for another stream number, or with the daemon's own message
    */
   *push(bytes: Uint8Array): Generator<{ stream: StreamName | OwnStream; bytes: Uint8Array }> {
     let at = 0;
+    let [start, end] = [0, 0]; // what is gathered of #stream
     while (at < bytes.length) {
-      if (this.#remaining === 0 && this.#headerLength < HEADER_BYTES) {
-        const part = bytes.subarray(at, at + HEADER_BYTES - this.#headerLength);
-        this.#header.set(part, this.#headerLength);
-        this.#headerLength += part.length;
-        at += part.length;
-        if (this.#headerLength === HEADER_BYTES) this.#startFrame();
+      if (this.#remaining === 0) {
+        const rest = bytes.subarray(at, at + HEADER_BYTES - this.#headerLength);
+        this.#header.set(rest, this.#headerLength);
+        this.#headerLength += rest.length;
+        at += rest.length;
+        if (this.#headerLength < HEADER_BYTES) break;
+        this.#headerLength = 0;
+        if (this.#header[0] !== this.#stream && end > start) {
+          yield this.#output(bytes.subarray(start, end));
+          [start, end] = [0, 0];
+        }
+        this.#startFrame();
         continue;
       }
-      const part = bytes.subarray(at, at + this.#remaining);
-      at += part.length;
-      this.#remaining -= part.length;
-      if (this.#remaining === 0) this.#headerLength = 0;
+      const length = Math.min(this.#remaining, bytes.length - at);
+      this.#remaining -= length;
       if (this.#stream < ERROR) {
-        yield { stream: this.#stream === 2 ? "stderr" : "stdout", bytes: part };
+        if (end === start) [start, end] = [at, at];
+        else bytes.copyWithin(end, at, at + length);
+        end += length;
+        at += length;
         continue;
       }
-      const message = this.#collectMessage(part);
+      const message = this.#collectMessage(bytes.subarray(at, at + length));
+      at += length;
       const own = OWN_STREAMS[this.#stream];
       if (message !== undefined && own === undefined)
         throw new LighterError("unavailable", `error from daemon in stream: ${text(message)}`);
       if (message !== undefined) yield { stream: own!, bytes: message };
     }
+    if (end > start) yield this.#output(bytes.subarray(start, end));
+  }
+
+  #output(bytes: Uint8Array): { stream: StreamName; bytes: Uint8Array } {
+    return { stream: this.#stream === 2 ? "stderr" : "stdout", bytes };
   }
 
   #startFrame(): void {
@@ -72,7 +88,6 @@ export class Demultiplexer {
       throw new LighterError("unavailable", `read the container's output: unknown stream ${stream}`);
     this.#stream = stream;
     this.#remaining = new DataView(this.#header.buffer).getUint32(4);
-    if (this.#remaining === 0) this.#headerLength = 0;
   }
 
   /** Returns the whole message once its last part has come. */

@@ -1,8 +1,9 @@
-/** POST /lighter/run: create, attach, start and wait in one request. */
+/** Create, attach, start and wait in one request: POST /lighter/run, and …/exec for an exec. */
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { LighterError } from "../../src/base/errors.ts";
 import { frame, type RawConnection } from "../support/api-client.ts";
 import { ApiServer } from "../support/api-server.ts";
+import { until } from "../support/eventually.ts";
 import type { FakeProcess } from "../support/fake-runtime.ts";
 
 let api: ApiServer;
@@ -104,4 +105,49 @@ test("a client that goes away leaves the container running", async () => {
   process.exit(0);
   await api.request("POST", `/containers/${id}/wait`);
   expect((await api.inspect(id)).State.Status).toBe("exited");
+});
+
+async function exec(body: object, early = ""): Promise<{ id: string; stream: RawConnection }> {
+  const id = await api.create({ Image: "hello" });
+  await api.request("POST", `/containers/${id}/start`);
+  const path = `/lighter/containers/${id}/exec`;
+  return { id, stream: await api.hijack(path, { body: JSON.stringify({ AttachStdout: true, ...body }), early }) };
+}
+
+test("an exec in one request takes input, gives output, and then its exit code", async () => {
+  const { id, stream } = await exec({ Cmd: ["cat"], AttachStdin: true, AttachStderr: true }, "early ");
+  expect(stream.head).toStartWith("HTTP/1.1 101 UPGRADED\r\n");
+  await until(async () => (await api.inspect(id)).ExecIDs !== null, "the exec runs");
+  const [execId] = (await api.inspect(id)).ExecIDs;
+  const process = await api.runtime.started(execId);
+  stream.socket.end("late");
+  await process.untilStdin(() => process.stdinClosed);
+  expect(process.stdin).toBe("early late");
+  process.write("stdout", "out");
+  process.write("stderr", "err");
+  process.exit(7);
+  expect(await stream.untilEnd()).toBe(frame(1, "out") + frame(2, "err") + frame(18, '{"StatusCode":7}'));
+  expect((await api.request("GET", `/exec/${execId}/json`)).json).toMatchObject({ Running: false, ExitCode: 7 });
+});
+
+test("an exec in one request that fails says why and ends with 126; what cannot be created is told as create tells it", async () => {
+  const id = await api.create({ Image: "hello" });
+  await api.request("POST", `/containers/${id}/start`);
+  const ask = (container: string, body: object) =>
+    api.hijack(`/lighter/containers/${container}/exec`, { body: JSON.stringify(body) });
+  api.runtime.failure = new LighterError("kernel", "no such luck");
+  const failed = await ask(id, { Cmd: ["x"], AttachStdout: true });
+  expect(await failed.untilEnd()).toBe(frame(1, "no such luck\r\n") + frame(18, '{"StatusCode":126}'));
+  for (const [container, body] of [
+    [id, {}],
+    [id, { Cmd: ["x"], DetachKeys: "nonsense" }],
+    ["none", { Cmd: ["x"] }],
+  ] as const) {
+    const created = await api.request("POST", `/containers/${container}/exec`, body);
+    const stream = await ask(container, body);
+    expect(stream.head).toStartWith(`HTTP/1.1 ${created.status} `);
+    expect(await stream.untilEnd()).toBe(created.text);
+  }
+  const terminal = await ask(id, { Cmd: ["x"], Tty: true });
+  expect(terminal.head).toStartWith("HTTP/1.1 400 ");
 });

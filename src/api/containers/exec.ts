@@ -9,7 +9,7 @@ import { readJsonBody } from "../http/body.ts";
 import { sendEmpty, sendJson } from "../http/protocol.ts";
 import type { AnswerCall, Call, StreamCall } from "../http/router.ts";
 import { encodeFrame } from "../streams/frames.ts";
-import { pump } from "../streams/pump.ts";
+import { type PumpOptions, pump } from "../streams/pump.ts";
 import { detachKeysFor, isMultiplexed, joinPending, outputOf } from "./attach.ts";
 
 interface ExecBody {
@@ -63,15 +63,18 @@ function parseConsoleSize(size: unknown): number[] | undefined {
 }
 
 /** POST /containers/{id}/exec */
-export async function createExec({ daemon, parameter, request, response }: AnswerCall): Promise<void> {
-  const body: ExecBody = parseBody(await readJsonBody(request), EXEC_FIELDS);
+export async function createExec(call: AnswerCall): Promise<void> {
+  sendJson(call.response, 201, { Id: createFrom(call, parseBody(await readJsonBody(call.request), EXEC_FIELDS)).id });
+}
+
+function createFrom({ daemon, parameter }: Call, body: ExecBody): Exec {
   const { Cmd = [] } = body;
   if (Cmd.length === 0) throw new LighterError("invalid", "No exec command specified");
   const container = daemon.engine.find(parameter("id"));
   const consoleSize = parseConsoleSize(body.ConsoleSize);
   const { DetachKeys: detachKeys = "" } = body;
   detachKeysFor(true, detachKeys || undefined, "escape");
-  const exec = daemon.engine.execs.create(
+  return daemon.engine.execs.create(
     container,
     {
       attachStdin: body.AttachStdin ?? false,
@@ -88,7 +91,6 @@ export async function createExec({ daemon, parameter, request, response }: Answe
     },
     parameter("id"),
   );
-  sendJson(response, 201, { Id: exec.id });
 }
 
 function execOf({ daemon, parameter }: Call): Exec {
@@ -109,6 +111,29 @@ export async function startExec(call: StreamCall): Promise<void> {
     client.finish();
     return;
   }
+  await serveStart(call, exec, { tty, consoleSize });
+}
+
+/**
+ * POST /lighter/containers/{id}/exec: creates an exec, starts it and waits, in one request with the body of create. The stream is
+ * that of a start, with one more frame after all output: "exited".
+ */
+export async function runExec(call: StreamCall): Promise<void> {
+  const body: ExecBody = parseBody(await call.client.readJson(), EXEC_FIELDS);
+  if (body.Tty) throw new LighterError("invalid", "Tty: a terminal's stream has no place for the exit code");
+  const exec = createFrom(call, body);
+  const lastWords = () => encodeFrame("exited", JSON.stringify({ StatusCode: exec.exitCode }));
+  await serveStart(call, exec, { tty: false, lastWords });
+}
+
+interface StartOptions extends Pick<PumpOptions, "lastWords"> {
+  /** Whether the client's stream is a terminal's. */
+  tty: boolean;
+  consoleSize?: readonly number[] | undefined;
+}
+
+async function serveStart(call: StreamCall, exec: Exec, { tty, consoleSize, ...options }: StartOptions): Promise<void> {
+  const { daemon, client } = call;
   const { attachPlan: plan } = exec;
   const detachKeys = detachKeysFor(exec.tty, exec.options.detachKeys || undefined, "escape");
   const begin = () => client.open(isMultiplexed(tty, call.apiMinor));
@@ -121,12 +146,16 @@ export async function startExec(call: StreamCall): Promise<void> {
     // The stream is already open, as clients expect before the start, so the reason for a failure is written into it.
     const message = `${messageOf(error)}\r\n`;
     client.output.write(tty ? message : encodeFrame("stdout", message));
+    if (options.lastWords !== undefined) client.output.write(options.lastWords());
     client.close();
     return;
   }
   const { stdin, closeStdinOnEnd } = plan;
   const onDetach = () => exec.container.publish("exec_detach", { execID: exec.id });
-  const joined = await joinPending(client, pending, { stdin, closeStdinOnEnd, detachKeys, onDetach, reframe });
+  const joined = await joinPending(client, pending, {
+    ...{ stdin, closeStdinOnEnd, detachKeys, onDetach, reframe },
+    ...options,
+  });
   if (!joined) client.close();
 }
 

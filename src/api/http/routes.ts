@@ -29,7 +29,16 @@ import {
   update,
   wait,
 } from "../containers/containers.ts";
-import { attachExec, createExec, inspectExec, killExec, listExecs, resizeExec, startExec } from "../containers/exec.ts";
+import {
+  attachExec,
+  createExec,
+  inspectExec,
+  killExec,
+  listExecs,
+  resizeExec,
+  runExec,
+  startExec,
+} from "../containers/exec.ts";
 import { logs } from "../containers/logs.ts";
 import { run } from "../containers/run.ts";
 import { stats } from "../containers/stats.ts";
@@ -172,6 +181,7 @@ export const routes: readonly Route[] = [
 
   { method: "GET", path: "/lighter/containers/{id...}/anatomy", answer: anatomy },
   { method: "GET", path: "/lighter/containers/{id...}/files", answer: listDirectory },
+  { method: "POST", path: "/lighter/containers/{id...}/exec", stream: runExec },
   { method: "GET", path: "/lighter/containers/{id...}/execs", answer: listExecs },
   { method: "GET", path: "/lighter/manifests/{name...}", answer: inspectManifest },
   { method: "POST", path: "/lighter/exec/{id}/kill", answer: killExec },

@@ -1,7 +1,10 @@
 /** Docker's frames, in which one stream carries stdout and stderr. */
 import { FRAME_HEADER_BYTES, type LogEntry } from "../../engine/mod.ts";
 
-/** A frame's stream. "error" has the daemon's own words about the stream. The last three are used by POST /lighter/run alone. */
+/**
+ * A frame's stream. "error" has the daemon's own words about the stream. The last three are used by our own requests alone, which run
+ * something at once.
+ */
 type FrameStream = LogEntry["stream"] | "error" | "created" | "failed" | "exited";
 
 const STREAM_NUMBER: Readonly<Record<FrameStream, number>> = {

@@ -1,8 +1,9 @@
 /** Runs a command in a container, with our own stdio attached. */
-import { CliError } from "../exit.ts";
-import { type Client, encodeName } from "../http/client.ts";
+import { ApiError, CliError } from "../exit.ts";
+import { type Client, encodeName, parseJson } from "../http/client.ts";
+import type { Response } from "../http/http.ts";
 import { followWindowSize } from "../streams/signals.ts";
-import { streamAttached } from "../streams/stream.ts";
+import { type OwnMessage, streamAttached } from "../streams/stream.ts";
 
 interface ExecSession {
   readonly argv: readonly string[];
@@ -23,24 +24,25 @@ interface ExecSession {
 export async function runExec(client: Client, name: string, session: ExecSession): Promise<number> {
   const { tty, stdin, detach, detachKeys, env } = session;
   const consoleSize = tty ? await prepareTerminal(client, name, stdin) : undefined;
-  const { Id } = await client.postJson<{ Id: string }>(
-    `/containers/${encodeName(name)}/exec`,
-    {},
-    {
-      User: session.user,
-      Privileged: session.privileged ?? false,
-      Tty: tty,
-      ...(consoleSize === undefined ? {} : { ConsoleSize: consoleSize }),
-      AttachStdin: stdin,
-      AttachStderr: !detach,
-      AttachStdout: !detach,
-      Detach: detach,
-      DetachKeys: detachKeys,
-      Env: env.length === 0 ? null : env,
-      WorkingDir: session.workdir ?? "",
-      Cmd: session.argv,
-    },
-  );
+  const body = {
+    User: session.user,
+    Privileged: session.privileged ?? false,
+    Tty: tty,
+    ...(consoleSize === undefined ? {} : { ConsoleSize: consoleSize }),
+    AttachStdin: stdin,
+    AttachStderr: !detach,
+    AttachStdout: !detach,
+    Detach: detach,
+    DetachKeys: detachKeys,
+    Env: env.length === 0 ? null : env,
+    WorkingDir: session.workdir ?? "",
+    Cmd: session.argv,
+  };
+  if (client.host.mayBeOurs && !tty && !detach) {
+    const code = await runAtOnce(client, name, stdin, JSON.stringify(body));
+    if (code !== undefined) return code;
+  }
+  const { Id } = await client.postJson<{ Id: string }>(`/containers/${encodeName(name)}/exec`, {}, body);
   const start = { Detach: detach, Tty: tty, ...(consoleSize ? { ConsoleSize: consoleSize } : {}) };
   if (detach) {
     await client.postEmpty(`/exec/${Id}/start`, {}, start);
@@ -58,6 +60,28 @@ export async function runExec(client: Client, name: string, session: ExecSession
   if (how === "detached") throw new CliError("read escape sequence");
   const { ExitCode } = await client.get<{ ExitCode: number | null }>(`/exec/${Id}/json`);
   return ExitCode ?? 0;
+}
+
+/**
+ * Runs it by one request, where Docker's API needs three that wait for one another. Undefined if the daemon has no such container, or
+ * no such route: the ordinary way says so in its own words.
+ */
+async function runAtOnce(client: Client, name: string, stdin: boolean, json: string): Promise<number | undefined> {
+  let response: Response;
+  try {
+    const path = `/lighter/containers/${encodeName(name)}/exec`;
+    response = await client.request({ method: "POST", path, json, upgrade: true });
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 404) return undefined;
+    throw error;
+  }
+  let exitCode: number | undefined;
+  const onMessage = ({ text }: OwnMessage) => {
+    exitCode = parseJson<{ StatusCode: number }>(text).StatusCode;
+  };
+  await streamAttached(response, { stdin, output: true, tty: false, detachKeys: "", onMessage });
+  if (exitCode === undefined) throw new CliError("error waiting for the command: the daemon closed the connection");
+  return exitCode;
 }
 
 /** Returns the size of our terminal. Looks up the container first: that it is missing is the more useful error. */

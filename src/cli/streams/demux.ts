@@ -15,7 +15,7 @@ import { DAEMON_MESSAGE_MAX_BYTES } from "../../base/limits.ts";
 
 export type StreamName = "stdout" | "stderr";
 
-/** Messages of a stream of POST /lighter/run, each in one frame. */
+/** Messages of a stream of our own requests, which run something at once: each in one frame. */
 export type OwnStream = "created" | "failed" | "exited";
 
 const OWN_STREAMS: Readonly<Record<number, OwnStream>> = { 16: "created", 17: "failed", 18: "exited" };

@@ -14,7 +14,7 @@ export interface OwnMessage {
 
 /**
  * Copies a multiplexed body, or with `raw` a terminal's plain bytes, to our stdout and stderr until it ends. With
- * `onMessage` the body is that of POST /lighter/run.
+ * `onMessage` the body is that of POST /lighter/run, or of an exec in one request.
  */
 export async function copyOutput(
   response: Response,

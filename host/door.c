@@ -1,6 +1,6 @@
 /*
  * The one door between the short commands' TypeScript and the kernel: the object `host`.
- * `src/shims/door.ts` has its types.
+ * `src/linux/sys/door.ts` and `src/shims/host.ts` have its types.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -49,12 +49,29 @@ static struct bytes bytes_of(JSContext *context, JSValueConst value)
 	return found;
 }
 
-/* A system call's argument: null, a number, a bigint, or bytes, which stand for their address. */
-static int argument_of(JSContext *context, JSValueConst value, int64_t *argument)
+/*
+ * A system call's argument: null, a number, a bigint, or bytes, which stand for their address. A
+ * text stands for that of its UTF-8, with a NUL at the end; it is the caller's to free.
+ */
+static int argument_of(JSContext *context, JSValueConst value, int64_t *argument,
+	const char **text)
 {
 	struct bytes bytes;
 
 	*argument = 0;
+	if (JS_IsString(value)) {
+		size_t length;
+
+		*text = JS_ToCStringLen(context, &length, value);
+		if (!*text)
+			return -1;
+		*argument = (int64_t)(intptr_t)*text;
+		text_mend((char *)*text, length); /* ASCII may be the engine's own, and stays */
+		if (strlen(*text) == length)
+			return 0;
+		JS_ThrowTypeError(context, "a text for the kernel has a NUL in it");
+		return -1;
+	}
 	if (JS_IsNumber(value) || JS_IsBigInt(context, value))
 		return JS_ToInt64Ext(context, argument, value);
 	if (JS_IsNull(value) || JS_IsUndefined(value) || JS_IsBool(value))
@@ -67,7 +84,9 @@ static int argument_of(JSContext *context, JSValueConst value, int64_t *argument
 static JSValue door_syscall(ARGUMENTS(given))
 {
 	int64_t number, arguments[6] = {0};
-	long result;
+	const char *texts[6] = {NULL};
+	bool are_good = true;
+	long result = 0;
 
 	(void)self;
 	if (!image->is_written)
@@ -75,23 +94,27 @@ static JSValue door_syscall(ARGUMENTS(given))
 			"a module asks the kernel while it is evaluated, by the build");
 	if (given_count < 1 || given_count > 7 || JS_ToInt64Ext(context, &number, given[0]) < 0)
 		return JS_ThrowTypeError(context, "not a system call");
-	for (int i = 1; i < given_count; i++)
-		if (argument_of(context, given[i], &arguments[i - 1]) < 0)
-			return JS_EXCEPTION;
-	result = syscall((long)number, arguments[0], arguments[1], arguments[2], arguments[3],
-		arguments[4], arguments[5]);
-	return JS_NewInt64(context, result == -1 ? -errno : result);
+	for (int i = 0; are_good && i < given_count - 1; i++)
+		are_good = argument_of(context, given[i + 1], &arguments[i], &texts[i]) == 0;
+	if (are_good) {
+		result = syscall((long)number, arguments[0], arguments[1], arguments[2],
+			arguments[3], arguments[4], arguments[5]);
+		if (result == -1)
+			result = -errno;
+	}
+	for (int i = 0; i < given_count - 1; i++)
+		if (texts[i])
+			JS_FreeCString(context, texts[i]);
+	return are_good ? JS_NewInt64(context, result) : JS_EXCEPTION;
 }
 
 static JSValue door_address(ARGUMENTS(given))
 {
-	int64_t address;
+	struct bytes bytes = bytes_of(context, given[0]);
 
 	(void)self;
 	(void)given_count;
-	if (argument_of(context, given[0], &address) < 0)
-		return JS_EXCEPTION;
-	return JS_NewInt64(context, address);
+	return bytes.at ? JS_NewInt64(context, (int64_t)(intptr_t)bytes.at) : JS_EXCEPTION;
 }
 
 static JSValue door_encode(ARGUMENTS(given))

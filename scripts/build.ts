@@ -177,7 +177,7 @@ function commands(): Target {
     inputs: [
       ...files("src/**/*.*").filter((path) => !path.endsWith(".test.ts")),
       ...files("host/*"),
-      ...files("scripts/{build-small,bundle-small,build-facts,entries,positions,quickjs,shim-modules}.ts"),
+      ...files("scripts/{build-small,bundle-small,build-facts,entries,positions,quickjs}.ts"),
       ...["dist/launcher", "package.json", "package-lock.json", "tsconfig.json"],
     ],
     command: (outPath) => [process.execPath, "scripts/build-small.ts", outPath],

@@ -5,13 +5,14 @@
 import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { BunPlugin } from "bun";
+import shims from "../src/shims/tsconfig.json" with { type: "json" };
 import { buildFacts } from "./build-facts.ts";
 import { reachedOnDemand } from "./entries.ts";
 import { packPositions } from "./positions.ts";
-import { SHIMS } from "./shim-modules.ts";
 
 const root = join(import.meta.dirname, "..");
-const shim = (name: string) => join(root, "src/shims", `${name}.ts`);
+/** The types of the sources are checked against the very modules that stand for Node's. */
+const paths: Readonly<Record<string, readonly string[]>> = shims.compilerOptions.paths;
 
 /** What the short commands consist of, with all that these import. */
 const SHORT_COMMANDS = ["cli/mod.ts", "oci/main.ts"];
@@ -20,9 +21,9 @@ const plugin: BunPlugin = {
   name: "small engine",
   setup(build) {
     build.onResolve({ filter: /^(node|bun):/ }, ({ path, importer }) => {
-      const name = SHIMS[path];
-      if (name === undefined) throw new Error(`${importer} imports ${path}, which src/shims does not have`);
-      return { path: shim(name) };
+      const [target] = paths[path] ?? [];
+      if (target === undefined) throw new Error(`${importer} imports ${path}, which src/shims does not have`);
+      return { path: join(root, "src/shims", target) };
     });
     build.onLoad({ filter: /\/src\/embedded\.ts$/ }, () => ({
       contents: `

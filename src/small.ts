@@ -6,8 +6,8 @@ import "./shims/globals.ts";
 import { cliMain } from "./cli/mod.ts";
 import { needsBun } from "./needs-bun.ts";
 import { ociMain } from "./oci/main.ts";
-import { host } from "./shims/door.ts";
 import { becomeBun } from "./shims/hand-over.ts";
+import { host } from "./shims/host.ts";
 
 async function main(): Promise<number> {
   const args = process.argv.slice(2);

@@ -127,7 +127,7 @@ test("what only tests use lives with the tests", () => {
   const reached = new Set<string>();
   const left = [...scripts.keys()].filter(
     (path) =>
-      /^src\/(main|small|shims\/(ffi|unsupported)|dashboard\/page)\.tsx?$/.test(path) ||
+      /^src\/(main|small|shims\/(os|unsupported)|dashboard\/page)\.tsx?$/.test(path) ||
       /^(scripts|src\/embedded)/.test(path),
   );
   for (let path = left.pop(); path !== undefined; path = left.pop()) {

@@ -1,5 +1,5 @@
-/** Signal numbers of x86_64 and arm64, which agree. Source: signal(7). */
-export const SIGNALS: Readonly<Record<string, number>> = {
+/** Signals: their numbers, and the forms of their names. */
+const NUMBERS = {
   HUP: 1,
   INT: 2,
   QUIT: 3,
@@ -34,7 +34,12 @@ export const SIGNALS: Readonly<Record<string, number>> = {
   POLL: 29,
   PWR: 30,
   SYS: 31,
-};
+} as const;
+
+/** Signal numbers of x86_64 and arm64, which agree. Source: signal(7). */
+export const SIGNALS: Readonly<Record<string, number>> = NUMBERS;
+
+export type SignalName = `SIG${keyof typeof NUMBERS}`;
 
 /** SIGKILL, which cannot be caught and has this number on every architecture. */
 export const SIGKILL = 9;

@@ -2,9 +2,11 @@
  * Output of the command line: stdout and stderr, written in order, without blocking signals, and harmless on a
  * terminal.
  */
+import { write } from "node:fs";
 import { utf8 } from "../base/bytes.ts";
 import { errnoOf } from "../base/errors.ts";
 import { openTwin, tryWrite } from "../linux/sys/output-fd.ts";
+import { isTerminal } from "../linux/sys/tty.ts";
 import { escapeControls, holdsControls } from "./format/harmless.ts";
 
 /** The reader of our stdout or stderr has gone: the command ends silently, as one killed by SIGPIPE would. */
@@ -59,7 +61,7 @@ export class OutputStream {
   }
 
   #isTerminal(): boolean {
-    return process.getBuiltinModule("node:tty").isatty(this.#fd); // loaded here because few commands ask
+    return isTerminal(this.#fd);
   }
 
   /**
@@ -83,7 +85,6 @@ export class OutputStream {
 }
 
 async function writeAll(fd: number, bytes: Uint8Array): Promise<void> {
-  const { write } = await import("node:fs");
   let done = 0;
   while (done < bytes.length) {
     try {

@@ -1,7 +1,8 @@
 import { afterEach, expect, test } from "bun:test";
 import { closeSync, readSync } from "node:fs";
 import { FILE_OUTPUT_BYTES, FILE_SOCKET_BUFFER_BYTES } from "../base/limits.ts";
-import { lastErrno, libc } from "../linux/sys/libc.ts";
+import { EAGAIN } from "../linux/sys/abi.ts";
+import { tryCall } from "../linux/sys/door.ts";
 import { socketPair } from "../linux/sys/passed-fds.ts";
 import { setSendBuffer } from "../linux/sys/socket-buffers.ts";
 import { ChunkDecoder } from "../spec/chunk-decoder.ts";
@@ -25,9 +26,9 @@ function messages(fd: number): Buffer[] {
   const buffer = Buffer.alloc(2 * FILE_SOCKET_BUFFER_BYTES);
   const all: Buffer[] = [];
   for (;;) {
-    const length = Number(libc.recvfrom(fd, buffer, buffer.length, MSG_DONTWAIT, null, null));
+    const length = tryCall("recvfrom", fd, buffer, buffer.length, MSG_DONTWAIT, null, null);
     if (length < 0) {
-      expect(lastErrno()).toBe("EAGAIN");
+      expect(length).toBe(EAGAIN);
       return all;
     }
     all.push(Buffer.from(buffer.subarray(0, length)));
@@ -60,7 +61,7 @@ test("JobWriter sends small pieces together, and all of them in their order with
 test("setSendBuffer lets that much wait for a reader", () => {
   const [reader, writer] = pair("stream");
   const bytes = Buffer.alloc(FILE_SOCKET_BUFFER_BYTES);
-  const send = () => Number(libc.sendto(writer, bytes, bytes.length, MSG_DONTWAIT, null, 0));
+  const send = () => tryCall("sendto", writer, bytes, bytes.length, MSG_DONTWAIT, null, 0);
   setSendBuffer(writer, 16 * 1024);
   const little = send();
   expect(little).toBeLessThan(bytes.length);

@@ -10,7 +10,7 @@ import { Pool } from "../base/pool.ts";
 import { Turns } from "../base/turns.ts";
 import { VERSION } from "../base/version.ts";
 import { decodeError } from "../base/wire-error.ts";
-import { type SelfOnSocket, spawnSelfOn } from "../linux/process/self.ts";
+import { type SelfOnSocket, spawnSelfOn } from "../linux/process/helper.ts";
 import { sendWithFds, socketPair } from "../linux/sys/passed-fds.ts";
 import type { FileJob, JobMessage, WorkerMessage } from "./protocol.ts";
 

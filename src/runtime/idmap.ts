@@ -4,6 +4,7 @@ import { parseMountFlags } from "../linux/mount/flags.ts";
 import { ATTR, type MountOptions } from "../linux/mount/options.ts";
 import { O, type OpList, slot, text } from "../linux/program/builder.ts";
 import type { Arg, Slot } from "../linux/program/op.ts";
+import { SECBIT_NO_SETUID_FIXUP } from "../linux/sys/abi.ts";
 import type { OciConfig, OciMount } from "../spec/oci-runtime.ts";
 import type { HostFacts } from "./host-facts.ts";
 import { CLONE, formatIdMap, hostIdOf, SLOT_INIT } from "./namespaces.ts";
@@ -193,9 +194,6 @@ export function lockReadonly(host: OpList, clone: Slot, options: MountOptions, p
 }
 
 const LOCKED = ATTR.RDONLY | ATTR.NOSUID | ATTR.NODEV | ATTR.NOEXEC;
-
-/** Changes of ids leave capabilities alone. Source: capabilities(7). */
-const SECBIT_NO_SETUID_FIXUP = 4;
 
 /**
  * In `inMountsOfInit`: mounts the layers, then the overlay of them, where init looks for it. What is mounted over the directories

@@ -1,8 +1,8 @@
 /** The part of Node's Buffer that is used here. */
-import { host } from "./door.ts";
-import { bytesOf } from "./text.ts";
 
-type Encoding = "utf8" | "utf-8" | "latin1" | "binary" | "ascii" | "hex" | "base64" | "base64url";
+import { lookUp } from "./given.ts";
+import { host } from "./host.ts";
+import { bytesOf } from "./text.ts";
 
 const BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
@@ -57,30 +57,42 @@ function fromLatin1(text: string): Uint8Array {
   return bytes;
 }
 
-function encode(text: string, encoding: Encoding = "utf8"): Uint8Array {
-  if (encoding === "utf8" || encoding === "utf-8") return new Uint8Array(host.encode(text));
-  if (encoding === "hex") return fromHex(text);
-  if (encoding === "base64" || encoding === "base64url") return fromBase64(text);
-  return fromLatin1(text);
+interface Codec {
+  encode(text: string): Uint8Array;
+  decode(bytes: Uint8Array): string;
 }
 
-function decode(bytes: Uint8Array, encoding: Encoding = "utf8"): string {
-  if (encoding === "utf8" || encoding === "utf-8") return host.decode(bytes);
-  if (encoding === "hex") return toHex(bytes);
-  if (encoding === "base64") return toBase64(bytes);
-  if (encoding === "base64url") return toBase64(bytes).replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
-  return host.latin1(bytes);
-}
+const UTF8: Codec = { encode: (text) => new Uint8Array(host.encode(text)), decode: (bytes) => host.decode(bytes) };
+const CODECS = {
+  utf8: UTF8,
+  "utf-8": UTF8,
+  latin1: { encode: fromLatin1, decode: (bytes) => host.latin1(bytes) },
+  hex: { encode: fromHex, decode: toHex },
+  base64: { encode: fromBase64, decode: toBase64 },
+  base64url: {
+    encode: fromBase64,
+    decode: (bytes) => toBase64(bytes).replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, ""),
+  },
+} as const satisfies Record<string, Codec>;
 
+export type Encoding = keyof typeof CODECS;
+
+const encode = (text: string, encoding: Encoding = "utf8") => lookUp<Codec>("Buffer", CODECS, encoding).encode(text);
+const decode = (bytes: Uint8Array, encoding: Encoding = "utf8") =>
+  lookUp<Codec>("Buffer", CODECS, encoding).decode(bytes);
+
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: the methods are defined below
 export class Buffer extends Uint8Array {
-  static override from(given: unknown, encodingOrOffset?: unknown, length?: number): Buffer {
+  static override from(text: string, encoding?: Encoding): Buffer;
+  static override from(memory: ArrayBufferLike, offset?: number, length?: number): Buffer;
+  static override from(bytes: ArrayLike<number> | Iterable<number>): Buffer;
+  static override from(given: unknown, encodingOrOffset?: Encoding | number, length?: number): Buffer {
     if (typeof given === "string") return viewOf(encode(given, encodingOrOffset as Encoding | undefined));
     if (given instanceof ArrayBuffer) {
       const offset = (encodingOrOffset as number | undefined) ?? 0;
       return new Buffer(given, offset, length ?? given.byteLength - offset);
     }
-    const bytes = new Uint8Array(given as ArrayLike<number>);
-    return viewOf(bytes);
+    return viewOf(new Uint8Array(given as ArrayLike<number>));
   }
 
   static alloc(length: number, fill?: number | Uint8Array): Buffer {
@@ -132,7 +144,7 @@ export class Buffer extends Uint8Array {
   write(text: string, at?: number | Encoding, length?: number | Encoding, encoding?: Encoding): number {
     const offset = typeof at === "number" ? at : 0;
     const room = Math.min(typeof length === "number" ? length : Number.POSITIVE_INFINITY, this.length - offset);
-    const named = [at, length, encoding].find((each) => typeof each === "string") as Encoding | undefined;
+    const named = [at, length, encoding].find((each) => typeof each === "string");
     let bytes = encode(text, named);
     if (bytes.length > room) {
       let end = room;
@@ -184,6 +196,21 @@ const NUMBERS = { Int8: 1, Uint8: 1, Int16: 2, Uint16: 2, Int32: 4, Uint32: 4, B
 
 type Get = (at: number, little: boolean) => number;
 type Set = (at: number, value: number, little: boolean) => void;
+
+type Name<Type extends string> = Type extends `${infer Sign}Uint${infer Bits}` ? `${Sign}UInt${Bits}` : Type;
+type Order<Type extends keyof typeof NUMBERS> = (typeof NUMBERS)[Type] extends 1 ? "" : "LE" | "BE";
+type Value<Type> = Type extends `Big${string}` ? bigint : number;
+
+/** readUInt32LE and such. */
+type Readers = {
+  [Type in keyof typeof NUMBERS as `read${Name<Type>}${Order<Type>}`]: (at?: number) => Value<Type>;
+};
+type Writers = {
+  [Type in keyof typeof NUMBERS as `write${Name<Type>}${Order<Type>}`]: (value: Value<Type>, at?: number) => number;
+};
+export interface Buffer extends Readers, Writers {
+  subarray(start?: number, end?: number): Buffer;
+}
 
 for (const [type, bytes] of Object.entries(NUMBERS)) {
   const view = DataView.prototype as unknown as Record<`get${string}`, Get> & Record<`set${string}`, Set>;

@@ -1,19 +1,22 @@
 /** The global `Bun`. */
-import { F_DUPFD_CLOEXEC, MONOTONIC } from "../linux/sys/abi.ts";
-import type { Buffer } from "./buffer.ts";
-import { findProgram, type SpawnOptions, start, whenEnded } from "./child-process.ts";
-import { CryptoHasher } from "./crypto.ts";
-import { call, tryCall } from "./door.ts";
-import { existsSync } from "./fs.ts";
-import { setTimeout } from "./loop.ts";
-import { signalNumber } from "./signals.ts";
-import { BunSocket, type Target } from "./socket.ts";
-import { Readable } from "./streams.ts";
 
-interface Read {
-  done: boolean;
-  value: Buffer | undefined;
-}
+import type { SignalName } from "../base/signals.ts";
+import { F_DUPFD_CLOEXEC, MONOTONIC } from "../linux/sys/abi.ts";
+import { tryCall } from "../linux/sys/door.ts";
+import type { Buffer } from "./buffer.ts";
+import { findProgram, OPTIONS, type SpawnOptions, start, whenEnded } from "./child-process.ts";
+import { CryptoHasher } from "./crypto.ts";
+import { existsSync } from "./fs.ts";
+import { checkOptions } from "./given.ts";
+import { call } from "./host.ts";
+import { setTimeout } from "./loop.ts";
+import { processShim } from "./process.ts";
+import { signalNumber } from "./signals.ts";
+import { BunSocket } from "./socket.ts";
+import { Readable } from "./streams.ts";
+import { refuse } from "./unsupported.ts";
+
+type Read = { done: false; value: Buffer } | { done: true; value: undefined };
 
 /** The reader of a stream: one piece a call, and nothing is read before it is asked for. */
 class Reader {
@@ -27,7 +30,7 @@ class Reader {
 
   async read(): Promise<Read> {
     const { done, value } = await this.#pieces.next();
-    return { done: done === true, value: done ? undefined : value };
+    return done ? { done, value: undefined } : { done: false, value };
   }
 
   async cancel(): Promise<void> {
@@ -59,18 +62,17 @@ function file(given: string | number) {
   };
 }
 
-function spawn(argv: readonly string[], { stdio, ...options }: SpawnOptions) {
+/** Without pipes, which node:child_process has. */
+function spawn(argv: readonly string[], options: SpawnOptions<readonly ("ignore" | "inherit" | number)[]>) {
+  checkOptions("Bun.spawn", options, OPTIONS);
   const { argv0 = argv[0]! } = options;
-  const { pid } = start(argv[0]!, [argv0, ...argv.slice(1)], {
-    ...options,
-    stdio: stdio ?? ["ignore", "pipe", "inherit"],
-  });
+  const { pid } = start(argv[0]!, [argv0, ...argv.slice(1)], options);
   const { promise: exited, resolve } = Promise.withResolvers<number>();
-  const watching = whenEnded(pid, ({ code, signal }) => resolve(code ?? 128 + signalNumber(signal ?? "")));
+  const watching = whenEnded(pid, ({ code, signal }) => resolve(code ?? 128 + signalNumber(signal ?? "SIGKILL")));
   return {
     pid,
     exited,
-    kill: (signal: string | number = "SIGTERM") =>
+    kill: (signal: SignalName | number = "SIGTERM") =>
       void tryCall("kill", pid, typeof signal === "number" ? signal : signalNumber(signal)),
     ref() {
       watching.counted = true;
@@ -88,12 +90,14 @@ function sleepSync(ms: number): void {
 
 export const bunShim = {
   version: "",
-  connect: (target: Target & { socket: never }) => BunSocket.connect(target),
+  connect: BunSocket.connect,
   spawn,
   file,
   sleep: (ms: number) => new Promise<void>((resolve) => void setTimeout(() => resolve(), ms)),
   sleepSync,
-  which: (name: string): string | null => findProgram(name, process.env.PATH) ?? null,
-  stdin: { stream: () => new ByteStream(process.stdin as unknown as Readable) },
+  which: (name: string): string | null => findProgram(name, processShim.env.PATH) ?? null,
+  stdin: { stream: () => new ByteStream(processShim.stdin) },
   CryptoHasher,
+  YAML: { parse: refuse },
+  gzipSync: refuse,
 };

@@ -1,24 +1,30 @@
 /** node:child_process, and what `Bun.spawn` shares with it. */
 
 import { DEFAULT_PATH } from "../base/default-path.ts";
-import { SIGKILL } from "../base/signals.ts";
+import { SIGKILL, type SignalName } from "../base/signals.ts";
 import { AF_UNIX, AT_FDCWD, ENOENT, SOCK_STREAM_CLOEXEC } from "../linux/sys/abi.ts";
-import type { Buffer } from "./buffer.ts";
-import { call, cString, host, systemError, tryCall } from "./door.ts";
-import { EventEmitter } from "./events.ts";
+import { cString, tryCall } from "../linux/sys/door.ts";
+import { Buffer, type Encoding } from "./buffer.ts";
+import { EventEmitter, type None } from "./events.ts";
+import { checkOptions } from "./given.ts";
+import { call, host, systemError } from "./host.ts";
 import { POLLIN, setImmediate, unwatch, type Watch, watch } from "./loop.ts";
 import { signalName, signalNumber } from "./signals.ts";
 import { Readable, setNonBlocking, Writable } from "./streams.ts";
 
 type Stdio = "pipe" | "ignore" | "inherit" | number | null | undefined;
+type AllStdio = Stdio | readonly Stdio[];
 
-export interface SpawnOptions {
+export interface SpawnOptions<Given extends AllStdio = AllStdio> {
   argv0?: string;
   env?: Readonly<Record<string, string | undefined>>;
   cwd?: string;
-  stdio?: Stdio | readonly Stdio[];
+  stdio?: Given;
   detached?: boolean;
 }
+
+/** What `checkOptions` lets through. */
+export const OPTIONS = ["argv0", "env", "cwd", "stdio", "detached"] as const satisfies (keyof SpawnOptions)[];
 
 const O_RDWR_CLOEXEC = 0o2000002;
 const X_OK = 1;
@@ -37,7 +43,7 @@ function vector(texts: readonly string[]): { pointers: BigUint64Array; strings: 
 
 /** Where a program is: as given if that has a slash, otherwise in PATH. */
 export function findProgram(name: string, path = DEFAULT_PATH): string | undefined {
-  const isThere = (file: string) => tryCall("faccessat", AT_FDCWD, cString(file), X_OK) === 0 && isFile(file);
+  const isThere = (file: string) => tryCall("faccessat", AT_FDCWD, file, X_OK) === 0 && isFile(file);
   if (name.includes("/")) return isThere(name) ? name : undefined;
   return path
     .split(":")
@@ -47,7 +53,7 @@ export function findProgram(name: string, path = DEFAULT_PATH): string | undefin
 
 function isFile(path: string): boolean {
   const statx = new Uint8Array(256);
-  if (tryCall("statx", AT_FDCWD, cString(path), 0, 0x7ff, statx) < 0) return false;
+  if (tryCall("statx", AT_FDCWD, path, 0, 0x7ff, statx) < 0) return false;
   return (new DataView(statx.buffer).getUint16(28, true) & 0o170000) === 0o100000;
 }
 
@@ -58,12 +64,9 @@ interface Started {
 }
 
 /** Starts a program. @throws an error with the fields of Node's */
-export function start(
-  file: string,
-  argv: readonly string[],
-  { env = process.env, cwd, stdio = "pipe", detached = false }: SpawnOptions,
-): Started {
-  const wanted = Array.isArray(stdio) ? [...(stdio as readonly Stdio[])] : [stdio, stdio, stdio];
+export function start(file: string, argv: readonly string[], options: SpawnOptions): Started {
+  const { env = process.env, cwd, stdio = "pipe", detached = false } = options;
+  const wanted = isList(stdio) ? [...stdio] : [stdio, stdio, stdio];
   while (wanted.length < 3) wanted.push("pipe");
   const ours = new Map<number, number>();
   const toClose: number[] = [];
@@ -75,8 +78,7 @@ export function start(
     const fds = wanted.map((each, i) => {
       if (typeof each === "number") return each;
       if (each === "inherit") return i;
-      if (each === "ignore" || each === null)
-        return open(call("openat", AT_FDCWD, cString("/dev/null"), O_RDWR_CLOEXEC));
+      if (each === "ignore" || each === null) return open(call("openat", AT_FDCWD, "/dev/null", O_RDWR_CLOEXEC));
       const pair = new Int32Array(2);
       call("socketpair", AF_UNIX, SOCK_STREAM_CLOEXEC, 0, pair);
       setNonBlocking(pair[0]!); // on our end alone
@@ -107,12 +109,14 @@ export function start(
   }
 }
 
+const isList = (stdio: AllStdio): stdio is readonly Stdio[] => Array.isArray(stdio);
+
 const missing = (file: string) =>
-  file.includes("/") && tryCall("faccessat", AT_FDCWD, cString(file), 0) === 0 ? EACCES : ENOENT;
+  file.includes("/") && tryCall("faccessat", AT_FDCWD, file, 0) === 0 ? EACCES : ENOENT;
 
 export interface Ended {
   code: number | null;
-  signal: NodeJS.Signals | null;
+  signal: SignalName | null;
 }
 
 /** What wait4(2) says; undefined while the process lives. */
@@ -138,13 +142,15 @@ export function whenEnded(pid: number, ended: (how: Ended) => void): Watch {
   return watching;
 }
 
-export class ChildProcess extends EventEmitter {
+type How = [code: number | null, signal: SignalName | null];
+
+export class ChildProcess extends EventEmitter<{ spawn: None; error: [Error]; exit: How; close: How }> {
   pid: number | undefined;
   stdin: Writable | null = null;
   stdout: Readable | null = null;
   stderr: Readable | null = null;
   exitCode: number | null = null;
-  signalCode: NodeJS.Signals | null = null;
+  signalCode: SignalName | null = null;
   killed = false;
   #watch: Watch | undefined;
   #open = 0;
@@ -200,7 +206,7 @@ export class ChildProcess extends EventEmitter {
     if (ended && this.#open === 0) this.emit("close", this.exitCode, this.signalCode);
   }
 
-  kill(signal: NodeJS.Signals | number = "SIGTERM"): boolean {
+  kill(signal: SignalName | number = "SIGTERM"): boolean {
     if (this.pid === undefined || this.#watch === undefined) return false;
     const number = typeof signal === "number" ? signal : signalNumber(signal);
     const sent = tryCall("kill", this.pid, number) === 0;
@@ -217,21 +223,33 @@ export class ChildProcess extends EventEmitter {
   }
 }
 
-export function spawn(
+/** What the child's fd leads to by these options: a stream of ours if it is a pipe. */
+type Pipe<Given extends AllStdio, At extends 0 | 1 | 2, Stream> = (
+  Given extends readonly Stdio[]
+    ? Given[At]
+    : Given
+) extends infer Each
+  ? Each extends "pipe"
+    ? Stream
+    : null
+  : never;
+
+export type ChildProcessByStdio<In, Out, Err> = ChildProcess & { stdin: In; stdout: Out; stderr: Err };
+
+export function spawn<const Given extends AllStdio = "pipe">(
   file: string,
-  args: readonly string[] | SpawnOptions = [],
-  options: SpawnOptions = {},
-): ChildProcess {
-  return Array.isArray(args)
-    ? new ChildProcess(file, args as readonly string[], options)
-    : new ChildProcess(file, [], args as SpawnOptions);
+  args: readonly string[],
+  options: SpawnOptions<Given> = {},
+): ChildProcessByStdio<Pipe<Given, 0, Writable>, Pipe<Given, 1, Readable>, Pipe<Given, 2, Readable>> {
+  checkOptions("spawn", options, OPTIONS);
+  return new ChildProcess(file, args, options) as never;
 }
 
-interface SpawnSyncResult extends Ended {
+interface SpawnSyncResult<Output> extends Ended {
   pid: number;
   status: number | null;
-  stdout: Buffer | string;
-  stderr: Buffer | string;
+  stdout: Output;
+  stderr: Output;
   error?: Error;
 }
 
@@ -261,26 +279,34 @@ function readBoth(fds: readonly number[], maxBytes: number): { pieces: Uint8Arra
   return { pieces, full: false };
 }
 
+type SyncOptions = SpawnOptions & { maxBuffer?: number };
+
+export function spawnSync(file: string, args: readonly string[], options?: SyncOptions): SpawnSyncResult<Buffer>;
 export function spawnSync(
   file: string,
-  args: readonly string[] = [],
-  options: SpawnOptions & { encoding?: string; maxBuffer?: number } = {},
-): SpawnSyncResult {
-  const asText = (bytes: Buffer) =>
-    options.encoding === undefined ? bytes : bytes.toString(options.encoding as "utf8");
-  const empty = asText(globalThis.Buffer.alloc(0) as unknown as Buffer);
+  args: readonly string[],
+  options: SyncOptions & { encoding: Encoding },
+): SpawnSyncResult<string>;
+export function spawnSync(
+  file: string,
+  args: readonly string[],
+  { encoding, maxBuffer, ...options }: SyncOptions & { encoding?: Encoding } = {},
+): SpawnSyncResult<Buffer | string> {
+  checkOptions("spawnSync", options, OPTIONS);
+  const asText = (bytes: Buffer) => (encoding === undefined ? bytes : bytes.toString(encoding));
+  const empty = asText(Buffer.alloc(0));
   try {
     const { pid, ours } = start(file, [options.argv0 ?? file, ...args], options);
     const stdin = ours.get(0);
     if (stdin !== undefined) tryCall("close", stdin);
     const outputs = [1, 2].flatMap((number) => ours.get(number) ?? []);
-    const { pieces, full } = readBoth(outputs, options.maxBuffer ?? 1024 * 1024);
+    const { pieces, full } = readBoth(outputs, maxBuffer ?? 1024 * 1024);
     if (full) tryCall("kill", pid, SIGKILL);
     for (const fd of outputs) tryCall("close", fd);
     const ended = wait(pid, 0)!;
     const text = (number: number) => {
       const at = outputs.indexOf(ours.get(number) ?? -1);
-      return at === -1 ? empty : asText(globalThis.Buffer.concat(pieces[at]!) as unknown as Buffer);
+      return at === -1 ? empty : asText(Buffer.concat(pieces[at]!));
     };
     const error = full ? { error: systemError(-105, `spawnSync ${file}`) } : {};
     return { pid, ...ended, status: ended.code, stdout: text(1), stderr: text(2), ...error };

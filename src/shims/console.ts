@@ -1,7 +1,8 @@
 /** The global `console`: errors that nobody expected, and what is left of Node's interface. */
-import { host, tryCall } from "./door.ts";
+import { tryCall } from "../linux/sys/door.ts";
+import { giveBackTerminal } from "../linux/sys/tty.ts";
+import { host } from "./host.ts";
 import { withSources } from "./positions.ts";
-import { giveBackTerminal } from "./terminal.ts";
 
 const STDOUT = 1;
 const STDERR = 2;

@@ -1,6 +1,6 @@
 /** node:crypto's and the global `crypto`'s parts that are used; hashing is C. */
-import { type Buffer, toHex, viewOf } from "./buffer.ts";
-import { call, host } from "./door.ts";
+import { Buffer, toHex, viewOf } from "./buffer.ts";
+import { call, host } from "./host.ts";
 
 export function getRandomValues<T extends ArrayBufferView>(target: T): T {
   const bytes = viewOf(target);
@@ -24,8 +24,10 @@ class Sha256 {
     return this;
   }
 
+  digest(): Buffer;
+  digest(encoding: "hex" | "base64"): string;
   digest(encoding?: "hex" | "base64"): Buffer | string {
-    const bytes = this.#pieces.length === 1 ? this.#pieces[0]! : globalThis.Buffer.concat(this.#pieces);
+    const bytes = this.#pieces.length === 1 ? this.#pieces[0]! : Buffer.concat(this.#pieces);
     const digest = viewOf(host.sha256(bytes));
     return encoding === undefined ? digest : digest.toString(encoding);
   }

@@ -1,40 +1,29 @@
 /** node:events. */
-type Listener = (...args: never[]) => unknown;
+export type EventMap = Record<string, unknown[]>;
+/** What the listeners of an event without arguments may be given: a function that resolves a promise is one. */
+export type None = [nothing?: undefined];
+type Call = (...args: never[]) => unknown;
 
-export class EventEmitter {
-  readonly #listeners = new Map<string, { call: Listener; once: boolean }[]>();
+/** Whose events `Events` names, each with the arguments of its listeners. */
+export class EventEmitter<Events extends EventMap = EventMap> {
+  readonly #listeners = new Map<string, { call: Call; once: boolean }[]>();
 
-  on(event: string, call: Listener): this {
+  on<Name extends keyof Events & string>(event: Name, call: (...args: Events[Name]) => unknown): this {
     this.#add(event, call, false);
     return this;
   }
 
-  once(event: string, call: Listener): this {
+  once<Name extends keyof Events & string>(event: Name, call: (...args: Events[Name]) => unknown): this {
     this.#add(event, call, true);
     return this;
   }
 
-  off(event: string, call: Listener): this {
-    const left = this.#of(event).filter((each) => each.call !== call);
-    this.#listeners.set(event, left);
+  off<Name extends keyof Events & string>(event: Name, call: (...args: Events[Name]) => unknown): this {
+    this.#remove(event, call);
     return this;
   }
 
-  addListener(event: string, call: Listener): this {
-    return this.on(event, call);
-  }
-
-  removeListener(event: string, call: Listener): this {
-    return this.off(event, call);
-  }
-
-  removeAllListeners(event?: string): this {
-    if (event === undefined) this.#listeners.clear();
-    else this.#listeners.delete(event);
-    return this;
-  }
-
-  listenerCount(event: string): number {
+  listenerCount(event: keyof Events & string): number {
     return this.#of(event).length;
   }
 
@@ -43,33 +32,44 @@ export class EventEmitter {
     const listeners = this.#of(event);
     if (listeners.length === 0 && event === "error") throw args[0];
     for (const each of listeners) {
-      if (each.once) this.off(event, each.call);
+      if (each.once) this.#remove(event, each.call);
       (each.call as (...given: unknown[]) => void).apply(this, args);
     }
     return listeners.length > 0;
   }
 
-  #of(event: string): readonly { call: Listener; once: boolean }[] {
+  #of(event: string): readonly { call: Call; once: boolean }[] {
     return this.#listeners.get(event) ?? [];
   }
 
-  #add(event: string, call: Listener, once: boolean): void {
+  #add(event: string, call: Call, once: boolean): void {
     this.#listeners.set(event, [...this.#of(event), { call, once }]);
-    this.listening(event);
+    this.listenersChanged();
   }
 
-  /** For those who begin their work when somebody listens. */
-  protected listening(_event: string): void {}
+  #remove(event: string, call: Call): void {
+    this.#listeners.set(
+      event,
+      this.#of(event).filter((each) => each.call !== call),
+    );
+    this.listenersChanged();
+  }
+
+  /** For those who work only while somebody listens. */
+  protected listenersChanged(): void {}
 }
 
 /** Resolves with the arguments of the next `event`; rejects at an error. */
-export function once(emitter: EventEmitter, event: string): Promise<unknown[]> {
+export function once<Events extends EventMap & { error: [Error] }, Name extends keyof Events & string>(
+  emitter: EventEmitter<Events>,
+  event: Name,
+): Promise<Events[Name]> {
   return new Promise((resolve, reject) => {
-    const fail = (error: unknown) => {
+    const fail = (error: Error) => {
       emitter.off(event, done);
       reject(error);
     };
-    const done = (...args: unknown[]) => {
+    const done = (...args: Events[Name]) => {
       emitter.off("error", fail);
       resolve(args);
     };
@@ -77,5 +77,3 @@ export function once(emitter: EventEmitter, event: string): Promise<unknown[]> {
     if (event !== "error") emitter.once("error", fail);
   });
 }
-
-export default EventEmitter;

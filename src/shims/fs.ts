@@ -1,26 +1,33 @@
 /** The part of node:fs that the short commands use, synchronous as they use it. */
+
 import {
   AT_FDCWD,
   AT_REMOVEDIR,
   AT_SYMLINK_NOFOLLOW,
   DT_DIR,
   DT_UNKNOWN,
+  EAGAIN,
+  EBUSY,
   EEXIST,
   EISDIR,
   ELOOP,
   ENOENT,
   ENOTEMPTY,
+  MONOTONIC,
   O_CLOEXEC,
   PATH_MAX,
 } from "../linux/sys/abi.ts";
-import { type Buffer, toHex, viewOf } from "./buffer.ts";
-import { type Argument, call, cString, EAGAIN, host, systemError, tryCall } from "./door.ts";
+import { type Argument, cString, tryCall } from "../linux/sys/door.ts";
+import { type Buffer, type Encoding, toHex, viewOf } from "./buffer.ts";
 import { embeddedFile } from "./embedded.ts";
 import { EventEmitter } from "./events.ts";
+import { checkOptions, lookUp } from "./given.ts";
+import { call, host, systemError } from "./host.ts";
 import { POLLIN, POLLOUT, unwatch, watch as watchFd } from "./loop.ts";
 import { dirname, join } from "./path.ts";
 import { type StatOptions, type Stats, statOf } from "./stats.ts";
-import { Readable } from "./streams.ts";
+
+export type { Stats };
 
 type Path = string | Uint8Array;
 
@@ -53,16 +60,18 @@ export const constants = {
   S_IFIFO: 0o010000,
 } as const;
 
-const FLAGS: Record<string, number> = {
+const FLAGS = {
   r: 0,
   "r+": 2,
   w: 1 | O_CREAT | O_TRUNC,
   wx: 1 | O_CREAT | O_TRUNC | O_EXCL,
   "w+": 2 | O_CREAT | O_TRUNC,
   a: 1 | O_CREAT | O_APPEND,
-  ax: 1 | O_CREAT | O_APPEND | O_EXCL,
-};
+  "a+": 2 | O_CREAT | O_APPEND,
+} as const satisfies Record<string, number>;
+type Flags = number | keyof typeof FLAGS;
 
+const named = (path: Path) => (typeof path === "string" ? path : cString(path));
 const shown = (path: Path) => (typeof path === "string" ? path : host.decode(path));
 
 function must(rc: number, name: string, path?: Path): number {
@@ -72,18 +81,14 @@ function must(rc: number, name: string, path?: Path): number {
 
 /** A call on a path relative to our directory. */
 function onPath(name: Parameters<typeof tryCall>[0], shownName: string, path: Path, ...args: Argument[]): number {
-  if (typeof path === "string" && path.includes("\0"))
-    throw Object.assign(new TypeError("The argument 'path' must be a string without null bytes"), {
-      code: "ERR_INVALID_ARG_VALUE",
-    });
-  return must(tryCall(name, AT_FDCWD, cString(path), ...args), shownName, path);
+  return must(tryCall(name, AT_FDCWD, named(path), ...args), shownName, path);
 }
 
 const modeOf = (mode: number | string | undefined, otherwise: number) =>
   typeof mode === "string" ? Number.parseInt(mode, 8) : (mode ?? otherwise);
 
-export function openSync(path: Path, flags: number | string = "r", mode?: number | string): number {
-  const bits = typeof flags === "number" ? flags : FLAGS[flags]!;
+export function openSync(path: Path, flags: Flags = "r", mode?: number | string): number {
+  const bits = typeof flags === "number" ? flags : lookUp<number>("open", FLAGS, flags);
   return onPath("openat", "open", path, bits | O_CLOEXEC, modeOf(mode, 0o666));
 }
 
@@ -163,17 +168,23 @@ function readAll(fd: number): Buffer {
   }
 }
 
-type Encoded = { encoding?: string | null } | string | null;
-const encodingOf = (options?: Encoded) => (typeof options === "string" ? options : options?.encoding);
+type Encoded = { encoding?: Encoding } | Encoding;
 
-export function readFileSync(path: Path | number, options?: Encoded): Buffer | string {
+function encodingOf(options: Encoded | undefined): Encoding | undefined {
+  if (typeof options !== "object") return options;
+  checkOptions("fs", options, ["encoding"]);
+  return options.encoding;
+}
+
+export function readFileSync(path: Path | number): Buffer;
+export function readFileSync(path: Path | number, encoding: Encoding): string;
+export function readFileSync(path: Path | number, encoding?: Encoding): Buffer | string {
   const embedded = embeddedFile(path);
   if (embedded !== undefined) return viewOf(embedded);
   const fd = typeof path === "number" ? path : openSync(path);
   try {
     const bytes = readAll(fd);
-    const encoding = encodingOf(options);
-    return encoding ? bytes.toString(encoding as "utf8") : bytes;
+    return encoding === undefined ? bytes : bytes.toString(encoding);
   } catch (error) {
     throw typeof path === "number" ? error : Object.assign(error as Error, { path: shown(path) });
   } finally {
@@ -182,17 +193,14 @@ export function readFileSync(path: Path | number, options?: Encoded): Buffer | s
 }
 
 interface WriteOptions {
-  flag?: string | number;
+  flag?: Flags;
   mode?: number | string;
   flush?: boolean;
 }
 
-export function writeFileSync(
-  path: Path | number,
-  data: string | ArrayBufferView,
-  options: WriteOptions | string = {},
-): void {
-  const { flag = "w", mode, flush = false } = typeof options === "string" ? {} : options;
+export function writeFileSync(path: Path | number, data: string | ArrayBufferView, options: WriteOptions = {}): void {
+  checkOptions("writeFile", options, ["flag", "mode", "flush"]);
+  const { flag = "w", mode, flush = false } = options;
   const fd = typeof path === "number" ? path : openSync(path, flag, mode);
   try {
     const bytes = typeof data === "string" ? new Uint8Array(host.encode(data)) : viewOf(data);
@@ -207,14 +215,18 @@ export function appendFileSync(path: Path, data: string | ArrayBufferView): void
   writeFileSync(path, data, { flag: "a" });
 }
 
-export function fstatSync(fd: number, options?: StatOptions): Stats {
-  return statOf(fd, "", 0, "fstat", options)!;
+export function fstatSync(fd: number): Stats {
+  return statOf(fd, "", 0, "fstat")!;
 }
 
+export function statSync(path: Path): Stats;
+export function statSync(path: Path, options: StatOptions): Stats | undefined;
 export function statSync(path: Path, options?: StatOptions): Stats | undefined {
   return statOf(AT_FDCWD, path, 0, "stat", options);
 }
 
+export function lstatSync(path: Path): Stats;
+export function lstatSync(path: Path, options: StatOptions): Stats | undefined;
 export function lstatSync(path: Path, options?: StatOptions): Stats | undefined {
   return statOf(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, "lstat", options);
 }
@@ -224,29 +236,33 @@ const STATFS_BYTES = 120;
 /** Source: statfs(2). */
 export function statfsSync(path: Path): { type: number; bsize: number } {
   const statfs = new BigInt64Array(STATFS_BYTES / 8);
-  must(tryCall("statfs", cString(path), statfs), "statfs", path);
+  must(tryCall("statfs", named(path), statfs), "statfs", path);
   return { type: Number(statfs[0]), bsize: Number(statfs[1]) };
 }
 
 export function existsSync(path: Path): boolean {
-  return tryCall("faccessat", AT_FDCWD, cString(path), 0) === 0;
+  return tryCall("faccessat", AT_FDCWD, named(path), 0) === 0;
 }
 
 export function accessSync(path: Path, mode = 0): void {
   onPath("faccessat", "access", path, mode);
 }
 
-export function mkdirSync(
-  path: string,
-  options: { recursive?: boolean; mode?: number | string } | number = {},
-): string | undefined {
-  const { recursive = false, mode } = typeof options === "number" ? { mode: options } : options;
+interface MkdirOptions {
+  recursive?: boolean;
+  mode?: number | string;
+}
+
+export function mkdirSync(path: string, given: MkdirOptions | number = {}): string | undefined {
+  const options: MkdirOptions = typeof given === "number" ? { mode: given } : given;
+  checkOptions("mkdir", options, ["recursive", "mode"]);
+  const { recursive = false, mode } = options;
   const bits = modeOf(mode, 0o777);
   if (!recursive) {
     onPath("mkdirat", "mkdir", path, bits);
     return undefined;
   }
-  const rc = tryCall("mkdirat", AT_FDCWD, cString(path), bits);
+  const rc = tryCall("mkdirat", AT_FDCWD, path, bits);
   if (rc === 0) return path;
   if (rc === EEXIST && statSync(path, { throwIfNoEntry: false })?.isDirectory()) return undefined;
   if (rc !== ENOENT || dirname(path) === path) must(rc, "mkdir", path);
@@ -261,7 +277,7 @@ export function mkdtempSync(prefix: string): string {
     const bytes = new Uint8Array(3);
     call("getrandom", bytes, bytes.length, 0);
     const path = prefix + toHex(bytes);
-    const rc = tryCall("mkdirat", AT_FDCWD, cString(path), 0o700);
+    const rc = tryCall("mkdirat", AT_FDCWD, path, 0o700);
     if (rc === 0) return path;
     if (rc !== EEXIST || i === MADE_NAMES) must(rc, "mkdtemp", path);
   }
@@ -275,35 +291,46 @@ export function unlinkSync(path: Path): void {
   onPath("unlinkat", "unlink", path, 0);
 }
 
-export function rmSync(
-  path: string,
-  { recursive = false, force = false }: { recursive?: boolean; force?: boolean } = {},
-): void {
-  const rc = tryCall("unlinkat", AT_FDCWD, cString(path), 0);
+interface RemoveOptions {
+  recursive?: boolean;
+  force?: boolean;
+  /** How often a directory is tried again that is busy, at intervals; one to which others add meanwhile always is. */
+  maxRetries?: number;
+}
+
+const BUSY_PAUSE = new BigInt64Array([0n, 100_000_000n]);
+
+export function rmSync(path: string, options: RemoveOptions = {}): void {
+  checkOptions("rm", options, ["recursive", "force", "maxRetries"]);
+  const { recursive = false, force = false, maxRetries = 0 } = options;
+  const rc = tryCall("unlinkat", AT_FDCWD, path, 0);
   if (rc === 0 || (rc === ENOENT && force)) return;
   if (rc !== EISDIR || !recursive) must(rc, "rm", path);
-  for (const name of namesIn(path)) rmSync(join(path, name), { recursive, force: true });
-  const removed = tryCall("unlinkat", AT_FDCWD, cString(path), AT_REMOVEDIR);
-  if (removed === ENOTEMPTY) rmSync(path, { recursive, force });
-  else if (removed !== ENOENT) must(removed, "rm", path);
+  for (const name of readdirSync(path)) rmSync(join(path, name), { ...options, force: true });
+  const removed = tryCall("unlinkat", AT_FDCWD, path, AT_REMOVEDIR);
+  if (removed === ENOTEMPTY) rmSync(path, options);
+  else if (removed === EBUSY && maxRetries > 0) {
+    tryCall("clock_nanosleep", MONOTONIC, 0, BUSY_PAUSE, null);
+    rmSync(path, { ...options, maxRetries: maxRetries - 1 });
+  } else if (removed !== ENOENT) must(removed, "rm", path);
 }
 
 export function renameSync(from: Path, to: Path): void {
-  must(tryCall("renameat2", AT_FDCWD, cString(from), AT_FDCWD, cString(to), 0), "rename", from);
+  must(tryCall("renameat2", AT_FDCWD, named(from), AT_FDCWD, named(to), 0), "rename", from);
 }
 
 export function linkSync(from: Path, to: Path): void {
-  must(tryCall("linkat", AT_FDCWD, cString(from), AT_FDCWD, cString(to), 0), "link", from);
+  must(tryCall("linkat", AT_FDCWD, named(from), AT_FDCWD, named(to), 0), "link", from);
 }
 
 export function symlinkSync(target: Path, path: Path): void {
-  must(tryCall("symlinkat", cString(target), AT_FDCWD, cString(path)), "symlink", path);
+  must(tryCall("symlinkat", named(target), AT_FDCWD, named(path)), "symlink", path);
 }
 
 export function readlinkSync(path: Path, options?: Encoded): string {
   const room = new Uint8Array(PATH_MAX);
   const length = onPath("readlinkat", "readlink", path, room, room.length);
-  return viewOf(room.subarray(0, length)).toString((encodingOf(options) ?? "utf8") as "utf8");
+  return viewOf(room.subarray(0, length)).toString(encodingOf(options));
 }
 
 /** Follows every symlink on the way. */
@@ -366,7 +393,7 @@ class Dirent {
 
 const DIRENT_NAME_AT = 19;
 
-function entriesOf(path: Path, encoding: string | null | undefined): Dirent[] {
+function entriesOf(path: Path, encoding?: Encoding): Dirent[] {
   const fd = openSync(path, constants.O_DIRECTORY);
   const room = viewOf(new Uint8Array(READ_BYTES / 2));
   const found: Dirent[] = [];
@@ -376,7 +403,7 @@ function entriesOf(path: Path, encoding: string | null | undefined): Dirent[] {
       if (length === 0) return found;
       for (let at = 0; at < length; at += room[at + 16]! + 256 * room[at + 17]!) {
         const begin = at + DIRENT_NAME_AT;
-        const name = room.toString((encoding ?? "utf8") as "utf8", begin, room.indexOf(0, begin));
+        const name = room.toString(encoding, begin, room.indexOf(0, begin));
         if (name === "." || name === "..") continue;
         const type = room[at + 18]!;
         found.push(new Dirent(name, shown(path), type === DT_UNKNOWN ? typeOf(join(shown(path), name)) : type));
@@ -392,28 +419,26 @@ function typeOf(path: string): number {
   return (lstatSync(path, { throwIfNoEntry: false })?.mode ?? 0) >> 12;
 }
 
-function namesIn(path: Path): string[] {
-  return entriesOf(path, undefined).map(({ name }) => name);
-}
-
+export function readdirSync(path: Path, options?: { encoding?: Encoding }): string[];
+export function readdirSync(path: Path, options: { withFileTypes: true }): Dirent[];
 export function readdirSync(
   path: Path,
-  options: { withFileTypes?: boolean; encoding?: string | null } | string = {},
-): (string | Dirent)[] {
-  const { withFileTypes = false, encoding } = typeof options === "string" ? { encoding: options } : options;
-  const entries = entriesOf(path, encoding);
-  return withFileTypes ? entries : entries.map(({ name }) => name);
+  options: { withFileTypes?: boolean; encoding?: Encoding } = {},
+): string[] | Dirent[] {
+  checkOptions("readdir", options, ["withFileTypes", "encoding"]);
+  const entries = entriesOf(path, options.encoding);
+  return options.withFileTypes ? entries : entries.map(({ name }) => name);
 }
 
 const IN_MODIFY_ATTRIB_MOVE_DELETE = 0x2 | 0x4 | 0x400 | 0x800;
 const IN_NONBLOCK_CLOEXEC = 0o4000 | O_CLOEXEC;
 
-class Watcher extends EventEmitter {
+class Watcher extends EventEmitter<{ error: [Error] }> {
   readonly #fd = call("inotify_init1", IN_NONBLOCK_CLOEXEC);
   readonly #watch;
   constructor(path: string, changed: () => void) {
     super();
-    must(tryCall("inotify_add_watch", this.#fd, cString(path), IN_MODIFY_ATTRIB_MOVE_DELETE), "watch", path);
+    must(tryCall("inotify_add_watch", this.#fd, path, IN_MODIFY_ATTRIB_MOVE_DELETE), "watch", path);
     const room = new Uint8Array(PATH_MAX);
     this.#watch = watchFd(this.#fd, POLLIN, () => {
       if (tryCall("read", this.#fd, room, room.length) !== EAGAIN) changed();
@@ -430,7 +455,4 @@ export function watch(path: string, changed: () => void): Watcher {
   return new Watcher(path, changed);
 }
 
-export function createReadStream(path: string): Readable {
-  const fd = openSync(path);
-  return new Readable(fd, () => closeSync(fd));
-}
+export { refuse as createReadStream } from "./unsupported.ts";

@@ -3,7 +3,7 @@
  * would silently become rounded.
  */
 import { toHex } from "./buffer.ts";
-import { call } from "./door.ts";
+import { call } from "./host.ts";
 
 type Reviver = (this: unknown, key: string, value: unknown, context?: { source?: string }) => unknown;
 

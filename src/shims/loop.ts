@@ -1,6 +1,8 @@
 /** The event loop: timers, file descriptors, and one ppoll(2) for all of them. */
+
 import { MONOTONIC, POLLIN, POLLOUT } from "../linux/sys/abi.ts";
-import { host, tryCall } from "./door.ts";
+import { tryCall } from "../linux/sys/door.ts";
+import { host } from "./host.ts";
 
 export { POLLIN, POLLOUT };
 
@@ -17,7 +19,7 @@ interface Watch extends Awaited {
   readonly ready: (events: number) => void;
 }
 
-class Timer implements Awaited {
+export class Timer implements Awaited {
   counted = true;
   dueMs = 0;
   constructor(
@@ -67,6 +69,8 @@ export function unwatch(watch: Watch | undefined): void {
 
 export type { Watch };
 
+type Work = (...args: never[]) => void;
+
 function addTimer(run: () => void, ms: number, repeats: boolean): Timer {
   const waits = ms >= 1 && ms <= 2 ** 31 - 1 ? ms : 1;
   const timer = new Timer(run, repeats ? waits : undefined);
@@ -75,12 +79,12 @@ function addTimer(run: () => void, ms: number, repeats: boolean): Timer {
   return timer;
 }
 
-export function setTimeout(run: (...args: unknown[]) => void, ms = 0, ...args: unknown[]): Timer {
-  return addTimer(() => run(...args), ms, false);
+export function setTimeout(run: Work, ms = 0, ...args: unknown[]): Timer {
+  return addTimer(() => run(...(args as never[])), ms, false);
 }
 
-export function setInterval(run: (...args: unknown[]) => void, ms = 0, ...args: unknown[]): Timer {
-  return addTimer(() => run(...args), ms, true);
+export function setInterval(run: Work, ms = 0, ...args: unknown[]): Timer {
+  return addTimer(() => run(...(args as never[])), ms, true);
 }
 
 export function clearTimeout(timer: unknown): void {
@@ -88,8 +92,8 @@ export function clearTimeout(timer: unknown): void {
 }
 
 /** Calls `run` when what is ready now has been done. */
-export function setImmediate(run: (...args: unknown[]) => void, ...args: unknown[]): void {
-  immediates.push(() => run(...args));
+export function setImmediate(run: Work, ...args: unknown[]): void {
+  immediates.push(() => run(...(args as never[])));
 }
 
 function isAnythingAwaited(): boolean {

@@ -1,13 +1,13 @@
 /** node:os. */
-import { SIGNALS } from "../base/signals.ts";
-import { call } from "./door.ts";
+import { SIGNALS, type SignalName } from "../base/signals.ts";
 import { readFileSync } from "./fs.ts";
+import { call } from "./host.ts";
 
 export const constants = {
   // Node has no SIGCLD, which is SIGCHLD.
   signals: Object.fromEntries(
     Object.entries(SIGNALS).flatMap(([name, number]) => (name === "CLD" ? [] : [[`SIG${name}`, number]])),
-  ),
+  ) as Readonly<Record<SignalName, number>>,
 };
 
 export function homedir(): string {

@@ -1,22 +1,16 @@
 /** The global `process`. */
+
+import type { SignalName } from "../base/signals.ts";
 import { PATH_MAX } from "../linux/sys/abi.ts";
-import { call, cString, host, systemError, tryCall } from "./door.ts";
-import * as fs from "./fs.ts";
-import * as os from "./os.ts";
-import * as path from "./path.ts";
+import { tryCall } from "../linux/sys/door.ts";
+import { giveBackTerminal } from "../linux/sys/tty.ts";
+import { readlinkSync } from "./fs.ts";
+import { call, host, systemError } from "./host.ts";
 import { offSignal, onSignal, signalNumber } from "./signals.ts";
 import { Readable } from "./streams.ts";
-import { giveBackTerminal, isatty } from "./terminal.ts";
 
 /** Where Bun shows the first file of a program that it has compiled. */
 const ENTRY = "/$bunfs/root/lighter";
-const MODULES: Readonly<Record<string, unknown>> = {
-  "node:fs": fs,
-  "node:os": os,
-  "node:path": path,
-  "node:tty": { isatty },
-};
-
 let env: Record<string, string | undefined> | undefined;
 let stdin: Readable | undefined;
 
@@ -69,13 +63,13 @@ export const processShim = {
     return host.decode(room.subarray(0, length - 1));
   },
   chdir(directory: string): void {
-    call("chdir", cString(directory));
+    call("chdir", directory);
   },
   exit(code = 0): never {
     giveBackTerminal();
     for (;;) call("exit_group", code);
   },
-  kill(pid: number, signal: string | number = "SIGTERM"): true {
+  kill(pid: number, signal: SignalName | number = "SIGTERM"): true {
     const rc = tryCall("kill", pid, typeof signal === "number" ? signal : signalNumber(signal));
     if (rc < 0) throw systemError(rc, "kill");
     return true;
@@ -94,12 +88,11 @@ export const processShim = {
   nextTick(work: (...args: unknown[]) => void, ...args: unknown[]): void {
     Promise.resolve().then(() => work(...args));
   },
-  getBuiltinModule: (name: string) => MODULES[name],
 };
 
 let executable: string | undefined;
 
 function executablePath(): string {
-  executable ??= fs.readlinkSync("/proc/self/exe");
+  executable ??= readlinkSync("/proc/self/exe");
   return executable;
 }

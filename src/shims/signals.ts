@@ -1,27 +1,32 @@
 /** Signals, read from a signalfd(2): those that somebody listens to are blocked. */
 
-import { SIGNALS } from "../base/signals.ts";
+import { SIGNALS, type SignalName } from "../base/signals.ts";
 import { SIG_BLOCK, SIG_UNBLOCK, SIGSET_BYTES } from "../linux/sys/abi.ts";
-import { call, tryCall } from "./door.ts";
+import { tryCall } from "../linux/sys/door.ts";
 import { EventEmitter } from "./events.ts";
+import { lookUp } from "./given.ts";
+import { call } from "./host.ts";
 import { POLLIN, type Watch, watch } from "./loop.ts";
 
 const SIGINFO_BYTES = 128;
 const SFD_NONBLOCK_CLOEXEC = 0o4000 | 0o2000000;
 
-const emitter = new EventEmitter();
+type Listener = (name: SignalName, number: number) => unknown;
+
+const emitter = new EventEmitter<Record<SignalName, [SignalName, number]>>();
 let heard = 0n;
 let signalFd = -1;
 /** It does not keep the process alive. */
 let watching: Watch | undefined;
 
-export function signalNumber(name: string): number {
-  return SIGNALS[name.replace(/^SIG/, "")] ?? 0;
+/** @throws TypeError for a name that is no signal's */
+export function signalNumber(name: SignalName): number {
+  return lookUp("signals", SIGNALS, name.replace(/^SIG/, ""));
 }
 
-export function signalName(number: number): NodeJS.Signals | undefined {
-  const name = Object.keys(SIGNALS).find((each) => SIGNALS[each] === number);
-  return name === undefined ? undefined : (`SIG${name}` as NodeJS.Signals);
+export function signalName(number: number): SignalName | undefined {
+  const found = Object.entries(SIGNALS).find(([, each]) => each === number);
+  return found && (`SIG${found[0]}` as SignalName);
 }
 
 function setHeard(signals: bigint): void {
@@ -45,21 +50,14 @@ function read(): void {
   if (name !== undefined) emitter.emit(name, name, number);
 }
 
-const bit = (name: string) => 1n << BigInt(signalNumber(name) - 1);
+const bit = (name: SignalName) => 1n << BigInt(signalNumber(name) - 1);
 
-export function onSignal(name: string, listener: (...args: never[]) => unknown): void {
-  emitter.on(name, listener);
+export function onSignal(name: SignalName, listener: Listener): void {
   setHeard(heard | bit(name));
+  emitter.on(name, listener);
 }
 
-export function offSignal(name: string, listener: (...args: never[]) => unknown): void {
+export function offSignal(name: SignalName, listener: Listener): void {
   emitter.off(name, listener);
   if (emitter.listenerCount(name) === 0 && (heard & bit(name)) !== 0n) setHeard(heard & ~bit(name));
-}
-
-const SIGPIPE = 13;
-
-/** Gives it its usual effect, for a program that takes our place. */
-export function restoreSigpipe(): void {
-  call("rt_sigaction", SIGPIPE, new BigUint64Array(4), null, SIGSET_BYTES);
 }

@@ -1,11 +1,16 @@
 /** Stream sockets: `Bun.connect`, and node:net's `connect`. */
-import { AF_INET, AF_UNIX, F_GETFL, F_SETFL, SOCK_STREAM_CLOEXEC, SOL_SOCKET } from "../linux/sys/abi.ts";
+
+import { AF_INET, AF_UNIX, EAGAIN, F_GETFL, F_SETFL, SOCK_STREAM_CLOEXEC, SOL_SOCKET } from "../linux/sys/abi.ts";
+import { tryCall } from "../linux/sys/door.ts";
 import { unixAddress } from "../linux/sys/unix-address.ts";
-import type { Buffer } from "./buffer.ts";
-import { call, EAGAIN, host, systemError, tryCall } from "./door.ts";
+import { Buffer } from "./buffer.ts";
+import type { None } from "./events.ts";
+import { checkOptions } from "./given.ts";
+import { call, host, systemError } from "./host.ts";
 import { POLLIN, POLLOUT, unwatch, type Watch, watch } from "./loop.ts";
 import { isNumeric } from "./numeric-host.ts";
 import { Readable, Writable } from "./streams.ts";
+import type { Unchecked } from "./unsupported.ts";
 
 const SOCK_NONBLOCK = 0o4000;
 const EINPROGRESS = -115;
@@ -14,12 +19,14 @@ const SHUT_WR = 1;
 const IPPROTO_TCP = 6;
 const TCP_NODELAY = 1;
 
-export interface Target {
+interface Target {
   unix?: string;
   hostname?: string;
   port?: number;
   /** Whether the end of the other side leaves ours open. */
   allowHalfOpen?: boolean;
+  /** Only Bun has it. */
+  tls?: Unchecked;
 }
 
 /** The struct sockaddr_in of a numeric IPv4 address, or of "localhost". */
@@ -76,13 +83,17 @@ function connected(fd: number, where: string): Promise<void> {
 
 const READ_BYTES = 65536;
 
-interface Handlers<Socket> {
-  data?: (socket: Socket, bytes: Buffer) => void;
-  drain?: (socket: Socket) => void;
-  end?: (socket: Socket) => void;
-  close?: (socket: Socket) => void;
-  error?: (socket: Socket, error: Error) => void;
+interface Handlers {
+  data?: (socket: BunSocket, bytes: Buffer) => void;
+  drain?: (socket: BunSocket) => void;
+  end?: (socket: BunSocket) => void;
+  close?: (socket: BunSocket) => void;
+  error?: (socket: BunSocket, error: Error) => void;
+  handshake?(...given: Unchecked[]): void;
 }
+
+const HANDLERS = ["data", "drain", "end", "close", "error"] as const satisfies (keyof Handlers)[];
+const TARGET = ["unix", "hostname", "port", "allowHalfOpen"] as const satisfies (keyof Target)[];
 
 /** Bun's socket with `allowHalfOpen`: `end` says that the other side sends no more. */
 export class BunSocket {
@@ -93,13 +104,15 @@ export class BunSocket {
 
   constructor(
     readonly fd: number,
-    private readonly handlers: Handlers<BunSocket>,
+    private readonly handlers: Handlers,
   ) {
     this.#watch = watch(fd, POLLIN, (events) => this.#ready(events));
   }
 
-  static async connect(target: Target & { socket: Handlers<BunSocket> }): Promise<BunSocket> {
-    return new BunSocket(await open(target), target.socket);
+  static async connect<_Data>({ socket, ...target }: Target & { socket: Handlers }): Promise<BunSocket> {
+    checkOptions("Bun.connect", target, TARGET);
+    checkOptions("Bun.connect, socket", socket, HANDLERS);
+    return new BunSocket(await open(target), socket);
   }
 
   #ready(events: number): void {
@@ -116,9 +129,9 @@ export class BunSocket {
     const count = tryCall("read", this.fd, room, room.length);
     if (count === EAGAIN) return;
     if (count > 0) {
-      const bytes = globalThis.Buffer.from(room.buffer, 0, count);
+      const bytes = Buffer.from(room.buffer, 0, count);
       // A small piece does not keep all of the room.
-      this.handlers.data?.(this, (count < READ_BYTES / 4 ? globalThis.Buffer.from(bytes) : bytes) as unknown as Buffer);
+      this.handlers.data?.(this, count < READ_BYTES / 4 ? Buffer.from(bytes) : bytes);
       return;
     }
     this.#reads = false;
@@ -199,13 +212,15 @@ function rewatched(old: Watch): Watch {
   return watch(old.fd, old.events, old.ready);
 }
 
+type SocketEvents = { connect: None; data: [Buffer]; end: None; drain: None; close: None; error: [Error] };
+
 /** node:net's Socket. It is closed when both sides have ended. */
-export class Socket extends Writable {
+export class Socket extends Writable<SocketEvents> {
   #input: Readable | undefined;
   #fd = -1;
   readonly #stays: boolean;
   #openSides = 2;
-  readonly #early: [string, (...args: never[]) => unknown][] = [];
+  readonly #early: ((bytes: Buffer) => unknown)[] = [];
 
   constructor(target: Target) {
     super(-1);
@@ -230,20 +245,21 @@ export class Socket extends Writable {
       this.#sideEnded();
       if (!this.#stays) this.end();
     });
-    for (const [event, call] of this.#early) input.on(event, call);
+    for (const call of this.#early) input.on("data", call);
     this.emit("connect");
   }
 
-  override on(event: string, call: (...args: never[]) => unknown): this {
+  override on<Name extends keyof SocketEvents>(event: Name, call: (...args: SocketEvents[Name]) => unknown): this {
     if (event !== "data") return super.on(event, call);
-    if (this.#input === undefined) this.#early.push([event, call]);
-    else this.#input.on(event, call);
+    const take = call as (bytes: Buffer) => unknown;
+    if (this.#input === undefined) this.#early.push(take);
+    else this.#input.on("data", take);
     return this;
   }
 
-  override off(event: string, call: (...args: never[]) => unknown): this {
+  override off<Name extends keyof SocketEvents>(event: Name, call: (...args: SocketEvents[Name]) => unknown): this {
     if (event !== "data") return super.off(event, call);
-    this.#input?.off(event, call);
+    this.#input?.off("data", call as (bytes: Buffer) => unknown);
     return this;
   }
 
@@ -284,16 +300,17 @@ export class Socket extends Writable {
   }
 }
 
-export function connect(
-  target: { path?: string; host?: string; port?: number; allowHalfOpen?: boolean } | string,
-  onConnect?: () => void,
-): Socket {
-  const {
-    path,
-    host: hostname = "localhost",
-    port = 0,
-    allowHalfOpen = false,
-  } = typeof target === "string" ? { path: target } : target;
+interface ConnectOptions {
+  path?: string;
+  host?: string;
+  port?: number;
+  allowHalfOpen?: boolean;
+}
+
+export function connect(target: ConnectOptions | string, onConnect?: () => void): Socket {
+  const options: ConnectOptions = typeof target === "string" ? { path: target } : target;
+  checkOptions("connect", options, ["path", "host", "port", "allowHalfOpen"]);
+  const { path, host: hostname = "localhost", port = 0, allowHalfOpen = false } = options;
   const socket = new Socket(path === undefined ? { hostname, port, allowHalfOpen } : { unix: path, allowHalfOpen });
   if (onConnect !== undefined) socket.once("connect", onConnect);
   return socket;

@@ -1,6 +1,9 @@
 /** statx(2) as node:fs's Stats. */
+
 import { AT_EMPTY_PATH, ENOENT } from "../linux/sys/abi.ts";
-import { cString, host, systemError, tryCall } from "./door.ts";
+import { cString, tryCall } from "../linux/sys/door.ts";
+import { checkOptions } from "./given.ts";
+import { host, systemError } from "./host.ts";
 
 export interface StatOptions {
   throwIfNoEntry?: boolean;
@@ -107,12 +110,20 @@ export function statOf(
   path: string | Uint8Array,
   flags: number,
   name: string,
-  { throwIfNoEntry = true }: StatOptions = {},
+  options: StatOptions = {},
 ): Stats | undefined {
+  checkOptions(name, options, ["throwIfNoEntry"]);
   const statx = new Uint8Array(STATX_BYTES);
   const empty = path.length === 0 && name === "fstat" ? AT_EMPTY_PATH : 0;
-  const rc = tryCall("statx", dirFd, cString(path), flags | empty, STATX_BASIC_STATS, statx);
+  const rc = tryCall(
+    "statx",
+    dirFd,
+    typeof path === "string" ? path : cString(path),
+    flags | empty,
+    STATX_BASIC_STATS,
+    statx,
+  );
   if (rc === 0) return new Stats(statx);
-  if (!throwIfNoEntry && rc === ENOENT) return undefined;
+  if (options.throwIfNoEntry === false && rc === ENOENT) return undefined;
   throw systemError(rc, name, typeof path === "string" ? path : host.decode(path));
 }

@@ -1,8 +1,10 @@
 /** Streams on file descriptors, with the part of node:stream's interface that is used here. */
-import { F_GETFL, F_SETFL } from "../linux/sys/abi.ts";
+
+import { EAGAIN, F_GETFL, F_SETFL } from "../linux/sys/abi.ts";
+import { tryCall } from "../linux/sys/door.ts";
 import { type Buffer, viewOf } from "./buffer.ts";
-import { call, EAGAIN, host, systemError, tryCall } from "./door.ts";
-import { EventEmitter } from "./events.ts";
+import { EventEmitter, type EventMap, type None } from "./events.ts";
+import { call, host, systemError } from "./host.ts";
 import { POLLIN, POLLOUT, setImmediate, unwatch, type Watch, watch } from "./loop.ts";
 
 const READ_BYTES = 65536;
@@ -13,12 +15,11 @@ const EIO = -5;
  * Reads while somebody listens to "data" or iterates, and not while paused. "end" comes once, when the writer is gone, then
  * "close".
  */
-export class Readable extends EventEmitter {
+export class Readable extends EventEmitter<{ data: [Buffer]; end: None; close: None; error: [Error] }> {
   #watch: Watch | undefined;
   #paused = false;
   #ended = false;
   destroyed = false;
-  #encoding: string | undefined;
 
   constructor(
     readonly fd: number,
@@ -27,19 +28,8 @@ export class Readable extends EventEmitter {
     super();
   }
 
-  setEncoding(encoding: string): this {
-    this.#encoding = encoding;
-    return this;
-  }
-
-  protected override listening(event: string): void {
-    if (event === "data" || event === "end") this.#update();
-  }
-
-  override off(event: string, call: (...args: never[]) => unknown): this {
-    super.off(event, call);
+  protected override listenersChanged(): void {
     this.#update();
-    return this;
   }
 
   pause(): this {
@@ -52,10 +42,6 @@ export class Readable extends EventEmitter {
     this.#paused = false;
     this.#update();
     return this;
-  }
-
-  isPaused(): boolean {
-    return this.#paused;
   }
 
   #update(): void {
@@ -73,7 +59,7 @@ export class Readable extends EventEmitter {
     if (count === EAGAIN) return;
     if (count > 0) {
       const bytes = viewOf(count < READ_BYTES / 2 ? new Uint8Array(room.subarray(0, count)) : room.subarray(0, count));
-      this.emit("data", this.#encoding === undefined ? bytes : bytes.toString(this.#encoding as "utf8"));
+      this.emit("data", bytes);
     } else if (count === 0 || count === EIO) this.#end();
     else {
       const error = systemError(count, "read");
@@ -111,7 +97,7 @@ export class Readable extends EventEmitter {
       ended = true;
       wake();
     });
-    this.on("error", (error: unknown) => {
+    this.on("error", (error) => {
       failure = { error };
       wake();
     });
@@ -143,8 +129,10 @@ interface Piece {
 
 const HIGH_WATER_BYTES = 16384;
 
+type WritableEvents = { drain: None; close: None; error: [Error] };
+
 /** Writes without blocking; the fd must be non-blocking. "drain" comes when what was held back has gone. */
-export class Writable extends EventEmitter {
+export class Writable<Events extends EventMap & WritableEvents = WritableEvents> extends EventEmitter<Events> {
   readonly #held: Piece[] = [];
   #watch: Watch | undefined;
   #ending = false;

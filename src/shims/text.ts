@@ -1,10 +1,12 @@
 /** TextEncoder and TextDecoder, for UTF-8 alone. */
-import { host } from "./door.ts";
+
+import { checkOptions } from "./given.ts";
+import { host } from "./host.ts";
 
 export class TextEncoder {
   readonly encoding = "utf-8";
 
-  encode(text = ""): Uint8Array {
+  encode(text = ""): Uint8Array<ArrayBuffer> {
     return new Uint8Array(host.encode(text));
   }
 
@@ -31,6 +33,8 @@ interface DecoderOptions {
   ignoreBOM?: boolean;
 }
 
+const OPTIONS = ["fatal", "ignoreBOM"] as const satisfies (keyof DecoderOptions)[];
+
 export class TextDecoder {
   readonly encoding = "utf-8";
   readonly fatal: boolean;
@@ -39,7 +43,9 @@ export class TextDecoder {
   #held = new Uint8Array(0);
   #begun = false;
 
-  constructor(label = "utf-8", { fatal = false, ignoreBOM = false }: DecoderOptions = {}) {
+  constructor(label = "utf-8", options: DecoderOptions = {}) {
+    checkOptions("TextDecoder", options, OPTIONS);
+    const { fatal = false, ignoreBOM = false } = options;
     if (!/^utf-?8$/i.test(label)) throw new RangeError(`the encoding "${label}" is not supported`);
     this.fatal = fatal;
     this.ignoreBOM = ignoreBOM;

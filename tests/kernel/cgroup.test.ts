@@ -25,7 +25,7 @@ import {
   setupCgroupParents,
   wasOomKilled,
 } from "../../src/linux/cgroup/mod.ts";
-import { address, check, libc } from "../../src/linux/sys/libc.ts";
+import { addressOf, check, tryCall } from "../../src/linux/sys/door.ts";
 import type { OciResources } from "../../src/spec/oci-runtime.ts";
 import { testIf } from "../support/test-if.ts";
 
@@ -65,8 +65,6 @@ function leftovers(): string[] {
   return mountPoints.map((each) => `${each}/${parent}`).filter((path) => existsSync(path));
 }
 
-const SYS_BPF = process.arch === "arm64" ? 280n : 321n;
-
 /** Makes the cgroup of the plan as the launcher does, but for processes. */
 function create(plan: CgroupPlan): void {
   setupCgroupParents(host, plan);
@@ -78,21 +76,14 @@ function create(plan: CgroupPlan): void {
 function attachProgram(program: Uint8Array, directory: string): void {
   const load = encodeBpfLoad(program);
   const loadView = new DataView(load.data.buffer, load.data.byteOffset);
-  for (const { at, to } of load.pointers) loadView.setBigUint64(at, address(to), true);
-  const size = (bytes: Uint8Array) => BigInt(bytes.length);
-  const programFd = check(
-    libc.syscall(SYS_BPF, BigInt(BPF_PROG_LOAD), address(load.data), size(load.data), 0n, 0n),
-    "bpf(2) BPF_PROG_LOAD",
-  );
+  for (const { at, to } of load.pointers) loadView.setBigUint64(at, addressOf(to), true);
+  const programFd = check(tryCall("bpf", BPF_PROG_LOAD, load.data, load.data.length), "bpf(2) BPF_PROG_LOAD");
   const cgroupFd = openSync(directory, "r");
   const attach = encodeBpfAttach();
   const attachView = new DataView(attach.buffer, attach.byteOffset);
   attachView.setUint32(0, cgroupFd, true);
   attachView.setUint32(4, programFd, true);
-  check(
-    libc.syscall(SYS_BPF, BigInt(BPF_PROG_ATTACH), address(attach), size(attach), 0n, 0n),
-    "bpf(2) BPF_PROG_ATTACH",
-  );
+  check(tryCall("bpf", BPF_PROG_ATTACH, attach, attach.length), "bpf(2) BPF_PROG_ATTACH");
   closeSync(cgroupFd);
   closeSync(programFd);
 }

@@ -31,7 +31,7 @@ describeIf(whyNot)("the small engine", () => {
   function program(name: string, lines: string): string {
     const entry = join(folder, `${name}.ts`);
     const shims = join(root, "src/shims");
-    const imports = `import "${shims}/globals.ts";\nimport { host } from "${shims}/door.ts";\n`;
+    const imports = `import "${shims}/globals.ts";\nimport { host } from "${shims}/host.ts";\n`;
     writeFileSync(entry, imports + lines);
     return build(name, entry);
   }
@@ -105,6 +105,28 @@ describeIf(whyNot)("the small engine", () => {
       const { status, stdout, stderr } = spawnSync(path, { encoding: "utf8" });
       expect([status, stdout]).toEqual([125, ""]);
       expect(stderr).toMatch(/^RangeError: of mine \{"code":"E1"\}\n +at fails \(\S*\/rejected\.ts:3\)/);
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    "what a shim does not have is refused by its name",
+    () => {
+      const path = program(
+        "refused",
+        `import { refused } from "${root}/tests/small/refused.ts";
+         host.onStart(async () => {
+           for (const [name, call] of Object.entries(refused))
+             try {
+               await call();
+               console.log(name, "is taken");
+             } catch (error) {
+               if (!error.message.endsWith(name)) console.log(name, error);
+             }
+           process.exit(0);
+         });`,
+      );
+      expect(spawnSync(path, { encoding: "utf8" })).toMatchObject({ status: 0, stdout: "", stderr: "" });
     },
     TIMEOUT_MS,
   );

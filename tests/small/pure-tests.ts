@@ -40,7 +40,7 @@ export function entryOf(paths: readonly string[], folder: string): string {
   const from = (path: string) => JSON.stringify(`./${relative(folder, join(root, path))}`);
   return [
     `import ${from("src/shims/globals.ts")};`,
-    `import { host } from ${from("src/shims/door.ts")};`,
+    `import { host } from ${from("src/shims/host.ts")};`,
     `import { runTests } from ${from("tests/small/bun-test.ts")};`,
     // On demand: tests may ask the kernel while their files are evaluated, which the program's own modules may not.
     "async function main() {",

@@ -3,9 +3,9 @@
  * sends (compared in tests/compat), so that a daemon cannot tell the two apart.
  */
 
+import { readFileSync } from "node:fs";
 import { messageOf } from "../../base/errors.ts";
 import { goQuote } from "../../base/go-escapes.ts";
-import { lazyFs } from "../../base/lazy-fs.ts";
 import { isQualifiedCdiName } from "../../spec/cdi-name.ts";
 import { errnoText, pairsToObject, readEnvFile, readLabelFile } from "../values/env-file.ts";
 import { splitVolumes } from "../values/mount-value.ts";
@@ -252,7 +252,7 @@ function parseSecurityOpts(opts: readonly string[]): {
 function readSeccompProfile(path: string): string {
   let text: string;
   try {
-    text = lazyFs().readFileSync(path, "utf8");
+    text = readFileSync(path, "utf8");
   } catch (cause) {
     throw new Error(`opening seccomp profile (${path}) failed: open ${path}: ${errnoText(cause)}`, { cause });
   }

@@ -1,5 +1,5 @@
 /** Flags for machines, for every command that makes containers. They reach the daemon as labels. */
-import { lazyFs } from "../../base/lazy-fs.ts";
+import { existsSync, readFileSync, statSync } from "node:fs";
 import {
   BOOT_LABELS,
   CLOUD_INIT_PARTS,
@@ -57,9 +57,8 @@ function credentialLabel(text: string): string {
 function cloudInitLabels(text: string): string[] {
   const [, part = "", path = ""] = /^([^=]*)=(.*)$/s.exec(text) ?? [];
   if (isCloudInitPart(part)) return [cloudInitLabel(part, path)];
-  const fs = lazyFs();
-  if (!fs.statSync(text, { throwIfNoEntry: false })?.isDirectory()) return [cloudInitLabel("user-data", text)];
-  const parts = CLOUD_INIT_PARTS.filter((name) => fs.existsSync(`${text}/${name}`));
+  if (!statSync(text, { throwIfNoEntry: false })?.isDirectory()) return [cloudInitLabel("user-data", text)];
+  const parts = CLOUD_INIT_PARTS.filter((name) => existsSync(`${text}/${name}`));
   if (parts.length === 0) throw new Error(`--cloud-init: ${text} has none of ${CLOUD_INIT_PARTS.join(", ")}`);
   return parts.map((name) => cloudInitLabel(name, `${text}/${name}`));
 }
@@ -75,7 +74,7 @@ function cloudInitLabel(part: string, path: string): string {
 
 function readFile(flag: string, path: string): Uint8Array {
   try {
-    return lazyFs().readFileSync(path);
+    return readFileSync(path);
   } catch (cause) {
     throw new Error(`${flag}: open ${path}: ${errnoText(cause)}`, { cause });
   }

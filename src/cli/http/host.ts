@@ -1,6 +1,7 @@
 /** Which daemon a command talks to, according to flags, environment and contexts. */
+import { readFileSync } from "node:fs";
+import { homedir } from "node:os";
 import { errnoOf, messageOf } from "../../base/errors.ts";
-import { lazyFs } from "../../base/lazy-fs.ts";
 import type { Address, ClientTls } from "./transport.ts";
 
 export const DEFAULT_SOCKET_PATH = "/run/lighter/lighter.sock";
@@ -57,11 +58,11 @@ export function chosenContext(flag: string, hasHost: boolean, env: Environment):
 function resolveTls(env: Environment, flags: TlsFlags): ClientTls | undefined {
   const verify = flags.tlsverify ?? (env.DOCKER_TLS_VERIFY ?? "") !== "";
   if (!verify && !(flags.tls ?? (env.DOCKER_TLS ?? "") !== "")) return undefined;
-  const directory = env.DOCKER_CERT_PATH || `${env.HOME || process.getBuiltinModule("node:os").homedir()}/.docker`;
+  const directory = env.DOCKER_CERT_PATH || `${env.HOME || homedir()}/.docker`;
   const read = (given: string | undefined, name: string): Buffer | undefined => {
     const path = given || `${directory}/${name}`;
     try {
-      return lazyFs().readFileSync(path);
+      return readFileSync(path);
     } catch (error) {
       // The default files may be missing: a server may need no client certificate, and have one that everybody trusts.
       if (!given && errnoOf(error) === "ENOENT") return undefined;

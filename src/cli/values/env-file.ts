@@ -1,6 +1,6 @@
 /** Environment variables and labels from flags and from files. */
+import { readFileSync } from "node:fs";
 import { errnoOf, messageOf } from "../../base/errors.ts";
-import { lazyFs } from "../../base/lazy-fs.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -69,7 +69,7 @@ function* splitLines(content: Uint8Array): Generator<Uint8Array> {
 
 function readText(path: string): Uint8Array {
   try {
-    return lazyFs().readFileSync(path);
+    return readFileSync(path);
   } catch (cause) {
     throw new Error(`open ${path}: ${errnoText(cause)}`, { cause });
   }

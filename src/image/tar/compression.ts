@@ -78,7 +78,7 @@ export async function* decompress(source: Readable, compression: "gzip" | "zstd"
   const options = { chunkSize: CHUNK_BYTES };
   const decompressor = compression === "gzip" ? createGunzip(options) : createZstdDecompress(options);
   let sourceError: unknown;
-  source.on("error", (error) => {
+  source.on("error", (error: Error) => {
     sourceError = error;
     decompressor.destroy(error);
   });
@@ -215,7 +215,7 @@ async function* zstdFrame(source: AsyncIterable<Uint8Array>, level = ZSTD_LEVEL)
     params: { [zlib.ZSTD_c_compressionLevel]: level },
   });
   const readable = Readable.from(copied(source), { objectMode: false });
-  readable.on("error", (error) => compressor.destroy(error));
+  readable.on("error", (error: Error) => compressor.destroy(error));
   try {
     for await (const chunk of readable.pipe(compressor)) yield chunk as Uint8Array;
   } finally {

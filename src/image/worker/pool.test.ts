@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { DiffId, Digest } from "../../base/ids.ts";
 import { Stalled } from "../../files/mod.ts";
-import { spawnSelf } from "../../linux/process/self.ts";
+import { spawnSelf } from "../../linux/process/helper.ts";
 import { socketPair } from "../../linux/sys/passed-fds.ts";
 import { LayerWorkers } from "./pool.ts";
 import { encodeJob, type LayerJob, readMessages } from "./protocol.ts";

@@ -4,7 +4,7 @@ import { FILE_WORKER_STALL_MS, WORKERS_END_TIMEOUT_MS } from "../../base/limits.
 import { Pool } from "../../base/pool.ts";
 import { Turns } from "../../base/turns.ts";
 import { Stalled } from "../../files/mod.ts";
-import { type SelfProcess, spawnSelf } from "../../linux/process/self.ts";
+import { type SelfProcess, spawnSelf } from "../../linux/process/helper.ts";
 import { type Input, openInput } from "./input.ts";
 import {
   type ArchiveEntry,

@@ -1,18 +1,15 @@
 /** Replaces this process by the launcher, which plays a program in it: with the same pid, stdio and working directory. */
 
-import { LighterError } from "../../base/errors.ts";
 import { FRAME, PROGRAM_FD } from "../program/format.ts";
-import { SIG_BLOCK, SIG_SETMASK } from "../sys/abi.ts";
-import { errnoText } from "../sys/errno.ts";
-import { address, cString, lastErrno, libc } from "../sys/libc.ts";
+import { AT_EMPTY_PATH, SIG_BLOCK, SIG_SETMASK, SIGSET_BYTES } from "../sys/abi.ts";
+import { addressOf, cString, kernelError, tryCall } from "../sys/door.ts";
 import { createMemfd } from "../sys/memfd.ts";
+import { setSigpipe } from "../sys/sigpipe.ts";
 import { connectUnixFd } from "../sys/unix-socket.ts";
 import { encodeFrame } from "./frames.ts";
 
 const F_SETFD = 2;
 const FD_CLOEXEC = 1;
-/** Room for any libc's sigset_t; the kernel's is its beginning. */
-const SIGNAL_SET_BYTES = 128;
 
 /**
  * Connects to the supervisor of this socket for a stand-in, which alone reads the connection; the supervisor may accept later.
@@ -20,7 +17,7 @@ const SIGNAL_SET_BYTES = 128;
 export function connectControl(socketPath: string): number {
   const fd = connectUnixFd(socketPath);
   const frame = encodeFrame(FRAME.CONTROL);
-  libc.write(fd, frame, frame.length); // a supervisor that has gone has closed the connection
+  tryCall("write", fd, frame, frame.length); // a supervisor that has gone has closed the connection
   return fd;
 }
 
@@ -43,24 +40,24 @@ interface StandInProcess {
  */
 export function prepareStandIn({ executableFd, program, fds, signalMask, argv, env }: StandInProcess): () => never {
   const programFd = createMemfd("program", program);
-  const blocked = new Uint8Array(SIGNAL_SET_BYTES);
-  const before = new Uint8Array(SIGNAL_SET_BYTES);
-  new DataView(blocked.buffer).setUint32(0, signalMask, true);
+  const blocked = new BigUint64Array([BigInt(signalMask)]);
+  const before = new BigUint64Array(1);
   const vectors = [argv, env].map(stringVector);
   return () => {
-    for (const fd of fds) libc.fcntl(fd, F_SETFD, 0);
-    libc.dup2(programFd, PROGRAM_FD);
-    libc.pthread_sigmask(SIG_BLOCK, blocked, before);
-    libc.fexecve(executableFd, vectors[0]!.pointers, vectors[1]!.pointers);
-    const errno = lastErrno();
-    libc.pthread_sigmask(SIG_SETMASK, before, null);
-    for (const fd of fds) libc.fcntl(fd, F_SETFD, FD_CLOEXEC);
-    throw new LighterError("kernel", `execute the launcher in our place: ${errno} (${errnoText(errno)})`, { errno });
+    for (const fd of fds) tryCall("fcntl", fd, F_SETFD, 0);
+    tryCall("dup3", programFd, PROGRAM_FD, 0);
+    tryCall("rt_sigprocmask", SIG_BLOCK, blocked, before, SIGSET_BYTES);
+    setSigpipe("default");
+    const rc = tryCall("execveat", executableFd, "", vectors[0]!.pointers, vectors[1]!.pointers, AT_EMPTY_PATH);
+    setSigpipe("ignored");
+    tryCall("rt_sigprocmask", SIG_SETMASK, before, null, SIGSET_BYTES);
+    for (const fd of fds) tryCall("fcntl", fd, F_SETFD, FD_CLOEXEC);
+    throw kernelError(rc, "execute the launcher in our place");
   };
 }
 
 /** Encodes strings as execve(2) takes them; `strings` must live as long as `pointers` are used. */
 function stringVector(texts: readonly string[]): { pointers: BigUint64Array; strings: Uint8Array[] } {
   const strings = texts.map(cString);
-  return { pointers: BigUint64Array.from([...strings.map(address), 0n]), strings };
+  return { pointers: BigUint64Array.from([...strings.map(addressOf), 0n]), strings };
 }

@@ -29,6 +29,9 @@ export const KEEP_ID = 0xffffffff;
 export const LOCK_EX = 2;
 export const LOCK_UN = 8;
 
+/** A flag of PR_SET_SECUREBITS: changes of ids leave capabilities alone. Source: capabilities(7). */
+export const SECBIT_NO_SETUID_FIXUP = 4;
+
 export const MS_PRIVATE = 1 << 18;
 export const MS_SLAVE = 1 << 19;
 export const MNT_DETACH = 2;
@@ -39,10 +42,14 @@ export const O_CLOEXEC = 0o2000000;
 
 /** What calls return in place of a result, negative as the kernel has it. */
 export const ENOENT = -2;
+export const EINTR = -4;
+export const EAGAIN = -11;
+export const EBUSY = -16;
 export const EEXIST = -17;
 export const EISDIR = -21;
 export const ENOTEMPTY = -39;
 export const ELOOP = -40;
+export const ECONNRESET = -104;
 
 /** Types of entries. Source: readdir(3). */
 export const DT_UNKNOWN = 0;

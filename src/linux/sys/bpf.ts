@@ -1,7 +1,5 @@
 /** bpf(2), which loads and attaches eBPF programs. */
-import { address, check, libc } from "./libc.ts";
-
-const SYS_BPF = process.arch === "arm64" ? 280n : 321n;
+import { addressOf, check, tryCall } from "./door.ts";
 
 /**
  * Calls bpf(2). `attributes` is a `union bpf_attr`; the addresses of `pointers` are filled in.
@@ -14,7 +12,6 @@ export function bpf(
   what: string,
 ): number {
   const view = new DataView(attributes.buffer, attributes.byteOffset);
-  for (const { at, to } of pointers) view.setBigUint64(at, address(to), true);
-  const size = BigInt(attributes.length);
-  return check(libc.syscall(SYS_BPF, BigInt(command), address(attributes), size, 0n, 0n), `${what}: bpf(2)`);
+  for (const { at, to } of pointers) view.setBigUint64(at, addressOf(to), true);
+  return check(tryCall("bpf", command, attributes, attributes.length), `${what}: bpf(2)`);
 }

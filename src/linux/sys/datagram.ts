@@ -3,7 +3,7 @@ import { closeSync } from "node:fs";
 import { utf8 } from "../../base/bytes.ts";
 import { LighterError } from "../../base/errors.ts";
 import { AF_UNIX, SOCK_DGRAM_CLOEXEC, SUN_PATH_BYTES } from "./abi.ts";
-import { check, libc } from "./libc.ts";
+import { check, tryCall } from "./door.ts";
 
 const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
@@ -23,10 +23,10 @@ export function sendDatagram(path: string, bytes: Uint8Array): void {
   address[0] = AF_UNIX;
   address.set(name, 2);
   if (isAbstract) address[2] = 0;
-  const fd = check(libc.socket(AF_UNIX, SOCK_DGRAM_CLOEXEC, 0), "socket(2)");
+  const fd = check(tryCall("socket", AF_UNIX, SOCK_DGRAM_CLOEXEC, 0), "socket(2)");
   try {
     const flags = MSG_DONTWAIT | MSG_NOSIGNAL;
-    check(libc.sendto(fd, bytes, bytes.length, flags, address, address.length), `sendto(2) to "${path}"`);
+    check(tryCall("sendto", fd, bytes, bytes.length, flags, address, address.length), `sendto(2) to "${path}"`);
   } finally {
     closeSync(fd);
   }

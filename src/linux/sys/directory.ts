@@ -1,17 +1,9 @@
 /** Reads directories by fd and piece by piece: a container may have made one with ten million names. */
 
 import { closeSync } from "node:fs";
-import { AT_EMPTY_PATH, AT_FDCWD, DT_DIR, DT_UNKNOWN } from "./abi.ts";
-
-import { type BytePath, bytePath, kernelError, O_DIRECTORY, O_RDONLY, PATH_MAX, showPath, tryOpenat } from "./fs.ts";
-import { check, lastErrnoNumber } from "./libc.ts";
-import { libcSymbols } from "./symbols.ts";
-
-const libc = libcSymbols({
-  getdents64: { args: ["i32", "ptr", "u64"], returns: "i64" },
-  lseek: { args: ["i32", "i64", "i32"], returns: "i64" },
-  statx: { args: ["i32", "ptr", "i32", "u32", "ptr"], returns: "i32" },
-});
+import { AT_EMPTY_PATH, AT_FDCWD, DT_DIR, DT_UNKNOWN, ENOENT } from "./abi.ts";
+import { check, kernelError, tryCall } from "./door.ts";
+import { type BytePath, bytePath, O_DIRECTORY, O_RDONLY, PATH_MAX, showPath, tryOpenat } from "./fs.ts";
 
 export interface DirectoryEntry {
   name: BytePath;
@@ -29,13 +21,9 @@ const entries = Buffer.alloc(64 * 1024);
 /** Reads the next entries, without "." and "..". Returns none at the end, and none for a directory that was removed. */
 export function readEntries(directoryFd: number): DirectoryEntry[] {
   for (;;) {
-    const length = Number(libc.getdents64(directoryFd, entries, entries.length));
-    if (length < 0) {
-      const errno = -lastErrnoNumber();
-      if (errno === -2) return [];
-      throw kernelError(errno, "read a directory");
-    }
-    if (length === 0) return [];
+    const length = tryCall("getdents64", directoryFd, entries, entries.length);
+    if (length === 0 || length === ENOENT) return [];
+    check(length, "read a directory");
     const found: DirectoryEntry[] = [];
     for (let at = 0; at < length; at += entries.readUInt16LE(at + LENGTH_AT)) {
       const name = entries.toString("latin1", at + NAME_AT, entries.indexOf(0, at + NAME_AT)) as BytePath;
@@ -49,7 +37,7 @@ export function readEntries(directoryFd: number): DirectoryEntry[] {
 
 /** Lets the next read begin at the first entry. */
 export function rewind(directoryFd: number): void {
-  check(libc.lseek(directoryFd, 0, 0), "lseek(2)");
+  check(tryCall("lseek", directoryFd, 0, 0), "lseek(2)");
 }
 
 /** Whether the path is a directory without entries. False for anything that is not a directory. */
@@ -82,11 +70,9 @@ const statBuffer = Buffer.alloc(256);
 export function statEntry(directoryFd: number, name: string): EntryStat | undefined {
   name0[name0.write(name, 0, PATH_MAX, "latin1")] = 0;
   const flags = name === "" ? AT_EMPTY_PATH : AT_SYMLINK_NOFOLLOW_NO_AUTOMOUNT;
-  if (libc.statx(directoryFd, name0, flags, WANTED, statBuffer) < 0) {
-    const errno = -lastErrnoNumber();
-    if (errno === -2) return undefined;
-    throw kernelError(errno, `stat "${showPath(name)}"`);
-  }
+  const rc = tryCall("statx", directoryFd, name0, flags, WANTED, statBuffer);
+  if (rc === ENOENT) return undefined;
+  if (rc < 0) throw kernelError(rc, `stat "${showPath(name)}"`);
   // Source: statx(2). 16 stx_nlink, 28 stx_mode, 32 stx_ino, 40 stx_size, 136 stx_dev_major, 140 stx_dev_minor
   const type = statBuffer.readUInt16LE(28) & 0o170000;
   const device = `${statBuffer.readUInt32LE(136)}:${statBuffer.readUInt32LE(140)}`;

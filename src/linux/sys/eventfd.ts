@@ -1,10 +1,9 @@
 /** eventfd(2): signals from the kernel, heard without a thread that waits. */
 import { closeSync, readSync } from "node:fs";
 import { errnoOf } from "../../base/errors.ts";
-import { check, libc } from "./libc.ts";
+import { check, tryCall } from "./door.ts";
 
-const SYS_EVENTFD2 = process.arch === "arm64" ? 19n : 290n;
-const EFD_CLOEXEC_NONBLOCK = 0x80000n | 0x800n;
+const EFD_CLOEXEC_NONBLOCK = 0x80000 | 0x800;
 
 /**
  * Opens an eventfd(2). `onSignal` is called once it has been signalled, one or more times; its counter is then 0 again. No thread
@@ -12,7 +11,7 @@ const EFD_CLOEXEC_NONBLOCK = 0x80000n | 0x800n;
  * file's.
  */
 export function openEventFd(onSignal: () => void, use: (fd: number) => void): Disposable {
-  const fd = check(libc.syscall(SYS_EVENTFD2, 0n, EFD_CLOEXEC_NONBLOCK, 0n, 0n, 0n), "eventfd2(2)");
+  const fd = check(tryCall("eventfd2", 0, EFD_CLOEXEC_NONBLOCK), "eventfd2(2)");
   const reader = Bun.file(fd).stream().getReader(); // it has a duplicate of its own
   let isOpen = true;
   const follow = async () => {

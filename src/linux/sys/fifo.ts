@@ -1,15 +1,13 @@
 /** FIFOs: making one, and waiting until nobody reads it. */
-import { ptr } from "bun:ffi";
 import { AT_FDCWD } from "./abi.ts";
-import { address, check, cString, libc } from "./libc.ts";
+import { check, tryCall } from "./door.ts";
+import { poll } from "./poll.ts";
 
-const SYS_MKNODAT = process.arch === "arm64" ? 33 : 259;
 const S_IFIFO = 0o010000;
 
 /** Makes a FIFO with mode 0600, less what the umask takes away. Source: mkfifo(3). */
 export function makeFifo(path: string): void {
-  const name = cString(path);
-  check(libc.syscall(SYS_MKNODAT, AT_FDCWD, address(name), S_IFIFO | 0o600, 0, 0), `mkfifo(3) of "${path}"`);
+  check(tryCall("mknodat", AT_FDCWD, path, S_IFIFO | 0o600, 0), `mkfifo(3) of "${path}"`);
 }
 
 /**
@@ -17,7 +15,5 @@ export function makeFifo(path: string): void {
  * has it open after `timeoutMs`. Source: poll(2), POLLERR.
  */
 export function waitForReadersGone(fd: number, timeoutMs: number): boolean {
-  const pollfd = new Uint8Array(8);
-  new DataView(pollfd.buffer).setInt32(0, fd, true);
-  return check(libc.poll(ptr(pollfd), 1, timeoutMs), "poll(2)") > 0;
+  return check(poll(fd, 0, timeoutMs), "poll(2)") > 0;
 }

@@ -1,31 +1,19 @@
 /** Exclusive locks on open files, by flock(2). */
-import { errnoOf } from "../../base/errors.ts";
-import { LOCK_EX } from "./abi.ts";
-import { check, libc } from "./libc.ts";
+import { EAGAIN, LOCK_EX } from "./abi.ts";
+import { check, tryCall } from "./door.ts";
 
 const LOCK_NB = 4;
 
 /** Takes the exclusive lock of the open file, waiting for whoever has it. Closing the fd releases it. (flock(2)) */
 export function lockExclusive(fd: number): void {
-  for (;;) {
-    try {
-      check(libc.flock(fd, LOCK_EX), "flock(2)");
-      return;
-    } catch (error) {
-      if (errnoOf(error) !== "EINTR") throw error;
-    }
-  }
+  check(tryCall("flock", fd, LOCK_EX), "flock(2)");
 }
 
 /** Takes the lock as `lockExclusive` does, but does not wait: returns false if another open file has it. */
 export function tryLockExclusive(fd: number): boolean {
-  try {
-    check(libc.flock(fd, LOCK_EX | LOCK_NB), "flock(2)");
-    return true;
-  } catch (error) {
-    if (errnoOf(error) === "EAGAIN") return false;
-    throw error;
-  }
+  const rc = tryCall("flock", fd, LOCK_EX | LOCK_NB);
+  if (rc !== EAGAIN) check(rc, "flock(2)");
+  return rc === 0;
 }
 
 const PAUSE_MS = 5;

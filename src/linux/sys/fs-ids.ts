@@ -1,18 +1,11 @@
 /** Makes files that belong to another user. */
 
 import { LighterError } from "../../base/errors.ts";
-import { check } from "./libc.ts";
-import { libcSymbols } from "./symbols.ts";
-
-const libc = libcSymbols({
-  prctl: { args: ["i32", "u64", "u64", "u64", "u64"], returns: "i32" },
-  setfsuid: { args: ["u32"], returns: "i32" },
-  setfsgid: { args: ["u32"], returns: "i32" },
-});
+import { SECBIT_NO_SETUID_FIXUP } from "./abi.ts";
+import { check, tryCall } from "./door.ts";
 
 const PR_GET_SECUREBITS = 27;
 const PR_SET_SECUREBITS = 28;
-const SECBIT_NO_SETUID_FIXUP = 4n;
 /** An id that is none: the call changes nothing and returns the current id. */
 const ASK = 0xffff_ffff;
 
@@ -22,8 +15,8 @@ const ASK = 0xffff_ffff;
  * Sources: setfsuid(2), which returns no errors; capabilities(7), "SECBIT_NO_SETUID_FIXUP".
  */
 export function makingFilesAs<T>(uid: number, gid: number, act: () => T): T {
-  const bits = BigInt(check(libc.prctl(PR_GET_SECUREBITS, 0n, 0n, 0n, 0n), "prctl(PR_GET_SECUREBITS)"));
-  const set = (value: bigint) => check(libc.prctl(PR_SET_SECUREBITS, value, 0n, 0n, 0n), "prctl(PR_SET_SECUREBITS)");
+  const bits = check(tryCall("prctl", PR_GET_SECUREBITS), "prctl(PR_GET_SECUREBITS)");
+  const set = (value: number) => check(tryCall("prctl", PR_SET_SECUREBITS, value), "prctl(PR_SET_SECUREBITS)");
   set(bits | SECBIT_NO_SETUID_FIXUP);
   try {
     setIds(uid, gid);
@@ -35,8 +28,8 @@ export function makingFilesAs<T>(uid: number, gid: number, act: () => T): T {
 }
 
 function setIds(uid: number, gid: number): void {
-  libc.setfsgid(gid);
-  libc.setfsuid(uid);
-  if (libc.setfsgid(ASK) >>> 0 !== gid || libc.setfsuid(ASK) >>> 0 !== uid)
+  tryCall("setfsgid", gid);
+  tryCall("setfsuid", uid);
+  if (tryCall("setfsgid", ASK) !== gid || tryCall("setfsuid", ASK) !== uid)
     throw new LighterError("kernel", `setfsuid(2): cannot be ${uid}:${gid} for making files`);
 }

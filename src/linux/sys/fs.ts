@@ -9,55 +9,25 @@
  */
 
 import { constants } from "node:fs";
-import { LighterError } from "../../base/errors.ts";
 import {
   AT_EMPTY_PATH,
   AT_FDCWD,
   AT_REMOVEDIR,
   AT_SYMLINK_FOLLOW,
   AT_SYMLINK_NOFOLLOW,
+  EAGAIN,
   EEXIST,
   ELOOP,
   ENOENT,
   O_CLOEXEC,
   PATH_MAX,
 } from "./abi.ts";
-import { errnoName, errnoText } from "./errno.ts";
-import { lastErrnoNumber } from "./libc.ts";
-import { libcSymbols } from "./symbols.ts";
+import { kernelError, tryCall } from "./door.ts";
 
-export { EEXIST, ELOOP, ENOENT, O_CLOEXEC, PATH_MAX };
+export { EEXIST, ELOOP, ENOENT, kernelError, O_CLOEXEC, PATH_MAX };
 
 /** A path as bytes: one char for each byte, and no NUL. */
 export type BytePath = string & { readonly __brand: "BytePath" };
-
-const libc = libcSymbols({
-  syscall: { args: ["i64", "i64", "ptr", "ptr", "i64", "i64", "i64"], returns: "i64" },
-  openat: { args: ["i32", "ptr", "i32", "u32"], returns: "i32" },
-  mkdirat: { args: ["i32", "ptr", "u32"], returns: "i32" },
-  mknodat: { args: ["i32", "ptr", "u32", "u64"], returns: "i32" },
-  symlinkat: { args: ["ptr", "i32", "ptr"], returns: "i32" },
-  linkat: { args: ["i32", "ptr", "i32", "ptr", "i32"], returns: "i32" },
-  renameat: { args: ["i32", "ptr", "i32", "ptr"], returns: "i32" },
-  unlinkat: { args: ["i32", "ptr", "i32"], returns: "i32" },
-  readlinkat: { args: ["i32", "ptr", "ptr", "u64"], returns: "i64" },
-  fchownat: { args: ["i32", "ptr", "u32", "u32", "i32"], returns: "i32" },
-  fchown: { args: ["i32", "u32", "u32"], returns: "i32" },
-  fchmod: { args: ["i32", "u32"], returns: "i32" },
-  fchmodat: { args: ["i32", "ptr", "u32", "i32"], returns: "i32" },
-  futimens: { args: ["i32", "ptr"], returns: "i32" },
-  utimensat: { args: ["i32", "ptr", "ptr", "i32"], returns: "i32" },
-  fsetxattr: { args: ["i32", "ptr", "ptr", "u64", "i32"], returns: "i32" },
-  lsetxattr: { args: ["ptr", "ptr", "ptr", "u64", "i32"], returns: "i32" },
-  getxattr: { args: ["ptr", "ptr", "ptr", "u64"], returns: "i64" },
-  fgetxattr: { args: ["i32", "ptr", "ptr", "u64"], returns: "i64" },
-  listxattr: { args: ["ptr", "ptr", "u64"], returns: "i64" },
-  flistxattr: { args: ["i32", "ptr", "u64"], returns: "i64" },
-  flock: { args: ["i32", "i32"], returns: "i32" },
-});
-
-/** The same on every architecture (unified numbers since Linux 5.x). */
-const SYS_OPENAT2 = 437;
 
 export const O_PATH = 0o10000000;
 export const { O_RDONLY, O_WRONLY, O_RDWR, O_CREAT, O_EXCL, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK } = constants;
@@ -77,12 +47,6 @@ export const EPERM = -1;
 export const EXDEV = -18;
 export const ENOTDIR = -20;
 export const ENAMETOOLONG = -36;
-
-/** The error for `what`, which failed with the negative errno `rc`. */
-export function kernelError(rc: number, what: string): LighterError {
-  const errno = errnoName(-rc);
-  return new LighterError("kernel", `${what}: ${errno} (${errnoText(errno)})`, { errno });
-}
 
 /** Two scratch buffers: no call takes more than two paths, and nothing here is re-entrant. */
 const scratchA = Buffer.alloc(PATH_MAX + 1);
@@ -111,17 +75,16 @@ export function bytePathOf(bytes: Uint8Array): BytePath {
 
 function check(rc: number, call: string, path: string): number {
   if (rc >= 0) return rc;
-  throw kernelError(-lastErrnoNumber(), `${call} "${showPath(path)}"`);
+  throw kernelError(rc, `${call} "${showPath(path)}"`);
 }
 
 /** Calls openat(2) with O_CLOEXEC. Returns the fd, or a negative errno. */
 export function tryOpenat(dirFd: number, name: string, flags: number, mode = 0): number {
-  const rc = libc.openat(dirFd, cString(scratchA, name), flags | O_CLOEXEC, mode);
-  return rc < 0 ? -lastErrnoNumber() : rc;
+  return tryCall("openat", dirFd, cString(scratchA, name), flags | O_CLOEXEC, mode);
 }
 
 export function openat(dirFd: number, name: string, flags: number, mode = 0): number {
-  return check(libc.openat(dirFd, cString(scratchA, name), flags | O_CLOEXEC, mode), "open", name);
+  return check(tryOpenat(dirFd, name, flags, mode), "open", name);
 }
 
 const openHow = new BigUint64Array(3);
@@ -132,76 +95,71 @@ export function tryOpenat2(dirFd: number, path: string, flags: number, resolve: 
   openHow[1] = 0n;
   openHow[2] = resolve;
   for (;;) {
-    const rc = Number(libc.syscall(SYS_OPENAT2, dirFd, cString(scratchA, path), openHow, 24, 0, 0));
-    if (rc >= 0) return rc;
-    const errno = -lastErrnoNumber();
+    const rc = tryCall("openat2", dirFd, cString(scratchA, path), openHow, openHow.byteLength);
     // RESOLVE_IN_ROOT with "..": the kernel saw a rename somewhere and wants another try.
-    if (errno !== -11) return errno;
+    if (rc !== EAGAIN) return rc;
   }
 }
 
 /** Returns 0, or a negative errno. */
 export function tryMkdirat(dirFd: number, name: string, mode: number): number {
-  return libc.mkdirat(dirFd, cString(scratchA, name), mode) < 0 ? -lastErrnoNumber() : 0;
+  return tryCall("mkdirat", dirFd, cString(scratchA, name), mode);
 }
 
 /** Makes a file; `mode` includes its S_IFMT bits. Returns 0, or a negative errno. */
 export function tryMknodat(dirFd: number, name: string, mode: number, device: bigint): number {
-  return libc.mknodat(dirFd, cString(scratchA, name), mode, device) < 0 ? -lastErrnoNumber() : 0;
+  return tryCall("mknodat", dirFd, cString(scratchA, name), mode, device);
 }
 
 export function trySymlinkat(target: string, dirFd: number, name: string): number {
-  return libc.symlinkat(cString(scratchA, target), dirFd, cString(scratchB, name)) < 0 ? -lastErrnoNumber() : 0;
+  return tryCall("symlinkat", cString(scratchA, target), dirFd, cString(scratchB, name));
 }
 
 /** Makes a hard link. Never follows `oldName` if it is a symlink. */
 export function tryLinkat(oldDirFd: number, oldName: string, newDirFd: number, newName: string): number {
-  const rc = libc.linkat(oldDirFd, cString(scratchA, oldName), newDirFd, cString(scratchB, newName), 0);
-  return rc < 0 ? -lastErrnoNumber() : 0;
+  return tryCall("linkat", oldDirFd, cString(scratchA, oldName), newDirFd, cString(scratchB, newName), 0);
 }
 
 /** Gives an open file, which may be O_PATH but not a symlink, one more name. */
 export function tryLinkFd(fd: number, newDirFd: number, newName: string): number {
   const path = cString(scratchA, `/proc/self/fd/${fd}`);
-  const rc = libc.linkat(AT_FDCWD, path, newDirFd, cString(scratchB, newName), AT_SYMLINK_FOLLOW);
-  return rc < 0 ? -lastErrnoNumber() : 0;
+  return tryCall("linkat", AT_FDCWD, path, newDirFd, cString(scratchB, newName), AT_SYMLINK_FOLLOW);
 }
 
 /** Renames, replacing what has the new name, as rename(2) does. */
 export function tryRenameat(oldDirFd: number, oldName: string, newDirFd: number, newName: string): number {
-  const rc = libc.renameat(oldDirFd, cString(scratchA, oldName), newDirFd, cString(scratchB, newName));
-  return rc < 0 ? -lastErrnoNumber() : 0;
+  return tryCall("renameat2", oldDirFd, cString(scratchA, oldName), newDirFd, cString(scratchB, newName), 0);
 }
 
 export function tryUnlinkat(dirFd: number, name: string): number {
-  return libc.unlinkat(dirFd, cString(scratchA, name), 0) < 0 ? -lastErrnoNumber() : 0;
+  return tryCall("unlinkat", dirFd, cString(scratchA, name), 0);
 }
 
 export function tryRmdirat(dirFd: number, name: string): number {
-  return libc.unlinkat(dirFd, cString(scratchA, name), AT_REMOVEDIR) < 0 ? -lastErrnoNumber() : 0;
+  return tryCall("unlinkat", dirFd, cString(scratchA, name), AT_REMOVEDIR);
 }
 
 const linkTarget = Buffer.alloc(PATH_MAX);
 
 /** The target of the symlink that `linkFd` has open (O_PATH | O_NOFOLLOW). */
 export function readlinkFd(linkFd: number): BytePath {
-  const length = Number(libc.readlinkat(linkFd, cString(scratchA, ""), linkTarget, linkTarget.length));
-  if (length < 0) throw kernelError(-lastErrnoNumber(), "readlink");
+  const length = tryCall("readlinkat", linkFd, cString(scratchA, ""), linkTarget, linkTarget.length);
+  if (length < 0) throw kernelError(length, "readlink");
   return linkTarget.toString("latin1", 0, length) as BytePath;
 }
 
 /** Changes the owner of the entry itself; a symlink is not followed. */
 export function lchownat(dirFd: number, name: string, uid: number, gid: number): void {
-  check(libc.fchownat(dirFd, cString(scratchA, name), uid, gid, AT_SYMLINK_NOFOLLOW), "chown", name);
+  check(tryCall("fchownat", dirFd, cString(scratchA, name), uid, gid, AT_SYMLINK_NOFOLLOW), "chown", name);
 }
 
 export function fchown(fd: number, uid: number, gid: number, what: string): void {
-  check(libc.fchown(fd, uid, gid), "chown", what);
+  check(tryCall("fchown", fd, uid, gid), "chown", what);
 }
 
 /** Changes the owner by fd, which may be O_PATH. */
 export function fchownPathFd(fd: number, uid: number, gid: number, what: string): void {
-  check(libc.fchownat(fd, cString(scratchA, ""), uid, gid, AT_EMPTY_PATH), "chown", what);
+  check(tryCall("fchownat", fd, cString(scratchA, ""), uid, gid, AT_EMPTY_PATH), "chown", what);
 }
 
 /**
@@ -209,16 +167,16 @@ export function fchownPathFd(fd: number, uid: number, gid: number, what: string)
  * has `fchmodat2` since 6.6 only.
  */
 export function chmodPathFd(fd: number, mode: number, what: string): void {
-  check(libc.fchmodat(AT_FDCWD, cString(scratchA, `/proc/self/fd/${fd}`), mode, 0), "chmod", what);
+  check(tryCall("fchmodat", AT_FDCWD, cString(scratchA, `/proc/self/fd/${fd}`), mode), "chmod", what);
 }
 
 export function fchmod(fd: number, mode: number, what: string): void {
-  check(libc.fchmod(fd, mode), "chmod", what);
+  check(tryCall("fchmod", fd, mode), "chmod", what);
 }
 
 /** Follows symlinks: `name` must be known not to be one. */
 export function chmodat(dirFd: number, name: string, mode: number): void {
-  check(libc.fchmodat(dirFd, cString(scratchA, name), mode, 0), "chmod", name);
+  check(tryCall("fchmodat", dirFd, cString(scratchA, name), mode), "chmod", name);
 }
 
 const times = new BigInt64Array(4);
@@ -232,22 +190,24 @@ function setTimes(seconds: number, nanoseconds: number): BigInt64Array {
 
 /** Sets atime and mtime. */
 export function futimens(fd: number, seconds: number, nanoseconds: number, what: string): void {
-  check(libc.futimens(fd, setTimes(seconds, nanoseconds)), "set times of", what);
+  check(tryCall("utimensat", fd, null, setTimes(seconds, nanoseconds), 0), "set times of", what);
 }
 
 /** Sets atime and mtime of the entry itself; a symlink is not followed. */
 export function lutimensat(dirFd: number, name: string, seconds: number, nanoseconds: number): void {
   check(
-    libc.utimensat(dirFd, cString(scratchA, name), setTimes(seconds, nanoseconds), AT_SYMLINK_NOFOLLOW),
+    tryCall("utimensat", dirFd, cString(scratchA, name), setTimes(seconds, nanoseconds), AT_SYMLINK_NOFOLLOW),
     "set times of",
     name,
   );
 }
 
 export function fsetxattr(fd: number, name: string, value: Uint8Array, what: string): void {
-  // An empty value needs an address for the FFI, though the kernel does not look at it.
-  const bytes = value.length === 0 ? scratchB : value;
-  check(libc.fsetxattr(fd, cString(scratchA, name), bytes, value.length, 0), `set xattr "${showPath(name)}" on`, what);
+  check(
+    tryCall("fsetxattr", fd, cString(scratchA, name), value, value.length, 0),
+    `set xattr "${showPath(name)}" on`,
+    what,
+  );
 }
 
 /**
@@ -256,9 +216,8 @@ export function fsetxattr(fd: number, name: string, value: Uint8Array, what: str
  */
 export function lsetxattrat(dirFd: number, entry: string, name: string, value: Uint8Array): void {
   const path = Buffer.from(`/proc/self/fd/${dirFd}/${entry}\0`, "latin1");
-  const bytes = value.length === 0 ? scratchB : value;
   check(
-    libc.lsetxattr(path, cString(scratchA, name), bytes, value.length, 0),
+    tryCall("lsetxattr", path, cString(scratchA, name), value, value.length, 0),
     `set xattr "${showPath(name)}" on`,
     entry,
   );
@@ -270,11 +229,10 @@ const xattrValue = Buffer.alloc(65536);
  * The result of a call, or a negative errno. It is first made for the fd, which takes a quarter of the time; one that is O_PATH needs
  * the path.
  */
-function tryFdThenPath(fd: number, byFd: () => number | bigint, byPath: (path: Buffer) => number | bigint): number {
+function tryFdThenPath(fd: number, byFd: () => number, byPath: (path: Buffer) => number): number {
   const EBADF = -9;
-  const errnoOr = (result: number) => (result < 0 ? -lastErrnoNumber() : result);
-  const result = errnoOr(Number(byFd()));
-  return result === EBADF ? errnoOr(Number(byPath(Buffer.from(`/proc/self/fd/${fd}\0`, "latin1")))) : result;
+  const result = byFd();
+  return result === EBADF ? byPath(Buffer.from(`/proc/self/fd/${fd}\0`, "latin1")) : result;
 }
 
 /** The value of an xattr, or undefined if the file does not have it. `fd` may be O_PATH, but not of a symlink. */
@@ -282,8 +240,8 @@ export function getxattrFd(fd: number, name: string): Buffer | undefined {
   const [key, value] = [cString(scratchA, name), xattrValue];
   const length = tryFdThenPath(
     fd,
-    () => libc.fgetxattr(fd, key, value, value.length),
-    (path) => libc.getxattr(path, key, value, value.length),
+    () => tryCall("fgetxattr", fd, key, value, value.length),
+    (path) => tryCall("getxattr", path, key, value, value.length),
   );
   if (length >= 0) return Buffer.from(value.subarray(0, length));
   const errno = length;
@@ -297,8 +255,8 @@ export function getxattrFd(fd: number, name: string): Buffer | undefined {
 export function listXattrsFd(fd: number): string[] {
   const length = tryFdThenPath(
     fd,
-    () => libc.flistxattr(fd, xattrValue, xattrValue.length),
-    (path) => libc.listxattr(path, xattrValue, xattrValue.length),
+    () => tryCall("flistxattr", fd, xattrValue, xattrValue.length),
+    (path) => tryCall("listxattr", path, xattrValue, xattrValue.length),
   );
   if (length === 0) return [];
   if (length > 0)

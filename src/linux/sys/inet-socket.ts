@@ -1,9 +1,8 @@
 /** Keeps a port of the host by a socket that does nothing else with it. */
-import { ptr } from "bun:ffi";
 import { closeSync } from "node:fs";
 import { errnoOf } from "../../base/errors.ts";
 import { AF_INET, AF_INET6, SO_ATTACH_FILTER, SOL_SOCKET } from "./abi.ts";
-import { check, libc } from "./libc.ts";
+import { addressOf, check, tryCall } from "./door.ts";
 
 const SOCK_STREAM = 1;
 const SOCK_DGRAM = 2;
@@ -23,12 +22,15 @@ function attachFilter(fd: number): void {
   const filter = new Uint8Array(16);
   const view = new DataView(filter.buffer);
   view.setUint16(0, TAKE_NOTHING.length / 8, true);
-  view.setBigUint64(8, BigInt(ptr(TAKE_NOTHING)), true);
-  check(libc.setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, filter, filter.length), "setsockopt(2) SO_ATTACH_FILTER");
+  view.setBigUint64(8, addressOf(TAKE_NOTHING), true);
+  check(
+    tryCall("setsockopt", fd, SOL_SOCKET, SO_ATTACH_FILTER, filter, filter.length),
+    "setsockopt(2) SO_ATTACH_FILTER",
+  );
 }
 
 function setFlag(fd: number, level: number, option: number): void {
-  check(libc.setsockopt(fd, level, option, new Int32Array([1]), 4), `setsockopt(2) ${level} ${option}`);
+  check(tryCall("setsockopt", fd, level, option, new Int32Array([1]), 4), `setsockopt(2) ${level} ${option}`);
 }
 
 /** A sockaddr_in or sockaddr_in6: u16 family, be16 port, in IPv6 4 bytes of flow, and the address. */
@@ -64,15 +66,18 @@ export function reservePort(protocol: "tcp" | "udp" | "sctp", address: Uint8Arra
 function bindPort(protocol: "tcp" | "udp" | "sctp", address: Uint8Array, port: number, isReusing: boolean): number {
   const isIpv4 = address.length === 4;
   const type = (protocol === "udp" ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC_NONBLOCK;
-  const fd = check(libc.socket(isIpv4 ? AF_INET : AF_INET6, type, protocol === "sctp" ? IPPROTO_SCTP : 0), "socket(2)");
+  const fd = check(
+    tryCall("socket", isIpv4 ? AF_INET : AF_INET6, type, protocol === "sctp" ? IPPROTO_SCTP : 0),
+    "socket(2)",
+  );
   try {
     if (!isIpv4) setFlag(fd, IPPROTO_IPV6, IPV6_V6ONLY);
     if (isReusing) setFlag(fd, SOL_SOCKET, SO_REUSEADDR);
     // Datagrams that the firewall lets through would fill the buffer, which costs memory.
     if (isReusing || protocol === "udp") attachFilter(fd);
     const name = socketAddress(address, port);
-    check(libc.bind(fd, name, name.length), "bind(2)");
-    if (isReusing) check(libc.listen(fd, 1), "listen(2)");
+    check(tryCall("bind", fd, name, name.length), "bind(2)");
+    if (isReusing) check(tryCall("listen", fd, 1), "listen(2)");
     return fd;
   } catch (error) {
     closeSync(fd);

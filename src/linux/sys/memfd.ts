@@ -3,7 +3,7 @@
 import { closeSync } from "node:fs";
 import { errnoOf, LighterError } from "../../base/errors.ts";
 import { F_DUPFD_CLOEXEC } from "./abi.ts";
-import { check, cString, libc } from "./libc.ts";
+import { check, tryCall } from "./door.ts";
 
 const MFD_CLOEXEC = 1;
 const MFD_ALLOW_SEALING = 2;
@@ -14,12 +14,12 @@ const ALL_SEALS = 0xf;
 
 /** Duplicates an fd to the first free number from `from` on, close-on-exec; the caller closes it. Source: fcntl(2). */
 export function duplicateFd(fd: number, from: number): number {
-  return check(libc.fcntl(fd, F_DUPFD_CLOEXEC, from), "fcntl(F_DUPFD_CLOEXEC)");
+  return check(tryCall("fcntl", fd, F_DUPFD_CLOEXEC, from), "fcntl(F_DUPFD_CLOEXEC)");
 }
 
 /** Makes an anonymous file with these bytes; the caller closes it. Source: memfd_create(2). */
 export function createMemfd(name: string, bytes: Uint8Array): number {
-  return filled(check(libc.memfd_create(cString(name), MFD_CLOEXEC), "memfd_create(2)"), bytes);
+  return filled(check(tryCall("memfd_create", name, MFD_CLOEXEC), "memfd_create(2)"), bytes);
 }
 
 /**
@@ -28,14 +28,14 @@ export function createMemfd(name: string, bytes: Uint8Array): number {
  */
 export function createSealedExecutable(name: string, bytes: Uint8Array): number {
   const fd = filled(createExecutableMemfd(name), bytes);
-  check(libc.fcntl(fd, F_ADD_SEALS, ALL_SEALS), "fcntl(F_ADD_SEALS)");
+  check(tryCall("fcntl", fd, F_ADD_SEALS, ALL_SEALS), "fcntl(F_ADD_SEALS)");
   return fd;
 }
 
 function createExecutableMemfd(name: string): number {
   const flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
   try {
-    return check(libc.memfd_create(cString(name), flags | MFD_EXEC), "memfd_create(2)");
+    return check(tryCall("memfd_create", name, flags | MFD_EXEC), "memfd_create(2)");
   } catch (error) {
     if (errnoOf(error) === "EACCES")
       throw new LighterError("not-supported", "this host does not allow executable memfds", {
@@ -43,7 +43,7 @@ function createExecutableMemfd(name: string): number {
         cause: error,
       });
     if (errnoOf(error) !== "EINVAL") throw error;
-    return check(libc.memfd_create(cString(name), flags), "memfd_create(2)"); // MFD_EXEC is new in Linux 6.3
+    return check(tryCall("memfd_create", name, flags), "memfd_create(2)"); // MFD_EXEC is new in Linux 6.3
   }
 }
 
@@ -51,7 +51,7 @@ function filled(fd: number, bytes: Uint8Array): number {
   try {
     for (let done = 0; done < bytes.length; ) {
       const rest = bytes.subarray(done);
-      done += check(libc.write(fd, rest, rest.length), "write(2) to a memfd");
+      done += check(tryCall("write", fd, rest, rest.length), "write(2) to a memfd");
     }
     return fd;
   } catch (error) {

@@ -1,9 +1,8 @@
 /** Netlink sockets: opening them, sending and receiving. */
-import { ptr } from "bun:ffi";
 import { closeSync } from "node:fs";
 import { LighterError } from "../../base/errors.ts";
-import { SO_ATTACH_FILTER, SOL_SOCKET } from "./abi.ts";
-import { check, lastErrno, libc } from "./libc.ts";
+import { EAGAIN, SO_ATTACH_FILTER, SOL_SOCKET } from "./abi.ts";
+import { addressOf, check, tryCall } from "./door.ts";
 import { setReceiveBuffer, setSendBuffer } from "./socket-buffers.ts";
 
 const AF_NETLINK = 16;
@@ -21,7 +20,7 @@ const KERNEL = new Uint8Array(ADDRESS_BYTES);
 KERNEL[0] = AF_NETLINK;
 
 function setOption(fd: number, level: number, option: number, value: number): number {
-  return libc.setsockopt(fd, level, option, new Int32Array([value]), 4);
+  return tryCall("setsockopt", fd, level, option, new Int32Array([value]), 4);
 }
 
 /**
@@ -29,7 +28,7 @@ function setOption(fd: number, level: number, option: number, value: number): nu
  * not repeat the request. The caller closes it.
  */
 export function openNetlink(protocol: number, options: { bufferBytes: number; groups?: readonly number[] }): number {
-  const fd = check(libc.socket(AF_NETLINK, SOCK_RAW_CLOEXEC_NONBLOCK, protocol), "socket(2) AF_NETLINK");
+  const fd = check(tryCall("socket", AF_NETLINK, SOCK_RAW_CLOEXEC_NONBLOCK, protocol), "socket(2) AF_NETLINK");
   try {
     setSendBuffer(fd, options.bufferBytes);
     setReceiveBuffer(fd, options.bufferBytes);
@@ -37,7 +36,7 @@ export function openNetlink(protocol: number, options: { bufferBytes: number; gr
     check(setOption(fd, SOL_NETLINK, NETLINK_EXT_ACK, 1), "setsockopt(2) NETLINK_EXT_ACK");
     check(setOption(fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1), "setsockopt(2) NETLINK_GET_STRICT_CHK");
     const address = new Uint8Array(KERNEL); // port id 0: the kernel picks one
-    check(libc.bind(fd, address, ADDRESS_BYTES), "bind(2) of a netlink socket");
+    check(tryCall("bind", fd, address, ADDRESS_BYTES), "bind(2) of a netlink socket");
     for (const group of options.groups ?? [])
       check(setOption(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group), `joining netlink group ${group}`);
     return fd;
@@ -49,7 +48,7 @@ export function openNetlink(protocol: number, options: { bufferBytes: number; gr
 
 /** Sends requests. When it returns, the kernel has carried them out, and its answers can be received. */
 export function sendNetlink(fd: number, bytes: Uint8Array, what: string): void {
-  check(libc.sendto(fd, bytes, bytes.length, 0, KERNEL, ADDRESS_BYTES), what);
+  check(tryCall("sendto", fd, bytes, bytes.length, 0, KERNEL, ADDRESS_BYTES), what);
 }
 
 /**
@@ -59,8 +58,9 @@ export function sendNetlink(fd: number, bytes: Uint8Array, what: string): void {
 export function receiveNetlink(fd: number, into: Uint8Array): number | undefined {
   const sender = new Uint8Array(ADDRESS_BYTES);
   for (;;) {
-    const length = Number(libc.recvfrom(fd, into, into.length, MSG_TRUNC, sender, new Uint32Array([ADDRESS_BYTES])));
-    if (length < 0 && lastErrno() === "EAGAIN") return undefined;
+    const room = new Uint32Array([ADDRESS_BYTES]);
+    const length = tryCall("recvfrom", fd, into, into.length, MSG_TRUNC, sender, room);
+    if (length === EAGAIN) return undefined;
     check(length, "recvfrom(2) of a netlink socket");
     if (new DataView(sender.buffer).getUint32(4, true) !== 0) continue; // it is another process's
     if (length > into.length)
@@ -72,7 +72,7 @@ export function receiveNetlink(fd: number, into: Uint8Array): number | undefined
 /** The kernel's name for a socket: the port id in its requests, and in what other sockets are told of their effects. */
 export function portIdOf(fd: number): number {
   const address = new Uint8Array(ADDRESS_BYTES);
-  check(libc.getsockname(fd, address, new Uint32Array([ADDRESS_BYTES])), "getsockname(2) of a netlink socket");
+  check(tryCall("getsockname", fd, address, new Uint32Array([ADDRESS_BYTES])), "getsockname(2) of a netlink socket");
   return new DataView(address.buffer).getUint32(4, true);
 }
 
@@ -102,7 +102,7 @@ export function leaveOut(fd: number, portId: number): void {
   const descriptor = new DataView(new ArrayBuffer(16));
   const bytes = new Uint8Array(program.buffer);
   descriptor.setUint16(0, instructions.length, true);
-  descriptor.setBigUint64(8, BigInt(ptr(bytes)), true);
-  const result = libc.setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, new Uint8Array(descriptor.buffer), 16);
+  descriptor.setBigUint64(8, addressOf(bytes), true);
+  const result = tryCall("setsockopt", fd, SOL_SOCKET, SO_ATTACH_FILTER, new Uint8Array(descriptor.buffer), 16);
   check(result, "setsockopt(2) SO_ATTACH_FILTER");
 }

@@ -2,10 +2,9 @@
 import { closeSync, openSync } from "node:fs";
 import { messageOf } from "../../base/errors.ts";
 import { log } from "../../base/log.ts";
-import { check, libc } from "./libc.ts";
+import { check, tryCall } from "./door.ts";
 
-const SYS_SETNS = process.arch === "arm64" ? 268n : 308n;
-const CLONE_NEWNET = 0x40000000n;
+const CLONE_NEWNET = 0x40000000;
 
 /** The process's own namespace, opened at the first use and never closed. */
 let homeFd: number | undefined;
@@ -43,5 +42,5 @@ export function inNetworkNamespace<T>(fd: number, act: () => T): T {
 }
 
 function enter(fd: number): void {
-  check(libc.syscall(SYS_SETNS, BigInt(fd), CLONE_NEWNET, 0n, 0n, 0n), "setns(2)");
+  check(tryCall("setns", fd, CLONE_NEWNET), "setns(2)");
 }

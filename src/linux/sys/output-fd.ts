@@ -1,8 +1,10 @@
 /** write(2) for commands that print a few lines: importing node:fs would add 0.7 ms to their start. */
-import { cString, lastErrno, libc } from "./libc.ts";
+import { AT_FDCWD } from "./abi.ts";
+import { tryCall } from "./door.ts";
+import { errnoName } from "./errno.ts";
 
 /** Source: fcntl(2), open(2). */
-const F_GETPIPE_SZ = 1032n;
+const F_GETPIPE_SZ = 1032;
 const O_WRONLY_NONBLOCK = 0o4001;
 
 /**
@@ -10,13 +12,13 @@ const O_WRONLY_NONBLOCK = 0o4001;
  * a pipe, or is another user's.
  */
 export function openTwin(fd: number): number {
-  if (libc.fcntl(fd, F_GETPIPE_SZ, 0n) < 0) return fd;
-  const twin = libc.open(cString(`/proc/self/fd/${fd}`), O_WRONLY_NONBLOCK);
+  if (tryCall("fcntl", fd, F_GETPIPE_SZ) < 0) return fd;
+  const twin = tryCall("openat", AT_FDCWD, `/proc/self/fd/${fd}`, O_WRONLY_NONBLOCK);
   return twin < 0 ? fd : twin;
 }
 
 /** Writes once. Returns how many bytes the kernel took, or the errno's name. */
 export function tryWrite(fd: number, bytes: Uint8Array): number | string {
-  const count = libc.write(fd, bytes, bytes.length);
-  return count < 0 ? lastErrno() : Number(count);
+  const count = tryCall("write", fd, bytes, bytes.length);
+  return count < 0 ? errnoName(-count) : count;
 }

@@ -9,8 +9,8 @@
  */
 
 import { LighterError } from "../../base/errors.ts";
-import { AF_UNIX, MSG_NOSIGNAL_DONTWAIT, SOCK_STREAM_CLOEXEC, SOL_SOCKET } from "./abi.ts";
-import { address, check, lastErrno, libc } from "./libc.ts";
+import { AF_UNIX, ECONNRESET, MSG_NOSIGNAL_DONTWAIT, SOCK_STREAM_CLOEXEC, SOL_SOCKET } from "./abi.ts";
+import { addressOf, check, tryCall } from "./door.ts";
 
 const SOCK_SEQPACKET_CLOEXEC = 0o5 | 0o2000000;
 const SCM_RIGHTS = 1;
@@ -26,13 +26,13 @@ const FDS_MAX = (BYTES_AT - FDS_AT) / 4;
 export function socketPair(kind: "stream" | "packets"): [number, number] {
   const fds = new Int32Array(2);
   const type = kind === "stream" ? SOCK_STREAM_CLOEXEC : SOCK_SEQPACKET_CLOEXEC;
-  check(libc.socketpair(AF_UNIX, type, 0, fds), "socketpair(2)");
+  check(tryCall("socketpair", AF_UNIX, type, 0, fds), "socketpair(2)");
   return [fds[0]!, fds[1]!];
 }
 
 function describe(message: Uint8Array, byteCount: number, controlLength: number): DataView {
   const view = new DataView(message.buffer, message.byteOffset);
-  const at = address(message);
+  const at = addressOf(message);
   const u64 = (offset: number, value: bigint) => view.setBigUint64(offset, value, true);
   u64(0, 0n);
   u64(8, 0n);
@@ -58,7 +58,7 @@ export function sendWithFds(socketFd: number, bytes: Uint8Array, passedFds: read
   view.setInt32(CONTROL_AT + 8, SOL_SOCKET, true);
   view.setInt32(CONTROL_AT + 12, SCM_RIGHTS, true);
   for (const [index, fd] of passedFds.entries()) view.setInt32(FDS_AT + 4 * index, fd, true);
-  const sent = check(libc.sendmsg(socketFd, message, MSG_NOSIGNAL_DONTWAIT), "sendmsg(2)");
+  const sent = check(tryCall("sendmsg", socketFd, message, MSG_NOSIGNAL_DONTWAIT), "sendmsg(2)");
   if (sent !== bytes.length) throw new LighterError("internal", `sendmsg(2) took ${sent} of ${bytes.length} bytes`);
 }
 
@@ -69,13 +69,9 @@ export function sendWithFds(socketFd: number, bytes: Uint8Array, passedFds: read
 export function receiveWithFds(socketFd: number, buffer: Uint8Array): { bytes: Uint8Array; fds: number[] } {
   for (;;) {
     const view = describe(buffer, buffer.length - BYTES_AT, BYTES_AT - CONTROL_AT);
-    const length = Number(libc.recvmsg(socketFd, buffer, MSG_CMSG_CLOEXEC));
-    if (length < 0) {
-      const errno = lastErrno();
-      if (errno === "EINTR") continue;
-      if (errno === "ECONNRESET") return { bytes: new Uint8Array(), fds: [] };
-      throw new LighterError("kernel", `recvmsg(2): ${errno}`, { errno });
-    }
+    const length = tryCall("recvmsg", socketFd, buffer, MSG_CMSG_CLOEXEC);
+    if (length === ECONNRESET) return { bytes: new Uint8Array(), fds: [] };
+    check(length, "recvmsg(2)");
     const hasControl = Number(view.getBigUint64(40, true)) > 0;
     const count = hasControl ? (Number(view.getBigUint64(CONTROL_AT, true)) - 16) / 4 : 0;
     const fds = Array.from({ length: count }, (_, index) => view.getInt32(FDS_AT + 4 * index, true));

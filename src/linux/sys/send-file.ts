@@ -1,13 +1,6 @@
 /** Moves bytes from file to file inside the kernel. */
 import { fstatSync, statfsSync } from "node:fs";
-import { LighterError } from "../../base/errors.ts";
-import { check, lastErrno } from "./libc.ts";
-import { libcSymbols } from "./symbols.ts";
-
-const libc = libcSymbols({
-  sendfile: { args: ["i32", "i32", "ptr", "u64"], returns: "i64" },
-  lseek: { args: ["i32", "i64", "i32"], returns: "i64" },
-});
+import { check, tryCall } from "./door.ts";
 
 /**
  * Copies `length` bytes from one position to another. Returns how many there were: fewer if the file ends before. The position of
@@ -18,17 +11,13 @@ export function sendFile(
   toFd: number,
   toOffset: number,
 ): number {
-  check(libc.lseek(toFd, toOffset, 0), "lseek(2)");
+  check(tryCall("lseek", toFd, toOffset, 0), "lseek(2)");
   const position = new BigInt64Array([BigInt(offset)]);
   let done = 0;
   while (done < length) {
-    const count = Number(libc.sendfile(toFd, fromFd, position, length - done));
+    const count = check(tryCall("sendfile", toFd, fromFd, position, length - done), "sendfile(2)");
     if (count === 0) break;
-    if (count > 0) done += count;
-    else {
-      const errno = lastErrno();
-      if (errno !== "EINTR") throw new LighterError("kernel", `sendfile(2): ${errno}`, { errno });
-    }
+    done += count;
   }
   return done;
 }

@@ -1,13 +1,11 @@
 /** Tells ext4 that what is in a directory's subdirectories does not belong together. ioctl_iflags(2), chattr(1) "T". */
 import { closeSync, openSync } from "node:fs";
+import { tryCall } from "./door.ts";
 import { O_DIRECTORY, O_RDONLY } from "./fs.ts";
-import { libcSymbols } from "./symbols.ts";
 
-const FS_IOC_GETFLAGS = 0x8008_6601n;
-const FS_IOC_SETFLAGS = 0x4008_6602n;
+const FS_IOC_GETFLAGS = 0x8008_6601;
+const FS_IOC_SETFLAGS = 0x4008_6602;
 const FS_TOPDIR_FL = 0x2_0000;
-
-const libc = libcSymbols({ ioctl: { args: ["i32", "u64", "ptr"], returns: "i32" } });
 
 /**
  * Lets each subdirectory that is made from now on begin in a part of the disk where there is room, with all that is below it. ext4
@@ -20,9 +18,9 @@ export function spreadDirectories(path: string): void {
   const fd = openSync(path, O_RDONLY | O_DIRECTORY);
   try {
     const flags = new Uint32Array(2); // the kernel writes an int, whatever the request's number says
-    if (libc.ioctl(fd, FS_IOC_GETFLAGS, flags) !== 0 || (flags[0]! & FS_TOPDIR_FL) !== 0) return;
+    if (tryCall("ioctl", fd, FS_IOC_GETFLAGS, flags) !== 0 || (flags[0]! & FS_TOPDIR_FL) !== 0) return;
     flags[0]! |= FS_TOPDIR_FL;
-    libc.ioctl(fd, FS_IOC_SETFLAGS, flags);
+    tryCall("ioctl", fd, FS_IOC_SETFLAGS, flags);
   } finally {
     closeSync(fd);
   }

@@ -1,9 +1,10 @@
 /** TCP connections to addresses with a zone, which can be given up while they are being made. */
 import { closeSync } from "node:fs";
+import { utf8 } from "../../base/bytes.ts";
 import { errnoOf, LighterError } from "../../base/errors.ts";
 import { parseIpAddress } from "../../base/ip-address.ts";
-import { AF_INET, AF_INET6 } from "./abi.ts";
-import { check, cString, libc } from "./libc.ts";
+import { AF_INET, AF_INET6, SOCK_DGRAM_CLOEXEC } from "./abi.ts";
+import { check, tryCall } from "./door.ts";
 
 const SOCK_STREAM_NONBLOCK_CLOEXEC = 0o1 | 0o4000 | 0o2000000;
 
@@ -15,9 +16,12 @@ const SOCK_STREAM_NONBLOCK_CLOEXEC = 0o1 | 0o4000 | 0o2000000;
  */
 export function beginTcpConnection(address: string, port: number): number {
   const to = socketAddress(address, port);
-  const fd = check(libc.socket(to.length === 16 ? AF_INET : AF_INET6, SOCK_STREAM_NONBLOCK_CLOEXEC, 0), "socket(2)");
+  const fd = check(
+    tryCall("socket", to.length === 16 ? AF_INET : AF_INET6, SOCK_STREAM_NONBLOCK_CLOEXEC, 0),
+    "socket(2)",
+  );
   try {
-    check(libc.connect(fd, to, to.length), `connect(2) to ${address}`);
+    check(tryCall("connect", fd, to, to.length), `connect(2) to ${address}`);
   } catch (error) {
     if (errnoOf(error) !== "EINPROGRESS") {
       closeSync(fd);
@@ -46,10 +50,19 @@ export function withZoneIndex(address: string): string {
   return zone === undefined ? address : `${bare}%${interfaceIndex(zone)}`;
 }
 
+/** struct ifreq: the name, with its NUL, then the index. Source: netdevice(7). */
+const IFREQ_BYTES = 40;
+const INDEX_AT = 16;
+const SIOCGIFINDEX = 0x8933;
+
 /** The index of a zone, which is an interface of this thread's network namespace, or its index already. */
 function interfaceIndex(zone: string): number {
   if (/^\d{1,9}$/.test(zone)) return Number(zone);
-  const index = libc.if_nametoindex(cString(zone));
-  if (index === 0) throw new LighterError("kernel", `no interface is called "${zone}"`, { errno: "ENODEV" });
-  return index;
+  const request = new Uint8Array(IFREQ_BYTES);
+  request.set(utf8(zone).subarray(0, INDEX_AT - 1));
+  const fd = check(tryCall("socket", AF_INET, SOCK_DGRAM_CLOEXEC, 0), "socket(2)");
+  const rc = tryCall("ioctl", fd, SIOCGIFINDEX, request);
+  closeSync(fd);
+  if (rc < 0) throw new LighterError("kernel", `no interface is called "${zone}"`, { errno: "ENODEV" });
+  return new DataView(request.buffer).getInt32(INDEX_AT, true);
 }

@@ -1,6 +1,6 @@
 /** Frees memory that the program's own code takes up in an idle daemon. */
 import { readFileSync, readlinkSync } from "node:fs";
-import { check, libc } from "./libc.ts";
+import { check, tryCall } from "./door.ts";
 
 const MADV_DONTNEED = 4;
 
@@ -16,7 +16,7 @@ export function releaseTextPages(): void {
     // The read-only data after the first segment has been written to: the linker's relocations.
     if (path !== program || !(mode === "r-xp" || (mode === "r--p" && Number(offset) === 0))) continue;
     const start = BigInt(`0x${from}`);
-    check(libc.madvise(start, BigInt(`0x${to}`) - start, MADV_DONTNEED), "madvise(2) of the program's code");
+    check(tryCall("madvise", start, BigInt(`0x${to}`) - start, MADV_DONTNEED), "madvise(2) of the program's code");
   }
 }
 

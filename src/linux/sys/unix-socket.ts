@@ -6,7 +6,7 @@ import { utf8 } from "../../base/bytes.ts";
 import { errnoOf } from "../../base/errors.ts";
 import { ATTACHED_CLIENTS_MAX } from "../../base/limits.ts";
 import { AF_UNIX, SOCK_STREAM_CLOEXEC, SUN_PATH_BYTES } from "./abi.ts";
-import { check, libc } from "./libc.ts";
+import { check, tryCall } from "./door.ts";
 import { sendWithFds } from "./passed-fds.ts";
 import { unixAddress } from "./unix-address.ts";
 
@@ -28,10 +28,10 @@ const BACKLOG = ATTACHED_CLIENTS_MAX + 24;
 /** Connects a unix stream socket for another program to use. The caller closes it. */
 export function connectUnixFd(longPath: string): number {
   const { path, close } = shortSocketPath(longPath);
-  const fd = check(libc.socket(AF_UNIX, SOCK_STREAM_CLOEXEC, 0), "socket(2)");
+  const fd = check(tryCall("socket", AF_UNIX, SOCK_STREAM_CLOEXEC, 0), "socket(2)");
   try {
     const address = unixAddress(path);
-    check(libc.connect(fd, address, address.length), `connect(2) to "${longPath}"`);
+    check(tryCall("connect", fd, address, address.length), `connect(2) to "${longPath}"`);
     return fd;
   } catch (error) {
     closeSync(fd);
@@ -53,11 +53,11 @@ export function listenUnix(longPath: string): number {
   } catch (error) {
     if (errnoOf(error) !== "ENOENT") throw error;
   }
-  const fd = check(libc.socket(AF_UNIX, SOCK_STREAM_NONBLOCK_CLOEXEC, 0), "socket(2)");
+  const fd = check(tryCall("socket", AF_UNIX, SOCK_STREAM_NONBLOCK_CLOEXEC, 0), "socket(2)");
   const umask = process.umask(0o177);
   try {
-    check(libc.bind(fd, address, address.length), `bind(2) of "${path}"`);
-    check(libc.listen(fd, BACKLOG), `listen(2) on "${path}"`);
+    check(tryCall("bind", fd, address, address.length), `bind(2) of "${path}"`);
+    check(tryCall("listen", fd, BACKLOG), `listen(2) on "${path}"`);
     return fd;
   } catch (error) {
     closeSync(fd);

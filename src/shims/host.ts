@@ -1,13 +1,8 @@
-/** The small engine's one door to the kernel: the object that `host/door.c` makes. Everything else of this folder stands on it. */
+/** The small engine's host: the object that `host/door.c` makes. Everything else of this folder stands on it, and on `linux/sys/door.ts`. */
+import { type Argument, type CallName, tryCall } from "../linux/sys/door.ts";
 import { errnoName, errnoText } from "../linux/sys/errno.ts";
-import { CALLS } from "./numbers.ts";
-
-/** What a system call takes: bytes stand for their address, null for 0. */
-export type Argument = number | bigint | ArrayBufferView | ArrayBuffer | null;
 
 interface Host {
-  /** Returns the result, or a negative errno. */
-  syscall(number: number, ...args: Argument[]): number;
   /** The address of bytes, which the caller keeps alive. The collector moves nothing. */
   address(bytes: ArrayBufferView): number;
   /** UTF-8 with U+FFFD for lone surrogates. */
@@ -25,8 +20,6 @@ interface Host {
     newSession: boolean,
     directory: Uint8Array | null,
   ): number;
-  /** Gives these settings back to a terminal if a signal or a crash ends us; without them no longer. */
-  keepTerminal(fd: number, termios?: Uint8Array): void;
   onStart(start: () => void): void;
   /** `turn` waits for what comes next and does it; false means that nothing is left to wait for. */
   onIdle(turn: () => boolean): void;
@@ -42,31 +35,6 @@ interface Host {
 
 export const { host } = globalThis as unknown as { host: Host };
 
-/** A call's number on this architecture. */
-function numberOf(call: keyof typeof CALLS): number {
-  return CALLS[call][host.arch === "x64" ? 0 : 1];
-}
-
-/** Calls the kernel. Returns the result, or a negative errno. Interrupted calls are made once more. */
-export function tryCall(call: keyof typeof CALLS, ...args: Argument[]): number {
-  const number = numberOf(call);
-  for (;;) {
-    const result = host.syscall(number, ...args);
-    if (result !== -EINTR) return result;
-  }
-}
-
-const EINTR = 4;
-export const EAGAIN = -11;
-
-/** The text as the kernel takes it: with a NUL at the end. */
-export function cString(text: string | Uint8Array): Uint8Array {
-  const bytes = typeof text === "string" ? new Uint8Array(host.encode(text)) : text;
-  const ended = new Uint8Array(bytes.length + 1);
-  ended.set(bytes);
-  return ended;
-}
-
 /** An error with the fields of Node's. `rc` is a negative errno. */
 export function systemError(rc: number, syscall: string, path?: string): NodeJS.ErrnoException {
   const code = errnoName(-rc);
@@ -76,7 +44,7 @@ export function systemError(rc: number, syscall: string, path?: string): NodeJS.
 }
 
 /** Calls the kernel. @throws an error with the fields of Node's */
-export function call(name: keyof typeof CALLS, ...args: Argument[]): number {
+export function call(name: CallName, ...args: Argument[]): number {
   const result = tryCall(name, ...args);
   if (result < 0) throw systemError(result, name);
   return result;

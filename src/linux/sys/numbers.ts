@@ -1,6 +1,7 @@
 /** Numbers of system calls: on x86_64, on arm64. Only calls that both have. Source: the kernel's unistd.h. */
 export const CALLS = {
   bind: [49, 200],
+  bpf: [321, 280],
   chdir: [80, 49],
   clock_gettime: [228, 113],
   clock_nanosleep: [230, 115],
@@ -8,6 +9,7 @@ export const CALLS = {
   connect: [42, 203],
   copy_file_range: [326, 285],
   dup3: [292, 24],
+  eventfd2: [290, 19],
   execve: [59, 221],
   execveat: [322, 281],
   exit_group: [231, 94],
@@ -51,7 +53,9 @@ export const CALLS = {
   mknodat: [259, 33],
   mount: [165, 40],
   openat: [257, 56],
+  openat2: [437, 437],
   pidfd_open: [434, 434],
+  pidfd_send_signal: [424, 424],
   pipe2: [293, 59],
   ppoll: [271, 73],
   prctl: [157, 167],
@@ -69,6 +73,7 @@ export const CALLS = {
   sendto: [44, 206],
   setfsgid: [123, 152],
   setfsuid: [122, 151],
+  setns: [308, 268],
   setsockopt: [54, 208],
   shutdown: [48, 210],
   signalfd4: [289, 74],

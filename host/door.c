@@ -137,6 +137,38 @@ static JSValue door_encode(ARGUMENTS(given))
 	return bytes;
 }
 
+/*
+ * encodeInto(text, bytes, from, to): writes the text's UTF-8 there, whole characters, as many as
+ * fit. Returns how many bytes that are.
+ */
+static JSValue door_encode_into(ARGUMENTS(given))
+{
+	struct bytes bytes;
+	int64_t from, to;
+	size_t length;
+	const char *text;
+
+	(void)self;
+	if (given_count != 4)
+		return JS_ThrowTypeError(context, "not a text and a place for it");
+	bytes = bytes_of(context, given[1]);
+	if (!bytes.at || JS_ToInt64(context, &from, given[2]) < 0 ||
+		JS_ToInt64(context, &to, given[3]) < 0)
+		return JS_EXCEPTION;
+	if (from < 0 || from > to || (size_t)to > bytes.length)
+		return JS_ThrowRangeError(context, "outside of the bytes");
+	text = JS_ToCStringLen(context, &length, given[0]);
+	if (!text)
+		return JS_EXCEPTION;
+	if (length > (size_t)(to - from))
+		for (length = (size_t)(to - from); length > 0 && ((uint8_t)text[length] & 0xc0) == 0x80;)
+			length--;
+	memcpy(bytes.at + from, text, length);
+	text_mend((char *)bytes.at + from, length);
+	JS_FreeCString(context, text);
+	return JS_NewInt64(context, (int64_t)length);
+}
+
 static JSValue door_decode(ARGUMENTS(given))
 {
 	struct bytes bytes = bytes_of(context, given[0]);
@@ -284,6 +316,7 @@ static const JSCFunctionListEntry FUNCTIONS[] = {
 	JS_CFUNC_DEF("syscall", 7, door_syscall),
 	JS_CFUNC_DEF("address", 1, door_address),
 	JS_CFUNC_DEF("encode", 1, door_encode),
+	JS_CFUNC_DEF("encodeInto", 4, door_encode_into),
 	JS_CFUNC_DEF("decode", 1, door_decode),
 	JS_CFUNC_DEF("latin1", 1, door_latin1),
 	JS_CFUNC_DEF("sha256", 1, door_sha256),

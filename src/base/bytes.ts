@@ -13,7 +13,7 @@ export function text(bytes: Uint8Array): string {
 }
 
 /** A buffer of zeros that is not from Node's pool, whose buffers share one ArrayBuffer. */
-function zeroed(length: number): Buffer<ArrayBuffer> {
+export function zeroed(length: number): Buffer<ArrayBuffer> {
   return Buffer.from(new ArrayBuffer(length));
 }
 
@@ -80,14 +80,6 @@ export class ByteWriter {
     const at = this.#grow(value.length);
     this.#bytes.set(value, at);
     return this;
-  }
-
-  /** Appends the text as UTF-8 and returns its length in bytes. */
-  utf8(value: string): number {
-    const at = this.#grow(3 * value.length); // at most
-    const count = this.#bytes.write(value, at);
-    this.#length = at + count;
-    return count;
   }
 
   /** Appends zero bytes up to the next multiple of `alignment`. */

@@ -31,7 +31,7 @@ export async function cliMain(argv: readonly string[], becomeBun?: Context["beco
   } catch (error) {
     if (error instanceof OutputClosed) return EXIT_OUTPUT_CLOSED;
     try {
-      await printError(debug && error instanceof Error ? (error.stack ?? error.message) : messageOf(error));
+      await printError(debug ? (await import("node:util")).inspect(error) : messageOf(error));
     } catch {
       // nobody reads stderr either
     }

@@ -62,7 +62,7 @@ export async function ociMain(args: string[]): Promise<number> {
       return error.code;
     }
     log.error(describe(error));
-    if (error instanceof Error && !(error instanceof LighterError)) log.debug(error.stack ?? "");
+    if (!(error instanceof LighterError)) log.debug((await import("node:util")).inspect(error));
     return 1;
   }
 }

@@ -144,14 +144,9 @@ export class Buffer extends Uint8Array {
   write(text: string, at?: number | Encoding, length?: number | Encoding, encoding?: Encoding): number {
     const offset = typeof at === "number" ? at : 0;
     const room = Math.min(typeof length === "number" ? length : Number.POSITIVE_INFINITY, this.length - offset);
-    const named = [at, length, encoding].find((each) => typeof each === "string");
-    let bytes = encode(text, named);
-    if (bytes.length > room) {
-      let end = room;
-      // No part of a character is written.
-      if (named === undefined || named === "utf8") while (end > 0 && (bytes[end]! & 0xc0) === 0x80) end--;
-      bytes = bytes.subarray(0, end);
-    }
+    const named = encoding ?? (typeof length === "string" ? length : typeof at === "string" ? at : "utf8");
+    if (lookUp<Codec>("Buffer", CODECS, named) === UTF8) return host.encodeInto(text, this, offset, offset + room);
+    const bytes = encode(text, named).subarray(0, room);
     this.set(bytes, offset);
     return bytes.length;
   }

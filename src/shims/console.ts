@@ -2,31 +2,13 @@
 import { tryCall } from "../linux/sys/door.ts";
 import { giveBackTerminal } from "../linux/sys/tty.ts";
 import { host } from "./host.ts";
-import { withSources } from "./positions.ts";
+import { inspect } from "./util.ts";
 
 const STDOUT = 1;
 const STDERR = 2;
 
-/** The text of anything thrown: name, message and stack, which has neither in this engine; then the causes. */
-export function describe(thrown: unknown): string {
-  if (!(thrown instanceof Error)) return typeof thrown === "string" ? thrown : shown(thrown);
-  const stack = thrown.stack === undefined || thrown.stack === "" ? "" : `\n${withSources(thrown.stack.trimEnd())}`;
-  const more = Object.entries(thrown).filter(([name]) => !["name", "message", "stack", "cause"].includes(name));
-  const fields = more.length === 0 ? "" : ` ${shown(Object.fromEntries(more))}`;
-  const cause = thrown.cause === undefined ? "" : `\ncause: ${describe(thrown.cause)}`;
-  return `${thrown.name}: ${thrown.message}${fields}${stack}${cause}`;
-}
-
-function shown(value: unknown): string {
-  try {
-    return JSON.stringify(value) ?? String(value);
-  } catch {
-    return String(value);
-  }
-}
-
 function print(fd: number, values: readonly unknown[]): void {
-  const bytes = new Uint8Array(host.encode(`${values.map(describe).join(" ")}\n`));
+  const bytes = new Uint8Array(host.encode(`${values.map(inspect).join(" ")}\n`));
   tryCall("write", fd, bytes, bytes.length);
 }
 

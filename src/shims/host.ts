@@ -7,6 +7,8 @@ interface Host {
   address(bytes: ArrayBufferView): number;
   /** UTF-8 with U+FFFD for lone surrogates. */
   encode(text: string): ArrayBuffer;
+  /** Writes the text's UTF-8 between two places, whole characters, as many as fit. Returns how many bytes that are. */
+  encodeInto(text: string, bytes: Uint8Array, from: number, to: number): number;
   /** The text of UTF-8, by the rules of TextDecoder; a byte order mark is a character. */
   decode(bytes: Uint8Array): string;
   latin1(bytes: Uint8Array): string;

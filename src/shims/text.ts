@@ -12,15 +12,8 @@ export class TextEncoder {
 
   /** Writes whole characters, as many as fit. */
   encodeInto(text: string, target: Uint8Array): { read: number; written: number } {
-    const bytes = this.encode(text);
-    if (bytes.length <= target.length) {
-      target.set(bytes);
-      return { read: text.length, written: bytes.length };
-    }
-    let end = target.length;
-    while (end > 0 && isContinuation(bytes[end]!)) end--;
-    target.set(bytes.subarray(0, end));
-    return { read: host.decode(bytes.subarray(0, end)).length, written: end };
+    const written = host.encodeInto(text, target, 0, target.length);
+    return { read: host.decode(target.subarray(0, written)).length, written };
   }
 }
 

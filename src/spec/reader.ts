@@ -114,29 +114,29 @@ export function object<T extends object>(
   fields: FieldReaders<T>,
   { defaults = {}, required = [] }: { defaults?: Partial<T>; required?: readonly (keyof T & string)[] } = {},
 ): Reader<T> {
-  const readers = Object.entries(fields) as [string, Reader<unknown>][];
-  const spellings = new Map(readers.map(([key]) => [key.toLowerCase(), key]));
+  const readers = new Map(Object.entries(fields) as [string, Reader<unknown>][]);
+  const spellings = new Map([...readers.keys()].map((key) => [key.toLowerCase(), key]));
   return (value, path) => {
-    const given = respelled(objectOf(value, path), spellings);
+    const given = objectOf(value, path);
     const result: Record<string, unknown> = { ...defaults };
-    for (const [key, read] of readers) {
-      const field = Object.hasOwn(given, key) ? given[key] : undefined;
-      if (field !== undefined && field !== null) result[key] = read(field, join(path, key));
+    for (const key of Object.keys(given)) {
+      const known = readers.has(key) ? key : spellings.get(key.toLowerCase());
+      if (known === undefined || (known !== key && Object.hasOwn(given, known))) continue;
+      const field = given[key];
+      if (field !== undefined && field !== null) result[known] = readField(readers.get(known)!, field, path, known);
     }
     for (const key of required) if (result[key] === undefined) refuse(join(path, key), "is missing");
     return result as T;
   };
 }
 
-/** The object with known keys in their known spelling. `spellings` has these by their lower case. */
-function respelled(given: Readonly<Record<string, unknown>>, spellings: ReadonlyMap<string, string>): typeof given {
-  let result: Record<string, unknown> | undefined;
-  for (const key of Object.keys(given)) {
-    const known = spellings.get(key.toLowerCase());
-    if (known !== undefined && known !== key && !Object.hasOwn(given, known))
-      result = { ...(result ?? given), [known]: given[key] };
+/** Reads a field. Its path is made only for an error. */
+function readField(read: Reader<unknown>, field: unknown, path: string, key: string): unknown {
+  try {
+    return read(field, path);
+  } catch {
+    return read(field, join(path, key));
   }
-  return result ?? given;
 }
 
 function objectOf(value: unknown, path: string): Readonly<Record<string, unknown>> {

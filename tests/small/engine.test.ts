@@ -68,6 +68,22 @@ describeIf(whyNot)("the small engine", () => {
     expect(run("runtime", "--version").stdout).toMatch(/^lighter-runtime version /);
   });
 
+  test("--debug shows where an error comes from: files and lines of the project", () => {
+    const { status, stderr } = spawnSync(lighter, ["--debug", "-H", `unix://${folder}/none`, "ps"], {
+      encoding: "utf8",
+    });
+    expect(status).toBe(1);
+    const [said, ...stack] = stderr.trimEnd().split("\n");
+    expect(said).toMatch(/^DaemonUnreachable: Cannot connect to the Lighter daemon/);
+    const lines = stack.flatMap((line) => [...(/^ +at (\S+) \((src\/\S+):(\d+)\)$/.exec(line)?.slice(1) ?? [])]);
+    expect(lines.length).toBeGreaterThan(9);
+    for (let i = 0; i < lines.length; i += 3) {
+      const text = readFileSync(join(root, lines[i + 1]!), "utf8").split("\n");
+      expect(text.length).toBeGreaterThanOrEqual(Number(lines[i + 2]));
+    }
+    expect(lines[lines.indexOf("unreachable") + 1]).toBe("src/cli/http/client.ts");
+  });
+
   test(
     "two builds are the same, byte for byte",
     () => {

@@ -1,6 +1,6 @@
 /** Turns a program into the bytes that the launcher reads. */
 import { assert } from "../../base/assert.ts";
-import { ByteWriter, utf8 } from "../../base/bytes.ts";
+import { utf8, zeroed } from "../../base/bytes.ts";
 import { LighterError } from "../../base/errors.ts";
 import { PROGRAM_MAX_BYTES, PROGRAM_MAX_OPS, PROGRAM_MAX_SLOTS } from "../../base/limits.ts";
 import { errnoNumber } from "../sys/errno.ts";
@@ -33,8 +33,9 @@ export interface Fault {
 }
 
 const OP_WORDS = OP_BYTES / 4;
-/** By how many bits an argument's kind is shifted in the op's third or fourth word. */
-const ARG_KIND_SHIFTS = [16, 24, 0, 8, 16, 24];
+/** Where an op's parts are: bytes, and words of 32 bits. */
+const ARG_KINDS_AT = 10;
+const ARGS_AT_WORD = 6;
 
 const KIND_NUMBERS = new Map(OP_KINDS.map((kind, index) => [kind, index]));
 const CALL_NUMBERS = new Map(CALL_NAMES.map((name, index) => [name, index]));
@@ -79,20 +80,22 @@ export function encodeProgram(program: Program, fault?: Fault): Uint8Array<Array
 }
 
 class Encoder {
-  /**
-   * The ops as 32-bit words in the host's byte order, which is little-endian. An array of numbers is fastest in code that runs
-   * once.
-   */
-  readonly #words: number[];
+  /** The ops as 32-bit words in the host's byte order, which is little-endian. */
+  readonly #words: Int32Array<ArrayBuffer>;
+  /** The same memory. */
+  readonly #bytes: Uint8Array;
   #opCount = 0;
-  readonly #blob = new ByteWriter(32768);
-  readonly #relocations: [where: number, target: number][] = [];
+  #blob = zeroed(32768);
+  #blobLength = 0;
+  /** Pairs: where, target. */
+  readonly #relocations: number[] = [];
   readonly #strings = new Map<string, number>();
   readonly #shared = new Map<SharedData, number>();
   readonly #slots = new Map<string, number>();
 
   constructor(opCount: number) {
-    this.#words = new Array<number>(opCount * OP_WORDS).fill(0);
+    this.#words = new Int32Array(opCount * OP_WORDS);
+    this.#bytes = new Uint8Array(this.#words.buffer);
   }
 
   slot(name: string | null | undefined): number {
@@ -110,30 +113,39 @@ class Encoder {
     return index;
   }
 
+  /** Makes room for that many bytes, which are 0. */
+  #reserve(byteCount: number): number {
+    const at = (this.#blobLength + 7) & ~7;
+    this.#blobLength = at + byteCount;
+    if (this.#blobLength > this.#blob.length) {
+      const larger = zeroed(2 * this.#blobLength);
+      larger.set(this.#blob);
+      this.#blob = larger;
+    }
+    return at;
+  }
+
   /** Adds a NUL-terminated copy of the string and returns its offset; equal strings share one. */
   string(text: string): number {
     let at = this.#strings.get(text);
     if (at === undefined) {
       if (text.includes("\0")) throw new LighterError("invalid", `${JSON.stringify(text)} contains a NUL byte`);
-      at = this.#blob.align(8).length;
-      this.#blob.utf8(text);
-      this.#blob.zeros(1);
+      at = this.#reserve(3 * text.length + 1); // at most
+      this.#blobLength = at + this.#blob.write(text, at) + 1;
       this.#strings.set(text, at);
     }
     return at;
   }
 
   bytes(data: Uint8Array, terminator = 0): number {
-    this.#blob.align(8);
-    const at = this.#blob.length;
-    this.#blob.bytes(data);
-    if (terminator) this.#blob.zeros(terminator);
+    const at = this.#reserve(data.length + terminator);
+    this.#blob.set(data, at);
     return at;
   }
 
   struct(data: Uint8Array, pointers: readonly { at: number; to: Uint8Array }[] = []): number {
     const at = this.bytes(data);
-    for (const pointer of pointers) this.#relocations.push([at + pointer.at, this.bytes(pointer.to)]);
+    for (const pointer of pointers) this.#relocations.push(at + pointer.at, this.bytes(pointer.to));
     return at;
   }
 
@@ -149,8 +161,8 @@ class Encoder {
   /** Adds a NULL-terminated array of pointers to strings, as execve(2) takes them, and returns its offset. */
   #vector(items: readonly string[]): number {
     const offsets = items.map((item) => this.string(item));
-    const at = this.bytes(new Uint8Array(8 * (items.length + 1)));
-    for (const [index, offset] of offsets.entries()) this.#relocations.push([at + 8 * index, offset]);
+    const at = this.#reserve(8 * (items.length + 1));
+    for (const [index, offset] of offsets.entries()) this.#relocations.push(at + 8 * index, offset);
     return at;
   }
 
@@ -165,14 +177,14 @@ class Encoder {
   /** Sets argument `index` of the op whose first word is at `at`. */
   #put(at: number, index: number, kind: number, value: number | bigint): void {
     const words = this.#words;
-    words[at + (index < 2 ? 2 : 3)]! |= kind << ARG_KIND_SHIFTS[index]!;
-    const low = at + 6 + 2 * index;
+    if (kind !== ARG_NUMBER) this.#bytes[4 * at + ARG_KINDS_AT + index] = kind;
+    const low = at + ARGS_AT_WORD + 2 * index;
     if (typeof value === "bigint") {
       words[low] = Number(BigInt.asIntN(32, value));
       words[low + 1] = Number(BigInt.asIntN(32, value >> 32n));
     } else {
       words[low] = value | 0;
-      words[low + 1] = Math.floor(value / 0x1_0000_0000) | 0;
+      if (value < 0 || value > 0xffff_ffff) words[low + 1] = Math.floor(value / 0x1_0000_0000) | 0;
     }
   }
 
@@ -223,19 +235,26 @@ class Encoder {
   #callArgs(at: number, op: Op & { kind: "call" }): void {
     const { args, fixed } = callOf(op.name);
     if (op.args.length + (fixed ? 1 : 0) !== args.length) assert(false, `${op.name} takes other arguments`);
+    const words = this.#words;
     let given = 0;
-    for (let index = 0; index < args.length; index++)
-      if (index === fixed?.index) this.#put(at, index, ARG_NUMBER, fixed.value);
-      else this.#putArg(at, index, op.args[given++]!);
+    for (let index = 0; index < args.length; index++) {
+      const arg = index === fixed?.index ? fixed.value : op.args[given++]!;
+      // Most are small numbers: not to call for those takes a third off.
+      if (typeof arg === "number" && arg >= 0 && arg <= 0x7fff_ffff) words[at + ARGS_AT_WORD + 2 * index] = arg;
+      else this.#putArg(at, index, arg);
+    }
   }
 
   op(op: Op): void {
-    const tolerate = op.tolerate ?? [];
-    assert(tolerate.length <= MAX_TOLERATED, "too many tolerated errors");
     const words = this.#words;
     const at = OP_WORDS * this.#opCount++;
-    // Loops count instead of iterating: this runs cold in a command of the OCI runtime, where iterators cost twice as much.
-    for (let i = 0; i < tolerate.length; i++) words[at + 4 + (i >> 1)]! |= errnoNumber(tolerate[i]!) << (16 * (i & 1));
+    const { tolerate } = op;
+    // Loops count instead of iterating, which costs twice as much in the OCI runtime.
+    if (tolerate !== undefined) {
+      assert(tolerate.length <= MAX_TOLERATED, "too many tolerated errors");
+      for (let i = 0; i < tolerate.length; i++)
+        words[at + 4 + (i >> 1)]! |= errnoNumber(tolerate[i]!) << (16 * (i & 1));
+    }
     let call = 0;
     if (op.kind === "call") {
       this.#callArgs(at, op);
@@ -253,10 +272,12 @@ class Encoder {
   }
 
   finish(fields: Partial<Record<HeaderField, number | bigint>>): Uint8Array<ArrayBuffer> {
-    this.#blob.zeros(1).align(8);
-    const ops = new Uint8Array(new Int32Array(this.#words).buffer);
-    const blob = this.#blob.finish();
-    const total = HEADER_BYTES + ops.length + this.#relocations.length * RELOCATION_BYTES + blob.length;
+    this.#reserve(1); // the last byte is 0
+    const blobLength = this.#reserve(0);
+    const blob = this.#blob.subarray(0, blobLength);
+    const words = this.#words;
+    const relocations = this.#relocations;
+    const total = HEADER_BYTES + words.byteLength + 4 * relocations.length + blob.length;
     if (total > PROGRAM_MAX_BYTES)
       throw new LighterError(
         "invalid",
@@ -267,20 +288,24 @@ class Encoder {
       magic: PROGRAM_MAGIC,
       version: PROGRAM_VERSION,
       total_bytes: total,
-      relocation_count: this.#relocations.length,
+      relocation_count: (4 * relocations.length) / RELOCATION_BYTES,
       blob_bytes: blob.length,
       slot_count: this.#slots.size,
     };
-    const w = new ByteWriter(total);
+    const program = new Uint8Array(total);
+    const header = new DataView(program.buffer, 0, HEADER_BYTES);
+    let at = 0;
     for (const [name, type] of HEADER_FIELDS) {
       const value = values[name] ?? 0;
-      if (type === "u64") w.u64(BigInt(value));
-      else w.u32(Number(value));
+      if (type === "u64") header.setBigUint64(at, BigInt(value), true);
+      else header.setUint32(at, Number(value), true);
+      at += type === "u64" ? 8 : 4;
     }
-    w.bytes(ops);
-    for (const [where, target] of this.#relocations) w.u32(where).u32(target);
-    w.bytes(blob);
-    assert(w.length === total && OP_BYTES * (ops.length / OP_BYTES) === ops.length, "program layout");
-    return w.finish();
+    assert(at === HEADER_BYTES && this.#opCount * OP_WORDS === words.length, "program layout");
+    new Int32Array(program.buffer, at, words.length).set(words);
+    const pairs = new Uint32Array(program.buffer, at + words.byteLength, relocations.length);
+    for (let i = 0; i < relocations.length; i++) pairs[i] = relocations[i]!;
+    program.set(blob, total - blob.length);
+    return program;
   }
 }

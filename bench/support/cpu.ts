@@ -28,10 +28,14 @@ export function endedCpuMs(): number {
   return ticks(process.pid).ended * TICK_MS;
 }
 
-/** The processor time of the engine, with all its ended children, and of this program's ended children. */
+/** The processor time of the engine, with all its children, ended ones too. */
+export function engineCpuMs(engine: Engine): number {
+  return engine.daemonPids().reduce((sum, pid) => sum + treeTicks(pid), 0) * TICK_MS;
+}
+
+/** The same, with this program's ended children. */
 export function cpuMs(engine: Engine): number {
-  const whole = engine.daemonPids().reduce((sum, pid) => sum + treeTicks(pid), 0);
-  return whole * TICK_MS + endedCpuMs();
+  return engineCpuMs(engine) + endedCpuMs();
 }
 
 function treeTicks(pid: number): number {

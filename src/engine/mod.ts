@@ -50,9 +50,9 @@ export {
 export { dashboardPath } from "../embedded.ts";
 export { type BodyForm, type JobOutput, measureTrees, type RawBody } from "../files/mod.ts";
 export type {
+  ContextMemory,
   Image,
   ImageSource,
-  KnownTree,
   LoadedImage,
   LoadProgress,
   Login,

@@ -1,9 +1,11 @@
 /** Calls methods of a peer that serves gRPC on a given connection. */
-import type { ClientHttp2Session, ClientHttp2Stream } from "node:http2";
 import type { Duplex } from "node:stream";
 import { LighterError } from "../base/errors.ts";
-import { writeAll } from "../base/writable.ts";
 import { frameOf, readMessages } from "./frames.ts";
+import type { Header } from "./hpack.ts";
+import { Http2Connection } from "./http2-connection.ts";
+import { RESET } from "./http2-frames.ts";
+import type { Http2Stream } from "./http2-stream.ts";
 import { CANCELLED, GrpcError, OK, parseTrailers, type Status, UNAVAILABLE } from "./status.ts";
 
 /** Large enough that a file's bytes need not wait for the acknowledgement of earlier ones. */
@@ -18,51 +20,40 @@ interface CallOptions {
 }
 
 export class GrpcClient implements Disposable {
-  readonly #session: ClientHttp2Session;
-
-  private constructor(session: ClientHttp2Session) {
-    this.#session = session;
-  }
+  readonly #connection: Http2Connection;
 
   /** Makes a client on the connection, on which nothing has been sent yet. */
-  static async connect(socket: Duplex): Promise<GrpcClient> {
-    const { connect } = await import("node:http2");
-    const session = connect("http://localhost", {
-      createConnection: () => socket,
-      settings: { initialWindowSize: WINDOW_BYTES, enablePush: false },
-    });
-    session.on("error", () => session.destroy()); // calls fail by their streams
-    socket.once("close", () => session.destroy());
-    return new GrpcClient(session);
+  constructor(socket: Duplex) {
+    this.#connection = new Http2Connection(socket, { windowBytes: WINDOW_BYTES });
   }
 
   /** Resolves when the connection has ended. */
   get closed(): Promise<void> {
-    return new Promise((resolve) => (this.#session.destroyed ? resolve() : this.#session.once("close", resolve)));
+    return this.#connection.closed;
   }
 
   [Symbol.dispose](): void {
-    this.#session.destroy();
+    this.#connection[Symbol.dispose]();
   }
 
   /**
-   * Calls the method "/package.Service/Method": sends the requests, and yields the answers.
+   * Calls the method "/package.Service/Method": sends the requests, and yields the answers, those together that have come together.
    * @throws GrpcError if the peer ends the call with another status than OK, or goes away
    */
-  async *call(
+  async *callInBatches(
     path: string,
     requests: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
     { metadata = {}, signal }: CallOptions = {},
-  ): AsyncGenerator<Uint8Array> {
-    const stream = this.#open(path, metadata);
-    const cancel = () => stream.close(8); // CANCEL
+  ): AsyncGenerator<readonly Uint8Array[]> {
+    signal?.throwIfAborted();
+    if (this.#connection.isClosed) throw new GrpcError(LOST);
+    const stream = this.#connection.open(headersOf(path, metadata));
+    const cancel = () => stream.reset();
     signal?.addEventListener("abort", cancel);
-    const end = statusAtEnd(stream);
-    void writeAll(framed(requests), stream).catch((error) => stream.destroy(error));
+    void sendAll(requests, stream);
     try {
-      signal?.throwIfAborted();
-      yield* readMessages(stream.iterator({ destroyOnReturn: false }));
-      const status = await end;
+      yield* readMessages(stream.received());
+      const status = statusOf(stream);
       if (status === undefined) throw new GrpcError(LOST);
       if (status.code !== OK) throw new GrpcError(status);
     } catch (error) {
@@ -71,8 +62,13 @@ export class GrpcClient implements Disposable {
       throw new GrpcError(LOST);
     } finally {
       signal?.removeEventListener("abort", cancel);
-      if (!stream.closed) cancel();
+      cancel();
     }
+  }
+
+  /** Calls a method, and yields its answers one after another. @throws as `callInBatches` */
+  async *call(...call: Parameters<GrpcClient["callInBatches"]>): AsyncGenerator<Uint8Array> {
+    for await (const answers of this.callInBatches(...call)) yield* answers;
   }
 
   /** Calls a method with one request and one answer. */
@@ -80,37 +76,38 @@ export class GrpcClient implements Disposable {
     for await (const answer of this.call(path, [request], options)) return answer;
     throw new GrpcError({ code: CANCELLED, message: "the call ended without an answer", details: [] });
   }
+}
 
-  #open(path: string, metadata: Readonly<Record<string, string | readonly string[]>>): ClientHttp2Stream {
-    if (this.#session.destroyed) throw new GrpcError(LOST);
-    return this.#session.request({
-      ":method": "POST",
-      ":path": path,
-      "content-type": "application/grpc",
-      te: "trailers",
-      ...(metadata as Record<string, string | string[]>),
-    });
+function headersOf(path: string, metadata: Readonly<Record<string, string | readonly string[]>>): Header[] {
+  return [
+    ...([
+      [":method", "POST"],
+      [":scheme", "http"],
+      [":path", path],
+      [":authority", "localhost"],
+      ["content-type", "application/grpc"],
+      ["te", "trailers"],
+    ] as const),
+    ...Object.entries(metadata).flatMap(([key, values]) => [values].flat().map((value): Header => [key, value])),
+  ];
+}
+
+async function sendAll(requests: AsyncIterable<Uint8Array> | Iterable<Uint8Array>, stream: Http2Stream): Promise<void> {
+  try {
+    for await (const request of requests) {
+      if (stream.isClosed) return;
+      await stream.send(frameOf(request));
+    }
+    stream.end();
+  } catch (error) {
+    stream.reset(RESET.internal, error as Error); // whoever reads the answers gets it
   }
 }
 
 /**
- * Resolves with the call's status, which is in the trailers, or in the headers of an answer without messages; undefined if neither
- * has come.
+ * The call's status, which is in the trailers, or in the headers of an answer without messages; undefined if neither has come.
  */
-function statusAtEnd(stream: ClientHttp2Stream): Promise<Status | undefined> {
-  return new Promise((resolve) => {
-    let status: Status | undefined;
-    stream.on("response", (headers) => {
-      if (headers["grpc-status"] !== undefined) status = parseTrailers(headers);
-    });
-    stream.on("trailers", (trailers) => {
-      status = parseTrailers(trailers);
-    });
-    stream.on("error", () => {}); // the reader of the messages gets it
-    stream.on("close", () => resolve(status));
-  });
-}
-
-async function* framed(requests: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  for await (const request of requests) yield frameOf(request);
+function statusOf({ heads }: Http2Stream): Status | undefined {
+  const last = heads.findLast((head) => head.some(([name]) => name === "grpc-status"));
+  return last && parseTrailers(last);
 }

@@ -1,10 +1,12 @@
 /** The client and the server of gRPC, over a connection between them. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { once } from "node:events";
+import http2 from "node:http2";
 import { connect, createServer, type Server } from "node:net";
 import { LighterError, messageOf } from "../base/errors.ts";
 import { integer, MessageType, string } from "../spec/protobuf.ts";
 import { GrpcClient } from "./client.ts";
+import { frameOf } from "./frames.ts";
 import { Outbox } from "./outbox.ts";
 import { answerStream, type Methods, serveGrpc, unary } from "./server.ts";
 import { GrpcError } from "./status.ts";
@@ -56,7 +58,7 @@ afterAll(() => server.close());
 async function open(): Promise<GrpcClient> {
   const socket = connect((server.address() as { port: number }).port, "127.0.0.1");
   await once(socket, "connect");
-  return await GrpcClient.connect(socket);
+  return new GrpcClient(socket);
 }
 
 const failure = (call: Promise<unknown>) =>
@@ -139,6 +141,47 @@ test("a method hears that its call is over: cancelled, past its deadline, connec
 async function begun(count: number): Promise<void> {
   while (waiting.length < count) await Bun.sleep(1);
 }
+
+test("the server answers another implementation of HTTP/2", async () => {
+  const session = http2.connect(`http://127.0.0.1:${(server.address() as { port: number }).port}`);
+  try {
+    for (const text of ["a", "b".repeat(300_000)]) {
+      const stream = session.request({ ":method": "POST", ":path": "/s/Echo", "x-many": ["1", "2", "3"] });
+      const trailers = once(stream, "trailers");
+      stream.end(frameOf(type.encode({ text })));
+      const bytes = Buffer.concat(await Array.fromAsync(stream));
+      expect(type.decode(bytes.subarray(5))).toEqual({ text, count: 3 });
+      expect((await trailers)[0]).toMatchObject({ "grpc-status": "0" });
+    }
+  } finally {
+    session.destroy();
+  }
+});
+
+test("the client calls another implementation of HTTP/2", async () => {
+  const other = http2.createServer({ settings: { initialWindowSize: 1000 } });
+  other.on("stream", async (stream: http2.ServerHttp2Stream, headers) => {
+    stream.respond({ ":status": 200, "x-path": headers[":path"] }, { waitForTrailers: true });
+    stream.on("wantTrailers", () => stream.sendTrailers({ "grpc-status": "5", "grpc-message": "100 %25" }));
+    stream.end(Buffer.concat(await Array.fromAsync(stream)));
+  });
+  other.listen(0, "127.0.0.1");
+  await once(other, "listening");
+  const socket = connect((other.address() as { port: number }).port, "127.0.0.1");
+  await once(socket, "connect");
+  using client = new GrpcClient(socket);
+  try {
+    const requests = [1, 70_000, 3].map((length) => Buffer.alloc(length, "x"));
+    const answers: Uint8Array[] = [];
+    const call = async () => {
+      for await (const answer of client.call("/s/Any", requests)) answers.push(Buffer.from(answer));
+    };
+    expect(await failure(call())).toEqual({ code: 5, message: "100 %", details: [] });
+    expect(answers).toEqual(requests);
+  } finally {
+    other.close();
+  }
+});
 
 test("an outbox tells when its messages have been taken, or nobody takes them any more", async () => {
   const outbox = new Outbox();

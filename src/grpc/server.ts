@@ -1,14 +1,18 @@
 /** Serves gRPC on a connection that speaks HTTP/2 from its first byte on. */
-import type { Http2Server, IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import type { Duplex } from "node:stream";
 import { LighterError } from "../base/errors.ts";
-import { GRPC_HEADERS_MAX_BYTES, GRPC_MAX_STREAMS } from "../base/limits.ts";
 import { timerMs } from "../base/timer.ts";
-import { writable } from "../base/writable.ts";
 import { frameOf, readMessages } from "./frames.ts";
+import type { Header } from "./hpack.ts";
+import { Http2Connection } from "./http2-connection.ts";
+import type { Http2Stream } from "./http2-stream.ts";
 import { DEADLINE_EXCEEDED, formatTrailers, GrpcError, OK, type Status, statusOf, UNIMPLEMENTED } from "./status.ts";
 
 const WINDOW_BYTES = 1024 * 1024;
+const HEADERS: readonly Header[] = [
+  [":status", "200"],
+  ["content-type", "application/grpc"],
+];
 
 /** What a method knows of its call apart from the messages. */
 export interface Call {
@@ -62,90 +66,56 @@ async function first(requests: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
 
 /** Serves `methods` on the connection until it closes. */
 export async function serveGrpc(socket: Duplex, methods: Methods): Promise<void> {
-  const server = await createServer(methods);
-  server.emit("connection", socket);
-  await new Promise<void>((resolve) => socket.once("close", resolve)); // events.once would reject at an error
+  const accept = (stream: Http2Stream) => void serveCall(stream, methods);
+  await new Http2Connection(socket, { windowBytes: WINDOW_BYTES, accept }).closed;
 }
 
-async function createServer(methods: Methods): Promise<Http2Server> {
-  const http2 = await import("node:http2"); // 4 MiB that most daemons never need
-  const server = http2.createServer({
-    settings: {
-      initialWindowSize: WINDOW_BYTES,
-      maxConcurrentStreams: GRPC_MAX_STREAMS,
-      maxHeaderListSize: GRPC_HEADERS_MAX_BYTES,
-    },
-  });
-  server.on("stream", (stream, headers, _flags, rawHeaders) => {
-    void serveCall(stream as ServerHttp2Stream, { headers, rawHeaders }, methods);
-  });
-  server.on("session", (session) => session.on("error", () => session.destroy())); // bytes that are no HTTP/2
-  return server;
-}
-
-interface Headers {
-  headers: IncomingHttpHeaders;
-  rawHeaders: readonly string[];
-}
-
-async function serveCall(stream: ServerHttp2Stream, { headers, rawHeaders }: Headers, methods: Methods): Promise<void> {
+async function serveCall(stream: Http2Stream, methods: Methods): Promise<void> {
+  const metadata = metadataOf(stream.heads[0]!);
   const abort = new AbortController();
-  stream.on("error", () => abort.abort());
-  stream.on("close", () => abort.abort());
-  const deadline = startDeadline(headers["grpc-timeout"], abort);
+  void stream.closed.then(() => abort.abort());
+  const deadline = startDeadline(metadata.get("grpc-timeout")?.[0], abort);
   const answerMetadata: Record<string, string> = {};
+  let hasBegun = false;
+  const begin = () => {
+    if (!hasBegun) stream.sendHeaders([...HEADERS, ...Object.entries(answerMetadata)]);
+    hasBegun = true;
+  };
   let status: Status = { code: OK, message: "", details: [] };
   try {
-    const method = methods.get(String(headers[":path"]));
+    const path = metadata.get(":path")?.[0] ?? "";
+    const method = methods.get(path);
     if (method === undefined)
-      throw new GrpcError({ code: UNIMPLEMENTED, message: `unknown method ${headers[":path"]}`, details: [] });
-    const requests = readMessages(stream.iterator({ destroyOnReturn: false }));
-    const call = { metadata: metadataOf(rawHeaders), signal: abort.signal, answerMetadata };
-    for await (const message of method(requests, call)) {
+      throw new GrpcError({ code: UNIMPLEMENTED, message: `unknown method ${path}`, details: [] });
+    for await (const message of method(requestsOf(stream), { metadata, signal: abort.signal, answerMetadata })) {
       abort.signal.throwIfAborted();
-      respond(stream, answerMetadata);
-      await send(stream, message);
+      begin();
+      await stream.send(frameOf(message));
     }
   } catch (error) {
     status = abort.signal.reason instanceof GrpcError ? abort.signal.reason.status : statusOf(error);
   } finally {
     clearTimeout(deadline);
   }
-  respond(stream, answerMetadata);
-  finish(stream, status);
+  begin();
+  stream.end(formatTrailers(status));
 }
 
-async function send(stream: ServerHttp2Stream, message: Uint8Array): Promise<void> {
-  if (!stream.destroyed && !stream.write(frameOf(message))) await writable(stream);
-}
-
-function respond(stream: ServerHttp2Stream, metadata: Readonly<Record<string, string>>): void {
-  if (stream.headersSent || stream.destroyed) return;
-  stream.respond({ ":status": 200, "content-type": "application/grpc", ...metadata }, { waitForTrailers: true });
-}
-
-function finish(stream: ServerHttp2Stream, status: Status): void {
-  if (stream.destroyed) return;
-  stream.once("wantTrailers", () => stream.sendTrailers(formatTrailers(status)));
-  stream.end();
-  stream.resume(); // requests that nobody reads
+async function* requestsOf(stream: Http2Stream): AsyncGenerator<Uint8Array> {
+  for await (const requests of readMessages(stream.received())) yield* requests;
 }
 
 /** "15S" and the like; the call's end at that time is its deadline's. */
-function startDeadline(timeout: string | string[] | undefined, abort: AbortController): NodeJS.Timeout | undefined {
-  const [, digits, unit] = /^(\d{1,8})([HMSmun])$/.exec(String(timeout ?? "")) ?? [];
+function startDeadline(timeout: string | undefined, abort: AbortController): NodeJS.Timeout | undefined {
+  const [, digits, unit] = /^(\d{1,8})([HMSmun])$/.exec(timeout ?? "") ?? [];
   if (digits === undefined) return undefined;
   const unitMs = { H: 3_600_000, M: 60_000, S: 1000, m: 1, u: 1e-3, n: 1e-6 }[unit as "H"];
   const status = { code: DEADLINE_EXCEEDED, message: "context deadline exceeded", details: [] };
   return setTimeout(() => abort.abort(new GrpcError(status)), timerMs(Number(digits) * unitMs));
 }
 
-/** Node joins values of one key; the raw headers, keys and values by turns, have them apart. */
-function metadataOf(rawHeaders: readonly string[]): Metadata {
+function metadataOf(headers: readonly Header[]): Metadata {
   const metadata = new Map<string, string[]>();
-  for (let at = 0; at + 1 < rawHeaders.length; at += 2) {
-    const [key, value] = [rawHeaders[at]!, rawHeaders[at + 1]!];
-    metadata.set(key, [...(metadata.get(key) ?? []), value]);
-  }
+  for (const [key, value] of headers) metadata.set(key, [...(metadata.get(key) ?? []), value]);
   return metadata;
 }

@@ -2,6 +2,7 @@
 import { type ErrorCode, LighterError, messageOf } from "../base/errors.ts";
 import { statusType } from "../spec/buildkit.ts";
 import type { MessageOf } from "../spec/protobuf.ts";
+import type { Header } from "./hpack.ts";
 
 export const [OK, CANCELLED, UNKNOWN, DEADLINE_EXCEEDED, NOT_FOUND, ALREADY_EXISTS, UNIMPLEMENTED, UNAVAILABLE] = [
   0, 1, 2, 4, 5, 6, 12, 14,
@@ -37,24 +38,23 @@ export function statusOf(error: unknown): Status {
   return { code, message: messageOf(error), details: [] };
 }
 
-export function formatTrailers(status: Status): Record<string, string> {
-  if (status.code === OK) return { "grpc-status": "0" };
-  return {
-    "grpc-status": String(status.code),
-    "grpc-message": percentEncode(status.message),
-    ...(status.details.length === 0 ? {} : { "grpc-status-details-bin": base64(statusType.encode(status)) }),
-  };
+export function formatTrailers(status: Status): Header[] {
+  if (status.code === OK) return [["grpc-status", "0"]];
+  return [
+    ["grpc-status", String(status.code)],
+    ["grpc-message", percentEncode(status.message)],
+    ...(status.details.length === 0 ? [] : [["grpc-status-details-bin", base64(statusType.encode(status))] as const]),
+  ];
 }
 
 /** The status that the peer's trailers tell. A call without one has not been answered by gRPC. */
-export function parseTrailers(trailers: Readonly<Record<string, unknown>>): Status {
-  const code = trailers["grpc-status"];
-  if (typeof code !== "string" || !/^\d{1,3}$/.test(code))
-    return { code: UNKNOWN, message: "the peer's answer has no grpc-status", details: [] };
-  const message = typeof trailers["grpc-message"] === "string" ? percentDecode(trailers["grpc-message"]) : "";
-  const plain: Status = { code: Number(code), message, details: [] };
-  const details = trailers["grpc-status-details-bin"];
-  if (typeof details !== "string") return plain;
+export function parseTrailers(trailers: readonly Header[]): Status {
+  const values = new Map(trailers);
+  const code = values.get("grpc-status") ?? "";
+  if (!/^\d{1,3}$/.test(code)) return { code: UNKNOWN, message: "the peer's answer has no grpc-status", details: [] };
+  const plain: Status = { code: Number(code), message: percentDecode(values.get("grpc-message") ?? ""), details: [] };
+  const details = values.get("grpc-status-details-bin");
+  if (details === undefined) return plain;
   try {
     return { ...plain, details: statusType.decode(Buffer.from(details, "base64")).details };
   } catch {

@@ -2,35 +2,36 @@
 
 type FileType = "file" | "hardlink" | "symlink" | "char" | "block" | "directory" | "fifo";
 
-/** The bits above 2^31 are why these are numbers for which JavaScript's bit operators do not do. */
-const TYPES: readonly [type: FileType, bits: number][] = [
+/** The first type whose bits a mode has is its own. */
+const TYPES: readonly [type: FileType | "socket", bits: number][] = [
+  ["socket", 2 ** 24],
   ["directory", 2 ** 31],
   ["symlink", 2 ** 27],
   ["fifo", 2 ** 25],
   ["char", 2 ** 26 + 2 ** 21],
   ["block", 2 ** 26],
 ];
-const SOCKET = 2 ** 24;
 /** From the kernel's bits to Go's. */
 const SPECIAL: readonly [kernel: number, go: number][] = [
   [0o4000, 2 ** 23],
   [0o2000, 2 ** 22],
   [0o1000, 2 ** 20],
 ];
+const TYPE_BITS = 2 ** 31 + 2 ** 27 + 2 ** 26 + 2 ** 25 + 2 ** 24;
 
 /** The type and the permission bits; the type is undefined for a socket. */
 export function decodeGoMode(mode: number): { type: Exclude<FileType, "hardlink"> | undefined; permissions: number } {
-  const has = (bits: number) => [31, 27, 26, 25, 24, 21].every((bit) => !isSet(bits, bit) || isSet(mode, bit));
-  const special = SPECIAL.reduce((sum, [kernel, go]) => sum + (isSet(mode, Math.log2(go)) ? kernel : 0), 0);
-  const type = has(SOCKET) ? undefined : (TYPES.find(([, bits]) => has(bits))?.[0] ?? "file");
-  return { type: type as Exclude<FileType, "hardlink"> | undefined, permissions: (mode % 0o1000) + special };
+  let permissions = mode & 0o777;
+  for (const [kernel, go] of SPECIAL) if ((mode & go) !== 0) permissions |= kernel;
+  return { type: (mode & TYPE_BITS) === 0 ? "file" : typeOf(mode), permissions };
+}
+
+function typeOf(mode: number): Exclude<FileType, "hardlink"> | undefined {
+  const [type] = TYPES.find(([, bits]) => (mode & bits) === (bits | 0)) ?? ["file" as const];
+  return type === "socket" ? undefined : (type as Exclude<FileType, "hardlink">);
 }
 
 export function encodeGoMode(type: FileType, permissions: number): number {
   const special = SPECIAL.reduce((sum, [kernel, go]) => sum + ((permissions & kernel) !== 0 ? go : 0), 0);
   return (permissions & 0o777) + special + (TYPES.find(([each]) => each === type)?.[1] ?? 0);
-}
-
-function isSet(mode: number, bit: number): boolean {
-  return Math.floor(mode / 2 ** bit) % 2 === 1;
 }

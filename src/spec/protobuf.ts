@@ -65,16 +65,18 @@ export class MessageType<F extends Table> {
   /** `value`: what the message is merged into. */
   read(reader: Reader, value: Record<string, unknown> = this.initial()): Decoded<F> {
     while (!reader.isAtEnd) {
-      const { number, wire } = reader.tag();
-      const row = this.#byNumber.get(number);
-      if (row === undefined) reader.skip(wire);
-      else value[row[0]] = row[1].read(reader, wire, value[row[0]]);
+      const tag = reader.tag();
+      const row = this.#byNumber.get(tag >>> 3);
+      if (row === undefined) reader.skip(tag & 7);
+      else value[row[0]] = row[1].read(reader, tag & 7, value[row[0]]);
     }
     return value as Decoded<F>;
   }
 
   initial(): Decoded<F> {
-    return Object.fromEntries(this.#fields.map(([name, field]) => [name, field.initial()])) as Decoded<F>;
+    const value: Record<string, unknown> = {};
+    for (const [name, field] of this.#fields) value[name] = field.initial();
+    return value as Decoded<F>;
   }
 }
 
@@ -85,10 +87,11 @@ const STRING: Kind<string> = {
   write: (writer, value) => writer.bytes(Buffer.from(value)),
   read: (reader) => reader.text(),
 };
+const NO_BYTES = new Uint8Array();
 const BYTES: Kind<Uint8Array> = {
   wire: LENGTH,
   isDefault: (value) => value.length === 0,
-  initial: () => new Uint8Array(),
+  initial: () => NO_BYTES,
   write: (writer, value) => writer.bytes(value),
   read: (reader) => reader.bytes(),
 };
@@ -246,9 +249,9 @@ function mapField<T, I>(number: number, kind: Kind<T, I>): Field<Map<string, T>,
       let [key, value] = ["", undefined as T | undefined];
       while (!entry.isAtEnd) {
         const tag = entry.tag();
-        if (tag.number === 1) key = readValue(entry, tag.wire, STRING);
-        else if (tag.number === 2) value = readValue(entry, tag.wire, kind);
-        else entry.skip(tag.wire);
+        if (tag >>> 3 === 1) key = readValue(entry, tag & 7, STRING);
+        else if (tag >>> 3 === 2) value = readValue(entry, tag & 7, kind);
+        else entry.skip(tag & 7);
       }
       return before.set(key, value ?? kind.initial());
     },
@@ -335,6 +338,9 @@ export class Writer {
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
+const VARINT_MAX_BYTES = 10;
+/** The bytes of a number whose value a double holds. */
+const LOW_BYTES = 7;
 const MAX_SAFE_INTEGER = BigInt(Number.MAX_SAFE_INTEGER);
 
 class Reader {
@@ -342,6 +348,8 @@ class Reader {
   readonly #end: number;
   readonly #left: { values: number };
   #at: number;
+  /** Whether the last byte of a number that was read says that more come. */
+  #isContinued = false;
 
   /** `left`: what the whole message may still hold, shared with the readers of inner messages. */
   constructor(bytes: Uint8Array, start: number, end: number, left: { values: number }) {
@@ -355,11 +363,12 @@ class Reader {
     return this.#at === this.#end;
   }
 
-  tag(): { number: number; wire: number } {
+  /** A field's number, and in the last three bits its wire type. */
+  tag(): number {
     if (--this.#left.values < 0) throw malformed(`it has more than ${PROTOBUF_MAX_VALUES} values`);
     const tag = this.#small();
     if (tag < 8) throw malformed("a field has the number 0");
-    return { number: tag >>> 3, wire: tag & 7 };
+    return tag;
   }
 
   /** A number of a packed field, each of which is a value. */
@@ -369,19 +378,14 @@ class Reader {
   }
 
   varint(): bigint {
-    let value = 0n;
-    for (let shift = 0n; shift < 70n; shift += 7n) {
-      const byte = this.#byte();
-      value |= BigInt(byte & 0x7f) << shift;
-      if (byte < 0x80) return BigInt.asUintN(64, value);
-    }
-    throw malformed("a number has more than ten bytes");
+    const low = this.#part(LOW_BYTES);
+    return this.#isContinued ? this.#withHigh(low) : BigInt(low);
   }
 
   number(): number {
-    const first = this.#bytes[this.#at];
-    if (first !== undefined && first < 0x80) return this.#byte();
-    const value = BigInt.asIntN(64, this.varint());
+    const low = this.#part(LOW_BYTES);
+    if (!this.#isContinued) return low;
+    const value = BigInt.asIntN(64, this.#withHigh(low));
     // Bigints alone: the small engine takes any negative one for less than a number beyond 2^31.
     if (value > MAX_SAFE_INTEGER || value < -MAX_SAFE_INTEGER) throw malformed(`the number ${value} is out of range`);
     return Number(value);
@@ -390,6 +394,26 @@ class Reader {
   fixed64(): bigint {
     let value = 0n;
     for (let shift = 0n; shift < 64n; shift += 8n) value |= BigInt(this.#byte()) << shift;
+    return value;
+  }
+
+  /** The number whose last bytes come now. */
+  #withHigh(low: number): bigint {
+    const high = this.#part(VARINT_MAX_BYTES - LOW_BYTES);
+    if (this.#isContinued) throw malformed("a number has more than ten bytes");
+    return BigInt.asUintN(64, (BigInt(high) << BigInt(7 * LOW_BYTES)) | BigInt(low));
+  }
+
+  /** Up to `byteCount` bytes of a number, seven bits each, the low ones first. */
+  #part(byteCount: number): number {
+    let value = 0;
+    let factor = 1;
+    for (let count = 0; count < byteCount; count++, factor *= 128) {
+      const byte = this.#byte();
+      value += (byte & 0x7f) * factor;
+      this.#isContinued = byte >= 0x80;
+      if (!this.#isContinued) break;
+    }
     return value;
   }
 
@@ -439,6 +463,7 @@ class Reader {
   }
 
   #byte(): number {
-    return this.#bytes[this.#take(1)]!;
+    if (this.#at === this.#end) throw malformed("it ends in the middle of a field");
+    return this.#bytes[this.#at++]!;
   }
 }

@@ -713,7 +713,7 @@ async function serveSession(id: string, content: Parameters<typeof sessionMethod
 async function tunnelSession(id: string, content: Parameters<typeof sessionMethods>[0]) {
   const methods = sessionMethods(content);
   const { socket } = await upgrade("/grpc");
-  const client = await GrpcClient.connect(socket);
+  const client = new GrpcClient(socket);
   const begun = Promise.withResolvers<void>();
   const metadata = { "x-docker-expose-session-uuid": id, "x-docker-expose-session-grpc-method": [...methods.keys()] };
   const connection = openTunnel(async function* (outgoing) {
@@ -784,7 +784,7 @@ stock("POST /build with version=2: a tar, or a session's files; progress is Buil
 
 stock("the history: what runs, what has ended, with its log; records are pinned and removed", async () => {
   const { socket } = await upgrade("/grpc");
-  using client = await GrpcClient.connect(socket);
+  using client = new GrpcClient(socket);
   const listen = (request: Parameters<typeof historyRequestType.encode>[0], signal?: AbortSignal) =>
     client.call(`${CONTROL}/ListenBuildHistory`, [historyRequestType.encode(request)], { ...(signal && { signal }) });
   const list = async (ref: string) =>
@@ -968,7 +968,7 @@ const failure = (call: Promise<unknown>) => call.then(() => "", messageOf);
 
 test("builds that nobody can finish: no session, no Solve, a client that goes away", async () => {
   const { socket } = await upgrade("/grpc");
-  using client = await GrpcClient.connect(socket);
+  using client = new GrpcClient(socket);
   const call = (method: string, request: Uint8Array) => client.unary(`/moby.buildkit.v1.Control/${method}`, request);
   const { workers } = listWorkersAnswerType.decode(await call("ListWorkers", emptyType.encode({})));
   expect(workers).toHaveLength(1);

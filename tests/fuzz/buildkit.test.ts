@@ -2,11 +2,13 @@
 import { expect, test } from "bun:test";
 import { once } from "node:events";
 import { connect, createServer, type Socket } from "node:net";
+import { Duplex } from "node:stream";
 import { LighterError } from "../../src/base/errors.ts";
 import { receiveTree } from "../../src/engine/build/receive-tree.ts";
 import { sendTree } from "../../src/engine/build/send-tree.ts";
 import { GrpcClient } from "../../src/grpc/client.ts";
 import { frameOf, readMessages } from "../../src/grpc/frames.ts";
+import { encodeHeaders, type Header, HeaderDecoder } from "../../src/grpc/hpack.ts";
 import { Outbox } from "../../src/grpc/outbox.ts";
 import { serveGrpc, unary } from "../../src/grpc/server.ts";
 import {
@@ -82,10 +84,28 @@ test("gRPC: messages arrive whole, however their bytes are cut; other bytes are 
     );
     const bytes = Buffer.concat(messages.map(frameOf));
     const received: Buffer[] = [];
-    for await (const message of readMessages(inPieces(random, bytes))) received.push(Buffer.from(message));
+    for await (const some of readMessages(inBatches(random, inPieces(random, bytes))))
+      received.push(...some.map((message) => Buffer.from(message)));
     expect(received).toEqual(messages);
-    await survives(() => Array.fromAsync(readMessages(inPieces(random, mutated(random, bytes)))));
+    const broken = inPieces(random, mutated(random, bytes));
+    await survives(() => Array.fromAsync(readMessages(inBatches(random, broken))));
   }));
+
+async function* oneByOne(pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array[]> {
+  for await (const piece of pieces) yield [piece];
+}
+
+/** Some pieces at a time. */
+async function* inBatches(random: Random, pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array[]> {
+  let batch: Uint8Array[] = [];
+  for await (const piece of pieces) {
+    batch.push(piece);
+    if (random.below(3) > 0) continue;
+    yield batch;
+    batch = [];
+  }
+  yield batch;
+}
 
 /** A sender of directories, which answers requests in any order and in pieces. */
 class Sender {
@@ -140,7 +160,7 @@ test("a directory arrives whole, in whatever order its files come", () =>
       content: Buffer.alloc(random.below(random.pick([2, 100_000])), index),
     }));
     const sender = new Sender(random, files);
-    const tar = await collect(receiveTree(sender.packets(), (packet) => sender.receive(packet)));
+    const tar = await collect(receiveTree(oneByOne(sender.packets()), (packet) => sender.receive(packet)));
     const entries = readTar(tar);
     expect(entries.map(({ path }) => String(path))).toEqual(files.map(({ path }) => path));
     for (const [index, { content }] of entries.entries()) expect(content.equals(files[index]!.content)).toBeTrue();
@@ -163,7 +183,7 @@ test("a directory that is sent arrives as it was", () =>
       for await (const packet of sendTree(inPieces(random, tar), toSender[Symbol.asyncIterator]()))
         toReceiver.send(packet);
     })();
-    const received = await collect(receiveTree(toReceiver, (packet) => toSender.send(packet)));
+    const received = await collect(receiveTree(oneByOne(toReceiver), (packet) => toSender.send(packet)));
     await sending;
     const shown = (bytes: Buffer) =>
       readTar(bytes).map(({ path, linkPath, mode, type, uid, content }) => {
@@ -192,8 +212,57 @@ test("a sender of directories that breaks the protocol gets an error", () =>
         yield mutated(random, packetType.encode(packet));
       }
     }
-    await survives(async () => readTar(await collect(receiveTree(packets(), () => {}))));
+    await survives(async () => readTar(await collect(receiveTree(inBatches(random, packets()), () => {}))));
   }));
+
+test("HTTP/2: any bytes are headers or an error", () =>
+  rounds("headers", async (random) => {
+    const headers: Header[] = [
+      ["a", "b"],
+      [":path", "/x"],
+      ["c".repeat(random.below(300)), "d".repeat(random.below(300))],
+    ];
+    const decoder = new HeaderDecoder();
+    for (let count = 0; count < 5; count++) {
+      const bytes = Buffer.from(Array.from({ length: random.below(30) }, () => random.below(256)));
+      await survives(() => decoder.decode(Buffer.concat([mutated(random, encodeHeaders(headers)), bytes])));
+    }
+  }));
+
+test("HTTP/2: calls arrive, however the bytes are cut", () =>
+  rounds("cut", async (random) => {
+    const type = statusRequestType;
+    const echo = unary({ request: type, answer: type }, (request) => request);
+    const [ours, theirs] = cutPair(random);
+    const served = serveGrpc(theirs, new Map([["/s/Echo", echo]]));
+    using client = new GrpcClient(ours);
+    const texts = Array.from({ length: 3 }, () => "x".repeat(random.below(random.pick([3, 50_000]))));
+    const answers = texts.map((ref) => client.unary("/s/Echo", type.encode({ ref })));
+    expect((await Promise.all(answers)).map((answer) => type.decode(answer).ref)).toEqual(texts);
+    client[Symbol.dispose]();
+    await served;
+  }));
+
+/** Two ends of a connection that cuts what goes through it. */
+function cutPair(random: Random): [Duplex, Duplex] {
+  const end = (other: () => Duplex) =>
+    new Duplex({
+      read: () => {},
+      write: (chunk: Buffer, _encoding, done) => {
+        for (let at = 0, length = 0; at < chunk.length; at += length) {
+          length = 1 + random.below(random.pick([2, 30, 70_000]));
+          other().push(Buffer.from(chunk.subarray(at, at + length)));
+        }
+        done();
+      },
+      destroy: (error, done) => {
+        if (!other().destroyed) other().destroy();
+        done(error);
+      },
+    });
+  const pair: [Duplex, Duplex] = [end(() => pair[1]), end(() => pair[0])];
+  return pair;
+}
 
 test("HTTP/2: a connection with any bytes harms no other", async () => {
   const echo = unary({ request: statusRequestType, answer: statusRequestType }, (request) => request);
@@ -208,7 +277,7 @@ test("HTTP/2: a connection with any bytes harms no other", async () => {
     await once(socket, "connect");
     return socket;
   };
-  const good = await GrpcClient.connect(await open());
+  const good = new GrpcClient(await open());
   const message = statusRequestType.encode({ ref: "x".repeat(100_000) });
   try {
     await rounds("HTTP/2", async (random) => {

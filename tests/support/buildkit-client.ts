@@ -93,7 +93,7 @@ export class BuildkitClient implements AsyncDisposable {
     });
     void serveGrpc(stream, new Map(Object.entries(methods)));
     const { stream: control } = await upgrade(socketPath, "/grpc");
-    return new BuildkitClient(await GrpcClient.connect(control), socket, sessionId);
+    return new BuildkitClient(new GrpcClient(control), socket, sessionId);
   }
 
   private constructor(grpc: GrpcClient, session: Socket, sessionId: string) {

@@ -36,7 +36,7 @@ export class CriClient implements Disposable {
       await once(attempt, "connect");
       return attempt.on("error", () => attempt.destroy()); // calls say that the daemon has died
     });
-    return new CriClient(await GrpcClient.connect(socket));
+    return new CriClient(new GrpcClient(socket));
   }
 
   async call<M extends CriMethod>(method: M, request: RequestOf<M>, timeoutS = 60): Promise<AnswerOf<M>> {

@@ -31,7 +31,7 @@ const stdio = new Duplex({
 });
 process.stdin.on("data", (chunk) => stdio.push(chunk));
 process.stdin.on("end", () => stdio.push(null));
-const client = await GrpcClient.connect(stdio);
+const client = new GrpcClient(stdio);
 const call = (method: string, request: Uint8Array) =>
   client.unary(`/moby.buildkit.v1.frontend.LLBBridge/${method}`, request);
 const solve = async (request: DraftOf<typeof bridgeSolveType>) =>

@@ -4,9 +4,9 @@ import { BUILD_DOCKERFILE_MAX_CHARS } from "../../base/limits.ts";
 import {
   type BuildRequest,
   type CachePlace,
+  type ContextMemory,
   type ForeignFrontEnd,
   foreignFrontEnd,
-  type KnownTree,
   type LayoutSource,
   type LocalSource,
   type ServedTree,
@@ -143,17 +143,17 @@ export class BuildFiles {
     const signal = this.#signal;
     if (session !== undefined) {
       const other = await this.#options.daemon.buildkit.sessions.find(session, signal);
-      return servedTree(other, name, (known) => treeOf(other, name, { ...source, known, signal }));
+      return servedTree(other, name, (memory) => treeOf(other, name, { ...source, memory, signal }));
     }
     return this.#tree(source, async () => (await this.#read(name, [IGNORE_FILE])).get(IGNORE_FILE));
   }
 
   #tree(source: LocalSource, readIgnoreFile: () => Promise<Buffer | undefined>): ServedTree {
     const [session, signal] = [this.#session, this.#signal];
-    const send = async function* (this: BuildFiles, known: KnownTree | undefined) {
+    const send = async function* (this: BuildFiles, memory: ContextMemory | undefined) {
       const asked = { ...source, exclude: patternsOf(await readIgnoreFile()) };
       this.#asked.set(source.name, { ...asked, session: this.#options.sessionId });
-      yield* treeOf(session, source.name, { ...asked, known, signal });
+      yield* treeOf(session, source.name, { ...asked, memory, signal });
     };
     return servedTree(session, source.name, send.bind(this));
   }

@@ -91,7 +91,7 @@ async function* carrySession(
     outgoing.resolve(written);
     return dataOf(requests);
   });
-  const carried = sessions.carry(announced, await GrpcClient.connect(connection));
+  const carried = sessions.carry(announced, new GrpcClient(connection));
   try {
     yield* piecesOf(await outgoing.promise);
   } finally {

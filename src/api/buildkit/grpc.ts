@@ -63,7 +63,7 @@ export async function session(call: UpgradeCall): Promise<void> {
   checkProtocol(call);
   const { sessions } = daemon.buildkit;
   const announced = sessions.announced((key) => [request.headers[key] ?? []].flat());
-  await sessions.carry(announced, await GrpcClient.connect(await acceptHttp2(call)));
+  await sessions.carry(announced, new GrpcClient(await acceptHttp2(call)));
 }
 
 function checkProtocol({ request: { headers } }: UpgradeCall): void {

@@ -1,6 +1,6 @@
 /** What a client's session serves to its build: directories, and what it was given on standard input. */
 import { LighterError } from "../../base/errors.ts";
-import { type KnownTree, receiveTree, type ServedTree, TarReader } from "../../engine/mod.ts";
+import { type ContextMemory, receiveTree, type ServedTree, TarReader } from "../../engine/mod.ts";
 import { Outbox } from "../../grpc/outbox.ts";
 import { dataOf } from "./pieces.ts";
 import type { Session } from "./sessions.ts";
@@ -15,16 +15,12 @@ interface TreeOptions {
   include?: readonly string[];
   exclude?: readonly string[];
   /** What need not be sent. */
-  known?: KnownTree | undefined;
+  memory?: ContextMemory | undefined;
   signal: AbortSignal;
 }
 
 /** A directory that the client serves, of which it sends what is not known from earlier sessions for the same directory. */
-export function servedTree(
-  session: Session,
-  name: string,
-  send: (known: KnownTree | undefined) => AsyncIterable<Uint8Array>,
-): ServedTree {
+export function servedTree(session: Session, name: string, send: ServedTree["send"]): ServedTree {
   return { key: session.sharedKey === "" ? undefined : `${session.sharedKey}\n${name}`, send };
 }
 
@@ -32,7 +28,7 @@ export function servedTree(
 export async function* treeOf(
   session: Session,
   name: string,
-  { followPaths = [], include = [], exclude = [], known, signal }: TreeOptions,
+  { followPaths = [], include = [], exclude = [], memory, signal }: TreeOptions,
 ): AsyncGenerator<Uint8Array> {
   const requests = new Outbox();
   const metadata = {
@@ -42,8 +38,8 @@ export async function* treeOf(
     ...listed("exclude-patterns", exclude),
   };
   try {
-    const packets = session.call(DIFF_COPY, requests, { metadata, signal });
-    yield* receiveTree(packets, (packet) => requests.send(packet), known);
+    const packets = session.callInBatches(DIFF_COPY, requests, { metadata, signal });
+    yield* receiveTree(packets, (packet) => requests.send(packet), memory);
   } finally {
     requests.close();
   }

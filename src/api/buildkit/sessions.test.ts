@@ -21,7 +21,7 @@ async function connectTo(serve: (socket: Socket) => void) {
   await once(server, "listening");
   const socket = connect((server.address() as { port: number }).port, "127.0.0.1");
   await once(socket, "connect");
-  const client = await GrpcClient.connect(socket);
+  const client = new GrpcClient(socket);
   const close = () => {
     for (const each of sockets) each.destroy();
     server.close();

@@ -36,6 +36,10 @@ export class Session {
     return this.#client.call(...call);
   }
 
+  callInBatches(...call: Parameters<GrpcClient["callInBatches"]>): ReturnType<GrpcClient["callInBatches"]> {
+    return this.#client.callInBatches(...call);
+  }
+
   unary(...call: Parameters<GrpcClient["unary"]>): ReturnType<GrpcClient["unary"]> {
     return this.#client.unary(...call);
   }

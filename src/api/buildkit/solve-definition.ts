@@ -63,7 +63,7 @@ async function requestOf(daemon: Daemon, job: Job, signal: AbortSignal) {
     namedContext: async (source: LocalSource) => {
       const { session: _, ...options } = source;
       const from = await sessionOf(source);
-      return servedTree(from, source.name, (known) => treeOf(from, source.name, { ...options, known, signal }));
+      return servedTree(from, source.name, (memory) => treeOf(from, source.name, { ...options, memory, signal }));
     },
     say: () => {},
     signal,

@@ -14,7 +14,14 @@ import {
   type SourceOp,
 } from "../../build/mod.ts";
 import { type RawBody, type RunOptions, runWithInput, type Trash } from "../../files/mod.ts";
-import { type KnownTree, looksLikeArchive, peek, spoolDigest, TAR_BLOCK_BYTES } from "../../image/mod.ts";
+import {
+  type ContextMemory,
+  looksLikeArchive,
+  peek,
+  spoolDigest,
+  TAR_BLOCK_BYTES,
+  ToldWriter,
+} from "../../image/mod.ts";
 import { bytePath } from "../../linux/sys/fs.ts";
 import type { Platform } from "../../spec/oci-image.ts";
 import { formatPlatform } from "../../spec/platform.ts";
@@ -64,7 +71,7 @@ export interface ServedTree {
   /** Stands for the directory in all builds; undefined: it has no name that lasts. */
   key: string | undefined;
   /** Yields the tar of what is not known. */
-  send(known: KnownTree | undefined): AsyncIterable<Uint8Array>;
+  send(memory: ContextMemory | undefined): AsyncIterable<Uint8Array>;
 }
 
 /** Asks a client for a directory that it serves, as a tar or as what has changed. */
@@ -103,6 +110,8 @@ export class BuildSources implements Disposable {
   readonly #path: string;
   /** Where the sources are that are no images, by id. */
   readonly #places = new Map<string, TreePlace>();
+  /** What was computed of sources that are kept for other builds, by their ids. */
+  readonly #digests = new Map<string, Map<string, string>>();
   /** The directories of spooled contexts that were needed as such, by their paths. */
   readonly #written = new Map<string, Promise<string>>();
   readonly #namedContexts = new Map<string, Promise<string>>();
@@ -233,23 +242,28 @@ export class BuildSources implements Disposable {
     if (lease === undefined) return await this.#spool(id, send(undefined), onBytes);
     this.#leases.push(lease);
     const { known } = lease;
-    const { head, whole } = await peek(send(known), TAR_BLOCK_BYTES);
+    const path = this.#newDirectory();
+    using told = new ToldWriter(path);
+    const { head, whole } = await peek(send({ known, told }), TAR_BLOCK_BYTES);
     if (known?.isWhole && head.every((byte) => byte === 0)) {
       await whole.return(undefined);
+      this.#digests.set(id, lease.digests);
       this.#places.set(id, { spoolPath: known.path });
       return;
     }
-    const path = this.#newDirectory();
-    const argument: SpoolArgument = { path, form: "plain", recalls: false, basePath: known?.path };
+    const argument: SpoolArgument = { path, form: "plain", recalls: false, basePath: known?.tree?.path };
     const changes = async function* () {
       yield* whole;
-      known?.writeSeen(path); // before the end, at which the worker reads it
+      known?.tree?.writeSeen(path); // before the end, at which the worker reads it
     };
     const onNote = this.#hear(onBytes);
     const { byteCount } = await runWithInput(this.#workers, spoolContextJob, argument, { onNote }, changes());
     onBytes(byteCount);
+    told.flush();
     this.#places.set(id, { spoolPath: path });
-    lease.keep(path);
+    const digests = new Map<string, string>();
+    this.#digests.set(id, digests);
+    lease.keep(path, digests);
   }
 
   /** Asks the client for a directory, once. */
@@ -291,6 +305,11 @@ export class BuildSources implements Disposable {
   treeOf(id: string): TreePlace {
     if (id === "") return { layers: [] };
     return this.#places.get(id) ?? { layers: this.#roots.images.layersOf(id).lowerDirs };
+  }
+
+  /** Where digests of a source are found, and kept: undefined for one that no other build has. */
+  digestsOf(id: string): Map<string, string> | undefined {
+    return this.#digests.get(id);
   }
 
   /** Makes sure that the bytes of a source are there, which its digest does without. */

@@ -8,6 +8,9 @@ import type { StepRoots } from "./step-roots.ts";
 
 type MkdirOp = Extract<Vertex["op"], { kind: "mkdir" }>;
 
+/** How many digests are kept of one source. */
+const DIGESTS_MAX = 1000;
+
 export class CopySteps {
   readonly #roots: StepRoots;
   readonly #sources: BuildSources;
@@ -17,8 +20,14 @@ export class CopySteps {
     this.#sources = sources;
   }
 
-  hash(op: CopyOp, sourceIds: readonly string[], signal: AbortSignal): Promise<string> {
-    return this.#workers.run(hashSourcesJob, { op, ...this.#inputs(["", ...sourceIds]) }, { signal });
+  async hash(op: CopyOp, sourceIds: readonly string[], signal: AbortSignal): Promise<string> {
+    const known = sourceIds.length === 1 ? this.#sources.digestsOf(sourceIds[0]!) : undefined;
+    const key = JSON.stringify(op);
+    const digest =
+      known?.get(key) ??
+      (await this.#workers.run(hashSourcesJob, { op, ...this.#inputs(["", ...sourceIds]) }, { signal }));
+    if (known !== undefined && known.size < DIGESTS_MAX) known.set(key, digest);
+    return digest;
   }
 
   /** Copies onto the first input. Resolves with the id of the new root file system. */

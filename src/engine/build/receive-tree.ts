@@ -2,7 +2,7 @@
 import { LighterError } from "../../base/errors.ts";
 import { CONTEXT_MAX_ENTRIES } from "../../base/limits.ts";
 import { NS_PER_SECOND } from "../../base/time.ts";
-import { encodeTarHeader, type KnownTree, TAR_END, type TarEntry, tarPaddingBytes } from "../../image/mod.ts";
+import { type ContextMemory, encodeTarHeader, TAR_END, type TarEntry, tarPaddingBytes } from "../../image/mod.ts";
 import { type BytePath, PATH_MAX } from "../../linux/sys/fs.ts";
 import { type FileStat, PACKET_KINDS, packetType } from "../../spec/buildkit.ts";
 import { decodeGoMode } from "../../spec/go-file-mode.ts";
@@ -10,29 +10,40 @@ import { decodeGoMode } from "../../spec/go-file-mode.ts";
 /** Bytes of files that are requested before their turn. They may have to be kept until then. */
 const AHEAD_MAX_BYTES = 8 * 1024 * 1024;
 const AHEAD_MAX_FILES = 256;
+/** The pieces of the tar have at least so much, as far as there is so much at a time. */
+const JOINED_BYTES = 32 * 1024;
 
 /**
- * Yields the tar of what the peer sends, without what is known. `packets` come from it, `send` sends to it: files are requested one after another, as they
- * are needed.
+ * Yields the tar of what the peer sends, without what is known. `packets` come from it, some at a time; `send` sends to it: files are
+ * requested one after another, as they are needed.
  * @throws LighterError "invalid" if the peer breaks the protocol, or says that it failed
  */
 export async function* receiveTree(
-  packets: AsyncIterable<Uint8Array>,
+  packets: AsyncIterable<readonly Uint8Array[]>,
   send: (packet: Uint8Array) => void,
-  known?: Pick<KnownTree, "has">,
+  memory?: ContextMemory,
 ): AsyncGenerator<Uint8Array> {
-  const tree = new ReceivedTree(send, known);
-  for await (const bytes of packets) {
-    const packet = packetType.decode(bytes);
-    if (packet.kind === PACKET_KINDS.error)
-      throw new LighterError("invalid", `the client could not send its files: ${Buffer.from(packet.data)}`);
-    if (packet.kind === PACKET_KINDS.end) break;
-    if (packet.kind === PACKET_KINDS.stat) tree.addStat(packet.stat);
-    else if (packet.kind === PACKET_KINDS.data) tree.addData(packet.id, packet.data);
-    yield* tree.takeTar();
+  const tree = new ReceivedTree(send, memory);
+  for await (const batch of packets) {
+    for (const bytes of batch) tree.take(bytes);
+    yield* joined(tree.takeTar());
+    if (tree.hasEnded) break;
   }
   if (!tree.isComplete) throw new LighterError("invalid", "the client has not sent all of its files");
   yield TAR_END;
+}
+
+/** Joins small pieces. */
+function* joined(pieces: Iterable<Uint8Array>): Generator<Uint8Array> {
+  let [small, length]: [Uint8Array[], number] = [[], 0];
+  for (const piece of pieces) {
+    small.push(piece);
+    length += piece.length;
+    if (length < JOINED_BYTES) continue;
+    yield small.length === 1 ? piece : Buffer.concat(small);
+    [small, length] = [[], 0];
+  }
+  if (length > 0) yield Buffer.concat(small);
 }
 
 /** A file whose bytes were requested. */
@@ -45,7 +56,9 @@ interface Transfer {
 
 class ReceivedTree {
   readonly #send: (packet: Uint8Array) => void;
-  readonly #known: Pick<KnownTree, "has"> | undefined;
+  readonly #memory: ContextMemory | undefined;
+  /** Whether the client has said nothing yet that it did not say the last time. */
+  #isToldAgain: boolean;
   /** The entries that are not in the tar yet, by their number; undefined: it could not be in a tar, or is known. */
   readonly #entries = new Map<number, TarEntry | undefined>();
   readonly #transfers = new Map<number, Transfer>();
@@ -57,25 +70,55 @@ class ReceivedTree {
   #aheadBytes = 0;
   #hasAllStats = false;
   isComplete = false;
+  /** Whether the client sends nothing more. */
+  hasEnded = false;
 
-  constructor(send: (packet: Uint8Array) => void, known: Pick<KnownTree, "has"> | undefined) {
+  constructor(send: (packet: Uint8Array) => void, memory: ContextMemory | undefined) {
     this.#send = send;
-    this.#known = known;
+    this.#memory = memory;
+    this.#isToldAgain = memory?.known !== undefined;
+  }
+
+  take(bytes: Uint8Array): void {
+    if (this.hasEnded) return;
+    if (this.#isToldAgain && this.#memory!.known!.isToldAgain(bytes)) return;
+    const packet = packetType.decode(bytes);
+    if (packet.kind === PACKET_KINDS.error)
+      throw new LighterError("invalid", `the client could not send its files: ${Buffer.from(packet.data)}`);
+    if (packet.kind === PACKET_KINDS.end) this.hasEnded = true;
+    else if (packet.kind === PACKET_KINDS.stat) this.#addStat(packet.stat, bytes);
+    else if (packet.kind === PACKET_KINDS.data) this.#addData(packet.id, packet.data);
   }
 
   /** Without a stat: there are no more. */
-  addStat(stat: FileStat | undefined): void {
+  #addStat(stat: FileStat | undefined, bytes: Uint8Array): void {
     if (this.#hasAllStats) throw new LighterError("invalid", "the client sends a file after the last one");
-    if (stat === undefined) this.#hasAllStats = true;
-    else if (this.#count === CONTEXT_MAX_ENTRIES)
-      throw new LighterError("invalid", `the build context has more than ${CONTEXT_MAX_ENTRIES} files`);
-    else {
-      const entry = entryOf(stat);
-      this.#entries.set(this.#count++, entry !== undefined && this.#known?.has(entry) ? undefined : entry);
+    if (stat === undefined) {
+      this.#hasAllStats = true;
+      if (this.#memory?.known?.hasToldAll !== true) this.#lookAtAll();
+      return;
     }
+    this.#lookAtAll();
+    this.#addEntry(stat, bytes);
   }
 
-  addData(id: number, data: Uint8Array): void {
+  /** Looks at what was told again, as something else has changed. */
+  #lookAtAll(): void {
+    if (!this.#isToldAgain) return;
+    this.#isToldAgain = false;
+    for (const bytes of this.#memory!.known!.toldAgain()) this.#addEntry(packetType.decode(bytes).stat!, bytes);
+  }
+
+  #addEntry(stat: FileStat, bytes: Uint8Array): void {
+    if (this.#count === CONTEXT_MAX_ENTRIES)
+      throw new LighterError("invalid", `the build context has more than ${CONTEXT_MAX_ENTRIES} files`);
+    const entry = entryOf(stat);
+    const isKnown = entry !== undefined && this.#memory?.known?.has(entry) === true;
+    this.#entries.set(this.#count++, isKnown ? undefined : entry);
+    this.#memory?.told.add(bytes);
+  }
+
+  #addData(id: number, data: Uint8Array): void {
     const transfer = this.#transfers.get(id);
     if (transfer === undefined || transfer.isEnded)
       throw new LighterError("invalid", "the client sends a file that was not requested");
@@ -93,6 +136,7 @@ class ReceivedTree {
 
   /** Yields the part of the tar that has arrived. */
   *takeTar(): Generator<Uint8Array> {
+    if (this.#isToldAgain && !this.#hasAllStats) return;
     this.#request();
     while (this.#next < this.#count) {
       const entry = this.#entries.get(this.#next);
@@ -171,5 +215,5 @@ function shown(path: string): string {
 const SHOWN_PATH_BYTES = 200;
 
 function latin1(bytes: Uint8Array): string {
-  return Buffer.from(bytes).toString("latin1");
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
 }

@@ -5,21 +5,24 @@ import { messageOf } from "../../base/errors.ts";
 import { randomId } from "../../base/ids.ts";
 import { log } from "../../base/log.ts";
 import type { Trash } from "../../files/mod.ts";
-import { KnownTree } from "../../image/mod.ts";
+import { KnownContext } from "../../image/mod.ts";
 import type { CacheRecord } from "../build/cache-prune.ts";
 
 interface KeptContext {
   /** Undefined: the first build has not left it yet. */
   path: string | undefined;
+  digests: Map<string, string>;
   record: CacheRecord;
 }
 
 /** The right of one build to use what is kept of a directory, and to leave something newer, until it is disposed of. */
 export interface KeptLease extends Disposable {
   /** What an earlier build has left; undefined: nothing of use. */
-  readonly known: KnownTree | undefined;
-  /** Says that the spooled context in that directory is to take its place at the end. */
-  keep(path: string): void;
+  readonly known: KnownContext | undefined;
+  /** What was computed of it, by what was meant. */
+  readonly digests: Map<string, string>;
+  /** Says that the spooled context in that directory is to take its place at the end, with what was computed of that. */
+  keep(path: string, digests: Map<string, string>): void;
 }
 
 export class KeptContexts {
@@ -37,34 +40,35 @@ export class KeptContexts {
 
   /** Takes the context of a directory. Returns undefined while another build has it. */
   lease(key: string): KeptLease | undefined {
-    const kept = this.#kept.get(key) ?? { path: undefined, record: newRecord(key) };
+    const kept = this.#kept.get(key) ?? { path: undefined, digests: new Map(), record: newRecord(key) };
     if (kept.record.isInUse) return undefined;
     kept.record.isInUse = true;
     kept.record.usageCount++;
     this.#kept.set(key, kept);
-    let left: string | undefined;
+    let left: Pick<KeptContext, "path" | "digests"> | undefined;
     return {
       known: openKnown(kept.path),
-      keep: (path) => {
-        left = path;
+      digests: kept.digests,
+      keep: (path, digests) => {
+        left = { path, digests };
       },
       [Symbol.dispose]: () => this.#release(key, kept, left),
     };
   }
 
-  #release(key: string, kept: KeptContext, left: string | undefined): void {
+  #release(key: string, kept: KeptContext, left: Pick<KeptContext, "path" | "digests"> | undefined): void {
     kept.record.isInUse = false;
     kept.record.lastUsedMs = Date.now();
     if (left !== undefined) this.#replace(kept, left);
     if (kept.path === undefined) this.#kept.delete(key);
   }
 
-  #replace(kept: KeptContext, left: string): void {
+  #replace(kept: KeptContext, left: Pick<KeptContext, "path" | "digests">): void {
     try {
       const path = join(this.#path, randomId());
-      renameSync(left, path);
+      renameSync(left.path!, path);
       if (kept.path !== undefined) void this.#trash.discard(kept.path);
-      kept.path = path;
+      Object.assign(kept, { path, digests: left.digests });
       kept.record.sizeBytes = readdirSync(path).reduce((sum, name) => sum + statSync(join(path, name)).size, 0);
     } catch (error) {
       log.error(`keep the context of a build: ${messageOf(error)}`);
@@ -98,10 +102,10 @@ function newRecord(key: string): CacheRecord {
   };
 }
 
-function openKnown(path: string | undefined): KnownTree | undefined {
+function openKnown(path: string | undefined): KnownContext | undefined {
   if (path === undefined) return undefined;
   try {
-    return KnownTree.open(path);
+    return new KnownContext(path);
   } catch (error) {
     log.error(`open the context of an earlier build: ${messageOf(error)}`);
     return undefined;

@@ -47,7 +47,7 @@ export class KnownTree {
 
   /** Tells whether the entry is known as it is. It stays if it is. */
   has(entry: TarEntry): boolean {
-    const path = entry.path.replace(/\/$/, "");
+    const path = entry.type === "directory" ? (entry.path.replace(/\/$/, "") as string) : entry.path;
     const slash = path.lastIndexOf("/");
     const known = this.#directory(path.slice(0, Math.max(slash, 0)))?.child(path.slice(slash + 1));
     if (known === undefined || !isSame(known, entry)) return false;

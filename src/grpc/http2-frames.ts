@@ -26,7 +26,7 @@ export interface Frame {
   type: number;
   flags: number;
   streamId: number;
-  /** Of DATA, as much as has come: the last part alone has the frame's flags. */
+  /** The whole, but for DATA: as much of that as has come, and the last part alone has the frame's flags. */
   payload: Uint8Array;
 }
 

@@ -9,4 +9,5 @@ export interface Cri extends Pick<OpenedEngine, "engine" | "images" | "host"> {
   /** A reload replaces the registries. */
   readonly registries: () => OpenedEngine["registries"];
   readonly downloadAttempts: () => number;
+  readonly cgroupDriver: "cgroupfs" | "systemd";
 }

@@ -27,6 +27,7 @@ import { listPodSandboxStats, podSandboxStats } from "./stats/sandboxes.ts";
 
 export function methodsOf(cri: Cri): Methods {
   const on = binderFor(cri);
+  const inPieces = piecesFor(cri);
   return new Map([
     ...named("RuntimeService", {
       ...aboutRuntime(on),
@@ -38,8 +39,12 @@ export function methodsOf(cri: Cri): Methods {
       ),
       ...aboutUsage(on),
       ...aboutStreams(on),
+      ...listsInPieces(inPieces),
     }),
-    ...named("ImageService", aboutImages(on)),
+    ...named("ImageService", {
+      ...aboutImages(on),
+      StreamImages: inPieces(image.listImagesRequestType, image.listImagesResponseType, listImages),
+    }),
   ]);
 }
 
@@ -48,6 +53,26 @@ function named(service: string, methods: Readonly<Record<string, Method>>): [pat
 }
 
 type Bind = ReturnType<typeof binderFor>;
+
+/** The most items in one message of a list that is sent in pieces: with all their annotations far below the 16 MiB of a message. */
+const PIECE_ITEMS = 32;
+
+/**
+ * Makes a method of one that answers with a list: it sends the list in pieces, each a message of its own. On the wire a piece is what
+ * the whole list would be, and no items are no message.
+ */
+function piecesFor(cri: Cri) {
+  return <Request, Answer extends object>(
+    request: { decode(bytes: Uint8Array): Request },
+    answer: { encode(value: Answer): Uint8Array },
+    list: (cri: Cri, request: Request) => Promise<Answer> | Answer,
+  ): Method =>
+    answerStream({ request, answer }, async function* (asked) {
+      for (const [name, items] of Object.entries(await list(cri, asked)) as [string, unknown[]][])
+        for (let at = 0; at < items.length; at += PIECE_ITEMS)
+          yield { [name]: items.slice(at, at + PIECE_ITEMS) } as Answer;
+    });
+}
 
 /** Makes a method of a function that gets the runtime, the request and the call. */
 function binderFor(cri: Cri) {
@@ -141,6 +166,33 @@ function aboutUsage(on: Bind): Record<string, Method> {
       listMetricDescriptors,
     ),
     ListPodSandboxMetrics: on(
+      stats.listPodSandboxMetricsRequestType,
+      stats.listPodSandboxMetricsResponseType,
+      listPodSandboxMetrics,
+    ),
+  };
+}
+
+/** Lists for nodes with many pods. Source: Kubernetes' KEP-5825. */
+function listsInPieces(inPieces: ReturnType<typeof piecesFor>): Record<string, Method> {
+  return {
+    StreamPodSandboxes: inPieces(sandbox.listPodSandboxRequestType, sandbox.listPodSandboxResponseType, listPodSandbox),
+    StreamContainers: inPieces(
+      container.listContainersRequestType,
+      container.listContainersResponseType,
+      listContainersOfPods,
+    ),
+    StreamContainerStats: inPieces(
+      stats.listContainerStatsRequestType,
+      stats.listContainerStatsResponseType,
+      listContainerStats,
+    ),
+    StreamPodSandboxStats: inPieces(
+      stats.listPodSandboxStatsRequestType,
+      stats.listPodSandboxStatsResponseType,
+      listPodSandboxStats,
+    ),
+    StreamPodSandboxMetrics: inPieces(
       stats.listPodSandboxMetricsRequestType,
       stats.listPodSandboxMetricsResponseType,
       listPodSandboxMetrics,

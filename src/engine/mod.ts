@@ -104,6 +104,7 @@ export {
   appArmorProfileOf,
   BUILT_IN_RUNTIMES,
   type ContainerDefaults,
+  cgroupParentOf,
   checkContainerDefaults,
   checkRuntime,
   exposedPorts,
@@ -135,6 +136,7 @@ export { lastWritten, measureDue, type Written, writtenBy } from "./files/writte
 export { PROBE_OPTIONS } from "./health/probe.ts";
 export { lookAtDockerfile } from "./images/check-dockerfile.ts";
 export { publishImage } from "./images/image-events.ts";
+export { imageUsers } from "./images/image-users.ts";
 export {
   type CommitOptions,
   commitContainer,
@@ -191,12 +193,14 @@ export { EnginePaths } from "./state/paths.ts";
 export type { PodRecord } from "./state/record.ts";
 export { renewLockedFiles } from "./state/take-over.ts";
 export {
+  type CgroupDetails,
   type ContainerUsage,
   type HostSample,
   KeptFiles,
   listenToStats,
   memoryStat,
   readCgroup,
+  readCgroupDetails,
   readUsage,
   type StatsSample,
   sampleHost,

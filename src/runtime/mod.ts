@@ -1,5 +1,5 @@
 /** The runtime: runs processes by runtime-spec configs. types.ts has its contract. */
-import { closeSync, mkdirSync, readFileSync, rmdirSync, rmSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, readFileSync, rmdirSync, rmSync } from "node:fs";
 import type { Socket } from "node:net";
 import { errnoOf, LighterError } from "../base/errors.ts";
 import { ATTACHED_CLIENTS_MAX } from "../base/limits.ts";
@@ -16,20 +16,22 @@ import {
   wasOomKilled,
 } from "../linux/cgroup/mod.ts";
 import { parseExitRecord, type RawExitRecord } from "../linux/process/exit-record.ts";
-import { playTask, spawnLauncher } from "../linux/process/launcher.ts";
+import { playTask, spawnLauncher, startTask } from "../linux/process/launcher.ts";
 import { connectControl } from "../linux/process/stand-in.ts";
 import { PlayError, type PlayFailure, SupervisorConnection } from "../linux/process/supervisor.ts";
 import { encodeProgram, type Fault } from "../linux/program/encode.ts";
 import type { Program } from "../linux/program/op.ts";
 import { ownRights } from "../linux/rights.ts";
 import { loadCompiler, prepareFilterOf } from "../linux/seccomp/memo.ts";
-import { createSealedExecutable } from "../linux/sys/memfd.ts";
+import { lockExclusive } from "../linux/sys/flock.ts";
+import { createMemfd, createSealedExecutable } from "../linux/sys/memfd.ts";
 import { listenUnix } from "../linux/sys/unix-socket.ts";
 import type { Listing } from "../spec/explanation.ts";
 import { type CompiledStart, compileExec, compileStart } from "./compile.ts";
 import type { ConnectRequest, DisconnectRequest } from "./connect.ts";
 import { type HostFacts, LIVE_FACTS } from "./host-facts.ts";
 import { rdtLeftovers } from "./intel-rdt.ts";
+import { compileWait } from "./place-holder.ts";
 import { explainFailure } from "./play-error.ts";
 import { capabilityWarnings } from "./process.ts";
 import { rootMountpointIn, runFiles } from "./run-files.ts";
@@ -37,7 +39,16 @@ import { filesystemFds } from "./shared-filesystems.ts";
 import type { StandInPlan } from "./stand-in.ts";
 import { isNetworked, type Networking } from "./start/plan.ts";
 import { carriedFds, fdsToCarry } from "./stdio.ts";
-import type { AttachPlan, Created, ExecRequest, ExitRecord, Runtime, StartRequest, Supervised } from "./types.ts";
+import type {
+  AttachPlan,
+  Created,
+  ExecRequest,
+  ExitRecord,
+  PlaceHolder,
+  Runtime,
+  StartRequest,
+  Supervised,
+} from "./types.ts";
 
 export { withBuiltinDevices } from "./cgroup.ts";
 export { encodeLater } from "./later.ts";
@@ -144,7 +155,7 @@ class LauncherRuntime implements Runtime {
     let compiled = compileStart(request, this.#host, hold, networking);
     if (compiled.cgroup && !request.placeInCgroup) {
       setupCgroupParents(this.#host.cgroups, compiled.cgroup);
-      const existing = usableLeaves(compiled.cgroup);
+      const existing = usableLeaves(compiled.cgroup, request.placeHolder);
       if (compiled.cgroup.needsInterfaceFiles) {
         const interfaceFiles = readInterfaceFiles(compiled.cgroup);
         this.#host.cgroups = { ...this.#host.cgroups, interfaceFiles };
@@ -320,6 +331,29 @@ class LauncherRuntime implements Runtime {
 
   #playTask(program: Program): Promise<PlayFailure | undefined> {
     return playTask(this.#sealLauncher(), encodeProgram(program, this.#fault));
+  }
+
+  holdPlace(): PlaceHolder {
+    const lock = createMemfd("place", new Uint8Array(0));
+    try {
+      lockExclusive(lock);
+      const other = openSync(`/proc/self/fd/${lock}`, "r+"); // another open file, for which the lock is taken
+      try {
+        const { pid, ended } = startTask(this.#sealLauncher(), encodeProgram(compileWait()), [other]);
+        return {
+          pid,
+          release: async () => {
+            closeSync(lock);
+            await ended;
+          },
+        };
+      } finally {
+        closeSync(other);
+      }
+    } catch (error) {
+      closeSync(lock);
+      throw error;
+    }
   }
 
   async reconnect(runDirectory: string): Promise<Supervised | ExitRecord | "lost"> {

@@ -172,6 +172,11 @@ export interface StartRequest {
   /** The phases of the program become parts of the span in which it is started. */
   isTraced?: boolean;
   log?: LogPlan;
+  /**
+   * A process that keeps the cgroup of `config.linux.cgroupsPath` (see `holdPlace`): somebody has made it for this container, whose it
+   * becomes.
+   */
+  placeHolder?: number;
   /** The cgroup stays at the end, empty or not, until `removeCgroup`. */
   keepCgroup?: boolean;
   /**
@@ -268,6 +273,12 @@ export interface Created extends Supervised {
   abandon(): Promise<void>;
 }
 
+export interface PlaceHolder {
+  readonly pid: number;
+  /** Ends the process. Resolves when it has ended. */
+  release(): Promise<void>;
+}
+
 /**
  * Runs processes by runtime-spec configs. It keeps no list of them: all there is of one is in its run directory and in the
  * kernel.
@@ -315,6 +326,8 @@ export interface Runtime {
    * removes a link.
    */
   removeLink(index: number): Promise<void>;
+  /** Starts a process that does nothing until it is released, or until we end: for a cgroup that is not to be empty. */
+  holdPlace(): PlaceHolder;
   /** Removes what a killed supervisor left: processes of the cgroup, the cgroup, run-time files. Idempotent. */
   cleanup(request: { id: string; config: OciConfig; runDirectory: string }): Promise<void>;
   /** Removes a cgroup in the same way; does nothing for "". */

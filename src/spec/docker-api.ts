@@ -199,7 +199,7 @@ interface DockerPortBinding {
 export interface DockerMount {
   Target?: Maybe<string>;
   Source?: Maybe<string>;
-  /** bind, volume or tmpfs. */
+  /** bind, volume, tmpfs or image. */
   Type?: Maybe<string>;
   ReadOnly?: Maybe<boolean>;
   Consistency?: Maybe<string>;
@@ -216,6 +216,7 @@ export interface DockerMount {
     DriverConfig?: Maybe<{ Name?: Maybe<string>; Options?: Maybe<Record<string, string>> }>;
     Subpath?: Maybe<string>;
   }>;
+  ImageOptions?: Maybe<{ Subpath?: Maybe<string> }>;
   TmpfsOptions?: Maybe<{
     SizeBytes?: Maybe<number>;
     /** The mode bits as a decimal number. */

@@ -3,6 +3,7 @@ import {
   boolean,
   byteStrings,
   bytes,
+  double,
   int64,
   integer,
   MessageType,
@@ -27,6 +28,7 @@ const type = new MessageType({
   map: stringMap(9),
   innersByName: messageMap(10, innerType),
   raws: byteStrings(200),
+  real: double(11),
 });
 const hex = (text: string) => new Uint8Array(Buffer.from(text.replaceAll(" ", ""), "hex"));
 const encode = (value: Parameters<typeof type.encode>[0]) => Buffer.from(type.encode(value)).toString("hex");
@@ -53,6 +55,8 @@ test.each([
     "4a 06 0a 01 61 12 01 78 4a 05 0a 01 62 12 00",
   ], // prettier-ignore
   [{ raws: [new Uint8Array([1])] }, "c2 0c 01 01"],
+  [{ real: 0 }, ""],
+  [{ real: -0.5 }, "59 00 00 00 00 00 00 e0 bf"],
 ])("encode: %p", (value, expected) => {
   expect(encode(value)).toBe(expected.replaceAll(" ", ""));
 });
@@ -78,11 +82,12 @@ test("decode: what is encoded comes back, and what is missing has its default", 
     map: new Map([["", "v"]]),
     innersByName: new Map([["k", { a: 3, text: "" }]]),
     raws: [new Uint8Array(), hex("01")],
+    real: 1.25,
   };
   expect(type.decode(type.encode(value))).toEqual(value);
   expect(type.decode(new Uint8Array())).toEqual({
     ...{ number: 0, big: 0n, yes: false, text: "", raw: new Uint8Array(), inner: undefined },
-    ...{ list: [], inners: [], map: new Map(), innersByName: new Map(), raws: [] },
+    ...{ list: [], inners: [], map: new Map(), innersByName: new Map(), raws: [], real: 0 },
   });
 });
 
@@ -95,6 +100,7 @@ test("decode: the last of a field counts, messages are merged, a map's entry may
 test.each([
   ["08", "it ends in the middle of a field"],
   ["22 05 61", "it ends in the middle of a field"],
+  ["59 00 00", "it ends in the middle of a field"],
   ["32 02 08", "it ends in the middle of a field"],
   ["32 01 08 01", "it ends in the middle of a field"],
   ["0a 01 61", "a field has wire type 2 in place of 0"],

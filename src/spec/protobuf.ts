@@ -109,6 +109,13 @@ const NUMBER: Kind<number> = {
   write: (writer, value) => (value >= 0 && value < 2 ** 31 ? writer.small(value) : writer.varint(BigInt(value))),
   read: (reader) => reader.number(),
 };
+const DOUBLE: Kind<number> = {
+  wire: FIXED64,
+  isDefault: (value) => Object.is(value, 0),
+  initial: () => 0,
+  write: (writer, value) => writer.double(value),
+  read: (reader) => reader.double(),
+};
 const BIGINT: Kind<bigint> = {
   wire: VARINT,
   isDefault: (value) => value === 0n,
@@ -124,14 +131,6 @@ const FIXED: Kind<bigint> = {
   write: (writer, value) => writer.fixed64(value),
   read: (reader) => reader.fixed64(),
 };
-const DOUBLE: Kind<number> = {
-  wire: FIXED64,
-  isDefault: (value) => value === 0,
-  initial: () => 0,
-  write: (writer, value) => writer.fixed64(new BigUint64Array(Float64Array.of(value).buffer)[0]!),
-  read: (reader) => new Float64Array(BigUint64Array.of(reader.fixed64()).buffer)[0]!,
-};
-
 export const string = (number: number): Field<string> => singular(number, STRING);
 export const bytes = (number: number): Field<Uint8Array> => singular(number, BYTES);
 export const boolean = (number: number): Field<boolean> => singular(number, BOOLEAN);
@@ -147,6 +146,8 @@ export const integers = (number: number): Field<number[], readonly number[]> => 
   };
   return { ...single, read };
 };
+/** A double. */
+export const double = (number: number): Field<number> => singular(number, DOUBLE);
 /** An int64. */
 export const int64 = (number: number): Field<bigint> => singular(number, BIGINT);
 export const fixed64 = (number: number): Field<bigint> => singular(number, FIXED);
@@ -324,6 +325,12 @@ export class Writer {
     this.#bytes[this.#length++] = left;
   }
 
+  double(value: number): void {
+    this.#reserve(8);
+    new DataView(this.#bytes.buffer).setFloat64(this.#length, value, true);
+    this.#length += 8;
+  }
+
   #reserve(length: number): void {
     if (this.#length + length <= this.#bytes.length) return;
     const bigger = new Uint8Array(Math.max(this.#length + length, this.#bytes.length * 2));
@@ -419,6 +426,11 @@ class Reader {
 
   bytes(): Uint8Array {
     return this.#bytes.subarray(this.#take(this.#small()), this.#at);
+  }
+
+  double(): number {
+    const { buffer, byteOffset } = this.#bytes;
+    return new DataView(buffer, byteOffset).getFloat64(this.#take(8), true);
   }
 
   text(): string {

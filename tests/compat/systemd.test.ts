@@ -27,6 +27,7 @@ withVm()(
       "tests/kernel/systemd-scope.test.ts",
       "tests/kernel/oci-systemd.test.ts",
       "tests/kernel/daemon-systemd.test.ts",
+      "tests/kernel/cri-systemd.test.ts",
     ];
     // The VM's own files are an overlay, which cannot hold another's upper directory.
     const options = ["--init", "systemd", "--tmpfs", SCRATCH, "--timeout", `${VM_TIMEOUT_S}`];

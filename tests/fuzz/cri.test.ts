@@ -59,6 +59,7 @@ beforeAll(async () => {
     streaming: { urlFor: () => Promise.resolve("http://127.0.0.1:1/") },
     registries: () => opened.registries,
     downloadAttempts: () => 1,
+    cgroupDriver: "cgroupfs",
   });
 });
 

@@ -92,7 +92,7 @@ withSystemd(
 
 withSystemd("an update reaches the unit, and an annotation's property is the unit's", async () => {
   const { scope, request } = await start({}, { "org.systemd.property.TimeoutStopSec": "7" });
-  await updateScope({ ...request, resources: { memory: { limit: 2 ** 25 }, pids: { limit: -1 } } });
+  await updateScope({ ...request, resources: { memory: { limit: 2 ** 25 }, pids: { limit: -1 } } }, [], () => {});
   expect(show(scope.unit, "MemoryMax")).toBe("33554432");
   expect(show(scope.unit, "TasksMax")).toBe("infinity");
   expect(show(scope.unit, "TimeoutStopUSec")).toBe("7s");

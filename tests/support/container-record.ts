@@ -12,6 +12,7 @@ export function containerRecord(id: string, name: string, fields: Partial<Contai
     hostConfig: { AutoRemove: true },
     mountPoints: [],
     endpoints: [],
+    inScope: false,
   };
   return { ...newRecord(plan, id, name), createdAt: "2026-01-02T03:04:05Z", ...fields };
 }

@@ -49,6 +49,18 @@ export class CriClient implements Disposable {
     return types[`${name}ResponseType`]!.decode(answer) as AnswerOf<M>;
   }
 
+  /** The pieces in which the stream `method` sends what the list `like` has in one. */
+  async pieces<M extends CriMethod>(method: string, like: M, request: RequestOf<M>): Promise<AnswerOf<M>[]> {
+    const name = `${like[0]!.toLowerCase()}${like.slice(1)}`;
+    const types = TYPES as unknown as Record<string, MessageType<never>>;
+    const service = IMAGE_METHODS.includes(like) ? "ImageService" : "RuntimeService";
+    const bytes = types[`${name}RequestType`]!.encode(request as never);
+    const pieces: AnswerOf<M>[] = [];
+    for await (const piece of this.#client.call(`/runtime.v1.${service}/${method}`, [bytes]))
+      pieces.push(types[`${name}ResponseType`]!.decode(piece) as AnswerOf<M>);
+    return pieces;
+  }
+
   /** The events from now on, until the client is disposed of. */
   async *events(): AsyncGenerator<MessageOf<typeof containers.containerEventResponseType>> {
     for await (const answer of this.#client.call("/runtime.v1.RuntimeService/GetContainerEvents", [new Uint8Array()]))

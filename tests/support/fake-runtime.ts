@@ -147,6 +147,10 @@ export class FakeRuntime implements Runtime {
     this.#pairs.close();
   }
 
+  holdPlace() {
+    return { pid: this.#nextPid++, release: () => Promise.resolve() };
+  }
+
   /** Waits for the process of a container or exec. */
   async started(id: string): Promise<FakeProcess> {
     while (!this.processes.has(id)) await new Promise<void>((resolve) => this.#starts.push(resolve));

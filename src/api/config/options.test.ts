@@ -163,7 +163,7 @@ test("what cannot be meant or done is refused by name", () => {
     ['{"log-level": "x"}', [], "log-level: invalid logging level: x"],
     ['{"log-format": "x"}', [], "log-format: invalid log format: x"],
     ['{"default-runtime": "crun"}', [], "default-runtime: specified default runtime 'crun' does not exist"],
-    ['{"exec-opts": ["native.cgroupdriver=systemd"]}', [], "exec-opts: native.cgroupdriver=systemd is not supported"],
+    ['{"exec-opts": ["native.cgroupdriver=x"]}', [], 'exec-opts: native.cgroupdriver option "x" is invalid'],
     ['{"exec-opts": ["foo=foo"]}', [], 'exec-opts: invalid option: "foo=foo"'],
     ['{"dns": ["x"]}', [], "dns: invalid IP address: x"],
     ['{"dns-search": ["a b"]}', [], "dns-search: a b is not a valid domain"],

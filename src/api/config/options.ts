@@ -206,7 +206,6 @@ function parseDefaults(values: Values): ContainerDefaults {
   for (const server of values.dns ?? []) if (!isIpAddress(server)) throw invalid(`dns: invalid IP address: ${server}`);
   for (const domain of values["dns-search"] ?? [])
     if (!/^(\.|[A-Za-z0-9_.-]{1,253})$/.test(domain)) throw invalid(`dns-search: ${domain} is not a valid domain`);
-  refuseExecOptions(values["exec-opts"] ?? []);
   const defaults: ContainerDefaults = {
     ipcMode,
     cgroupnsMode,
@@ -215,6 +214,7 @@ function parseDefaults(values: Values): ContainerDefaults {
     noNewPrivileges: values["no-new-privileges"] ?? false,
     seccompProfile: readSeccompProfile(values["seccomp-profile"] || "builtin"),
     cgroupParent: values["cgroup-parent"] || undefined,
+    cgroupDriver: parseCgroupDriver(values["exec-opts"] ?? []),
     init: values.init ?? false,
     dns: values.dns ?? [],
     dnsOptions: values["dns-opts"] ?? [],
@@ -243,17 +243,20 @@ function parseDefaultRuntime({ runtimes = {}, "default-runtime": name = RUNTIME_
   return name;
 }
 
-function refuseExecOptions(options: readonly string[]): void {
+const CGROUP_DRIVERS = ["cgroupfs", "systemd"] as const;
+
+/** Parses options of the runtime, of which there is one. The last one counts. */
+function parseCgroupDriver(options: readonly string[]): ContainerDefaults["cgroupDriver"] {
+  let driver: ContainerDefaults["cgroupDriver"] = "cgroupfs";
   for (const option of options) {
     const [, name, value] = /^([^=]+)=(.*)$/.exec(option) ?? [];
     if (name !== "native.cgroupdriver") throw invalid(`exec-opts: invalid option: ${JSON.stringify(option)}`);
-    if (value === "systemd")
-      throw invalid(
-        "exec-opts: native.cgroupdriver=systemd is not supported: containers' cgroups are made by cgroupfs",
-      );
-    if (value !== "cgroupfs")
-      throw invalid(`exec-opts: native.cgroupdriver option "${value}" is invalid; there is "cgroupfs"`);
+    const known = CGROUP_DRIVERS.find((each) => each === value);
+    if (known === undefined)
+      throw invalid(`exec-opts: native.cgroupdriver option "${value}" is invalid; there are "cgroupfs" and "systemd"`);
+    driver = known;
   }
+  return driver;
 }
 
 /** The profile in the form that a container's SecurityOpt has. */

@@ -188,7 +188,7 @@ export const SETTINGS: { readonly [K in keyof Required<Values>]: Setting<Require
   "no-new-privileges": { kind: flag, help: "for containers that do not say" },
   "seccomp-profile": { kind: text("PATH"), help: 'a file, "builtin" or "unconfined" (default "builtin")' },
   "cgroup-parent": { kind: text("CGROUP"), help: 'parent of containers\' cgroups (default "/lighter")' },
-  "exec-opts": { kind: texts("NAME=VALUE"), flag: "exec-opt", help: "native.cgroupdriver=cgroupfs" },
+  "exec-opts": { kind: texts("NAME=VALUE"), flag: "exec-opt", help: "native.cgroupdriver=cgroupfs, or systemd" },
   "userns-remap": {
     kind: text("USER[:GROUP]"),
     help: 'in whose subordinate ids containers run; "default", or "auto" for a range each',

@@ -68,6 +68,7 @@ function describeDetails({ record }: Container): string {
 
 /** The path of the container's log. @throws LighterError "not-supported" if it has none */
 export function logPath({ engine }: Daemon, { record }: Container): string {
+  if (record.pod?.logPath !== undefined) return record.pod.logPath;
   if (record.hostConfig.LogConfig?.Type === "none")
     throw new LighterError("not-supported", "configured logging driver does not support reading");
   return engine.paths.container(record.id).log;

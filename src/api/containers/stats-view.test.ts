@@ -3,6 +3,7 @@ import type { StatsSample } from "../../engine/mod.ts";
 import { describeStats } from "./stats-view.ts";
 
 const sample: StatsSample = {
+  cgroupsPath: "/lighter/a",
   read: "2026-01-01T00:00:01.000000000Z",
   version: 2,
   cgroup: {

@@ -155,8 +155,9 @@ function describeNetworks({ interfaces }: StatsSample): Record<string, object> {
 export function describePressure(pressure: ReturnType<typeof samplePressure>): object | undefined {
   if (pressure === undefined) return undefined;
   const kinds = (["cpu", "memory", "io"] as const).map((kind) => {
-    const { some10, someUs, full10, fullUs } = pressure[kind];
-    return [kind, { some: { avg10: some10, total: someUs }, full: { avg10: full10, total: fullUs } }] as const;
+    const { some, full } = pressure[kind];
+    const [ofSome, ofFull] = [some, full].map(({ avg10, totalUs }) => ({ avg10, total: totalUs }));
+    return [kind, { some: ofSome, full: ofFull }] as const;
   });
   return Object.fromEntries(kinds);
 }

@@ -1,5 +1,11 @@
 /** What the daemon's handlers share: the engine, its settings, the registries. */
-import { type NetworkSettings, type OpenedEngine, RUNTIME_NAME, type RuntimeTable } from "../../engine/mod.ts";
+import {
+  type ContainerDefaults,
+  type NetworkSettings,
+  type OpenedEngine,
+  RUNTIME_NAME,
+  type RuntimeTable,
+} from "../../engine/mod.ts";
 import type { ClientSessions } from "../build/client-session.ts";
 import type { Jobs } from "../buildkit/jobs.ts";
 import type { Sessions } from "../buildkit/sessions.ts";
@@ -13,6 +19,7 @@ interface DaemonSettings extends ReloadableOptions {
   /** The seccomp profile: a path, "builtin" or "unconfined". */
   seccompProfile: string;
   noNewPrivileges: boolean;
+  cgroupDriver: ContainerDefaults["cgroupDriver"];
   /** Additional runtimes, beside the built-in one. */
   runtimes: RuntimeTable;
   defaultRuntime: string;
@@ -53,6 +60,7 @@ export const DEFAULT_SETTINGS: DaemonSettings = {
   logDriver: "json-file",
   seccompProfile: "builtin",
   noNewPrivileges: false,
+  cgroupDriver: "cgroupfs",
   runtimes: {},
   defaultRuntime: RUNTIME_NAME,
   addressPools: [],

@@ -102,6 +102,7 @@ async function serve(options: DaemonOptions, args: readonly string[]): Promise<v
     seccompProfile: options.given.values["seccomp-profile"] || "builtin",
     noNewPrivileges: defaults.noNewPrivileges,
     defaultRuntime: defaults.runtime,
+    cgroupDriver: defaults.cgroupDriver,
     addressPools: options.given.values["default-address-pools"] ?? [],
     ownNames: options.hosts.flatMap((host) => (host.kind === "tcp" ? [host.hostname] : [])),
     openDoors: options.hosts.flatMap((host) => describeOpenDoor(host, options.tls) ?? []),
@@ -149,6 +150,7 @@ async function serveKubernetes(
     ...{ engine, images, host },
     registries: () => daemon.registries,
     downloadAttempts: () => daemon.settings.downloadAttempts,
+    cgroupDriver: daemon.settings.cgroupDriver,
     cni,
   });
   await listen({ kind: "unix", path }, { ...options, group: "0", tls: undefined, accept });

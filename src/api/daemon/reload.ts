@@ -34,9 +34,9 @@ export function applyReloadable(daemon: Daemon, options: DaemonOptions): void {
   daemon.registries = openRegistries(options.registry);
   // These settings need a restart.
   const { logDriver, seccompProfile, noNewPrivileges, addressPools, openDoors, ownNames } = daemon.settings;
-  const { runtimes, defaultRuntime } = daemon.settings;
+  const { runtimes, defaultRuntime, cgroupDriver } = daemon.settings;
   const fixed = { logDriver, seccompProfile, noNewPrivileges, addressPools, openDoors, ownNames };
-  daemon.settings = { ...options, ...fixed, runtimes, defaultRuntime };
+  daemon.settings = { ...options, ...fixed, runtimes, defaultRuntime, cgroupDriver };
 }
 
 /** The reloadable settings by their key in daemon.json, for the log and for the event. */

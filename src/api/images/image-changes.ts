@@ -4,6 +4,7 @@ import {
   commitContainer,
   type Image,
   type ImageStore,
+  imageUsers,
   importImage,
   type JobOutput,
   listChanges,
@@ -27,7 +28,6 @@ import { ProgressStream, progressAnswer } from "../streams/progress-stream.ts";
 import { sendOutput } from "../streams/send-output.ts";
 import { publishPrune, publishRemoval } from "./image-events.ts";
 import { compileCommonFilters, type ImageFilter, parseUntil } from "./image-filters.ts";
-import { usersOf } from "./image-users.ts";
 
 /** POST /images/{name}/tag */
 export async function tag({ daemon, parameter, query, response }: AnswerCall): Promise<void> {
@@ -67,7 +67,7 @@ async function pruneMatching(
   for (const image of images.list().filter((each) => !each.isIntermediate && matches(each))) {
     const names = image.repoTags.length === 0 ? [image.id] : image.repoTags;
     for (const name of names) {
-      const users = usersOf(daemon);
+      const users = imageUsers(daemon.engine);
       if (users.some(({ imageId }) => imageId === image.id)) break;
       const records = await removeUnlessGone(images, name, users);
       publishRemoval(daemon, image, records);
@@ -92,7 +92,7 @@ function measureLayers(images: ImageStore): Map<string, number> {
 async function removeUnlessGone(
   images: ImageStore,
   name: string,
-  users: ReturnType<typeof usersOf>,
+  users: ReturnType<typeof imageUsers>,
 ): Promise<RemoveRecord[]> {
   try {
     return await images.remove(name, { force: false, users, parents: true });

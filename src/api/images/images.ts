@@ -1,6 +1,6 @@
 /** Lists, inspects, removes and creates images. */
 import { LighterError } from "../../base/errors.ts";
-import type { Image } from "../../engine/mod.ts";
+import { type Image, imageUsers } from "../../engine/mod.ts";
 import { EMPTY_CONFIG } from "../containers/container-view.ts";
 import type { Daemon } from "../daemon/daemon-state.ts";
 import { Filters } from "../http/filters.ts";
@@ -10,7 +10,6 @@ import { shapeFor } from "../http/versions.ts";
 import { importTar } from "./image-changes.ts";
 import { publishRemoval } from "./image-events.ts";
 import { compileListFilters, compileReferenceFilter, createdSeconds } from "./image-filters.ts";
-import { usersOf } from "./image-users.ts";
 import { pull } from "./pull-push.ts";
 
 const FILTERS = ["before", "dangling", "label", "reference", "since", "until"];
@@ -136,7 +135,11 @@ export function imageHistory({ daemon, parameter, response }: AnswerCall): void 
 export async function removeImage({ daemon, parameter, query, response }: AnswerCall): Promise<void> {
   const name = parameter("name");
   if (name.trim() === "") throw new LighterError("invalid", "image name cannot be blank");
-  const options = { force: query.boolean("force"), users: usersOf(daemon), parents: !query.boolean("noprune") };
+  const options = {
+    force: query.boolean("force"),
+    users: imageUsers(daemon.engine),
+    parents: !query.boolean("noprune"),
+  };
   const image = daemon.images.get(name);
   const records = await daemon.images.remove(name, options);
   publishRemoval(daemon, image, records);

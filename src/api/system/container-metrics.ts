@@ -130,10 +130,10 @@ const DISKS: readonly Metric[] = [
 /** Pressure: "waiting" is for some of its tasks, "stalled" for all of them at once. */
 const PRESSURE: readonly Metric[] = (["cpu", "memory", "io"] as const).flatMap((kind) => [
   one("counter", `pressure_${kind}_waiting_seconds_total`, `Time in which tasks waited for ${kind}.`, ({ pressure }) =>
-    pressure === undefined ? undefined : pressure[kind].someUs / 1e6,
+    pressure === undefined ? undefined : pressure[kind].some.totalUs / 1e6,
   ),
   one("counter", `pressure_${kind}_stalled_seconds_total`, `Time in which all waited for ${kind}.`, ({ pressure }) =>
-    pressure === undefined ? undefined : pressure[kind].fullUs / 1e6,
+    pressure === undefined ? undefined : pressure[kind].full.totalUs / 1e6,
   ),
 ]);
 

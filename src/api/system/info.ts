@@ -48,7 +48,7 @@ function describeSystem(daemon: Daemon): Record<string, unknown> {
     NGoroutines: readdirSync("/proc/self/task").length,
     SystemTime: formatNow(),
     LoggingDriver: settings.logDriver,
-    CgroupDriver: "cgroupfs",
+    CgroupDriver: settings.cgroupDriver,
     CgroupVersion: host.cgroup.mode === "unified" ? "2" : "1",
     NEventsListener: engine.events.clientCount,
     KernelVersion: host.kernelVersion,

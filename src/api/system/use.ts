@@ -76,7 +76,7 @@ function useOf(container: Container, numbers: readonly number[]): ContainerUse {
   return {
     ...{ id, name: record.name, image: record.image, isMachine: isMachine(record.hostConfig) },
     ...{ cpu, memory, memoryLimit, pids, received, sent, read, written },
-    ...(waits && { pressure: { cpu: waits.cpu.some10, memory: waits.memory.some10, io: waits.io.some10 } }),
+    ...(waits && { pressure: { cpu: waits.cpu.some.avg10, memory: waits.memory.some.avg10, io: waits.io.some.avg10 } }),
   };
 }
 

@@ -24,6 +24,7 @@ interface MountValue {
     DriverConfig: { Name?: string; Options?: Record<string, string> };
   };
   TmpfsOptions?: { SizeBytes?: number; Mode?: number };
+  ImageOptions?: { Subpath?: string };
 }
 
 /** Fields that may stand without a value. */
@@ -89,6 +90,9 @@ const FIELDS: Readonly<Record<string, Apply>> = {
   },
   "tmpfs-mode": (mount, value, key) => {
     tmpfsOf(mount).Mode = parsed(key, value, parseOctal);
+  },
+  "image-subpath": (mount, value) => {
+    mount.ImageOptions = { Subpath: value };
   },
 };
 
@@ -164,6 +168,7 @@ function checkMount(mount: MountValue): MountValue {
   only(mount.VolumeOptions, "volume", "volume");
   only(mount.BindOptions, "bind", "bind");
   only(mount.TmpfsOptions, "tmpfs", "tmpfs");
+  only(mount.ImageOptions, "image", "image");
   const bind = mount.BindOptions;
   if (bind?.ReadOnlyNonRecursive === true && mount.ReadOnly !== true)
     throw new Error("option 'bind-recursive=writable' requires 'readonly' to be specified in conjunction");

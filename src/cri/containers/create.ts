@@ -17,7 +17,7 @@ import { deviceSettings } from "./devices.ts";
 import { removeAnyhow } from "./life.ts";
 import { mappedDestinations, mountSettings } from "./mounts.ts";
 import { furtherLimitsOf, limitsOf } from "./resources.ts";
-import { securitySettings, userSettings } from "./security.ts";
+import { ambientCapabilities, securitySettings, userSettings } from "./security.ts";
 import { stopSignalName } from "./stop-signal.ts";
 
 /** The policy that leaves the image's groups out. Source: SupplementalGroupsPolicy in api.proto. */
@@ -58,12 +58,14 @@ function podRecordOf(sandbox: Container, config: ContainerConfig): PodRecord {
   const { idMappings } = sandbox.record.pod ?? {};
   const mappedMounts = idMappings === undefined ? [] : mappedDestinations(config.mounts);
   const limits = furtherLimitsOf(config.linux?.resources);
+  const ambient = ambientCapabilities(config.linux?.securityContext);
   return {
     sandboxId: sandbox.id,
     config: Buffer.from(containerConfigType.encode(config)).toString("base64"),
     ...(logPath === undefined ? {} : { logPath }),
     ...(idMappings === undefined ? {} : { idMappings }),
     ...(mappedMounts.length === 0 ? {} : { mappedMounts }),
+    ...(ambient.length === 0 ? {} : { ambient }),
     ...(limits === undefined ? {} : { limits }),
     ...(config.linux?.securityContext?.supplementalGroupsPolicy === STRICT ? { groups: "strict" } : {}),
   };

@@ -36,7 +36,7 @@ export async function execSync(
     await engine.execs.start(exec, pending, undefined);
     const socket = (await pending.connection)?.socket;
     const output = new Output();
-    const closed = socket === undefined ? Promise.resolve() : output.readFrom(socket).catch(() => {}); // as if closed
+    const closed = socket === undefined ? Promise.resolve() : output.readFrom(socket);
     await endInTime(exec, request.timeout, signal, closed);
     socket?.destroy();
     return { ...output.parts, exitCode: exec.exitCode ?? 0 };
@@ -71,13 +71,21 @@ class Output {
   readonly #kept: Readonly<Record<number, Buffer[]>> = { 1: [], 2: [] };
   #roomBytes = OUTPUT_MAX_BYTES;
 
+  /** Resolves when the output has ended, however that comes. */
   async readFrom(socket: Socket): Promise<void> {
-    for await (const chunk of socket) {
-      for (const { stream, payload } of this.#frames.pieces(chunk)) {
-        const part = payload.subarray(0, this.#roomBytes);
-        this.#roomBytes -= part.length;
-        if (part.length > 0) this.#kept[stream]?.push(Buffer.from(part));
-      }
+    if (socket.destroyed || socket.readableEnded) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    socket.on("data", (chunk: Buffer) => this.#take(chunk));
+    for (const end of ["end", "close"]) socket.once(end, () => resolve());
+    socket.on("error", () => {}); // it closes then
+    await promise;
+  }
+
+  #take(chunk: Buffer): void {
+    for (const { stream, payload } of this.#frames.pieces(chunk)) {
+      const part = payload.subarray(0, this.#roomBytes);
+      this.#roomBytes -= part.length;
+      if (part.length > 0) this.#kept[stream]?.push(Buffer.from(part));
     }
   }
 

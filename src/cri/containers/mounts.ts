@@ -26,7 +26,14 @@ export function mappedDestinations(mounts: readonly Mount[]): string[] {
 function toMount(mount: Mount): DockerMount {
   const { containerPath, hostPath, readonly, recursiveReadOnly, propagation } = mount;
   const where = JSON.stringify(containerPath);
-  if (mount.image !== undefined) throw invalid(`mount ${where}: mounts of images are not available yet`);
+  if (mount.image !== undefined) {
+    if (hostPath !== "") throw invalid(`mount ${where}: it has both an image and a host path`);
+    const { imageSubPath } = mount;
+    return {
+      ...{ Type: "image", Target: containerPath, Source: mount.image.image, ReadOnly: true },
+      ...(imageSubPath === "" ? {} : { ImageOptions: { Subpath: imageSubPath } }),
+    };
+  }
   if (recursiveReadOnly && !readonly) throw invalid(`mount ${where}: recursive_read_only requires readonly`);
   if (recursiveReadOnly && propagation !== 0)
     throw invalid(`mount ${where}: recursive_read_only requires private propagation`);

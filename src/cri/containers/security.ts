@@ -36,7 +36,7 @@ export function securitySettings(context: SecurityContext | undefined): DockerHo
     Privileged: privileged,
     ReadonlyRootfs: context.readonlyRootfs,
     GroupAdd: supplementalGroups.map(String),
-    CapAdd: capabilities?.addCapabilities ?? [],
+    CapAdd: [...(capabilities?.addCapabilities ?? []), ...ambientCapabilities(context)],
     CapDrop: capabilities?.dropCapabilities ?? [],
     SecurityOpt: [
       ...(context.noNewPrivs ? ["no-new-privileges"] : []),
@@ -46,6 +46,11 @@ export function securitySettings(context: SecurityContext | undefined): DockerHo
     // Whoever gives lists means them, even empty ones: nothing is masked then.
     ...(privileged ? {} : { MaskedPaths: context.maskedPaths, ReadonlyPaths: context.readonlyPaths }),
   };
+}
+
+/** The names of the capabilities that a program keeps across execve(2) as any user. The container has them in any case. */
+export function ambientCapabilities(context: SecurityContext | undefined): string[] {
+  return context?.capabilities?.addAmbientCapabilities ?? [];
 }
 
 type Profile = MessageOf<typeof securityProfileType> | undefined;

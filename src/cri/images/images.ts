@@ -1,7 +1,7 @@
 /** ListImages, ImageStatus, RemoveImage and ImageFsInfo. */
 import { statfsSync } from "node:fs";
 import { nowNs } from "../../base/time.ts";
-import { type Image, PAUSE_NAME } from "../../engine/mod.ts";
+import { type Image, imageUsers, PAUSE_NAME } from "../../engine/mod.ts";
 import { formatReference, parseReference } from "../../spec/image-reference.ts";
 import type { Cri } from "../cri.ts";
 import { required } from "../errors.ts";
@@ -60,12 +60,7 @@ export function imageStatus({ images }: Cri, request: ImageRequest & { verbose: 
 export async function removeImage({ images, engine }: Cri, request: ImageRequest): Promise<object> {
   const found = findImage(images, required(request.image, "the image").image);
   if (found === undefined) return {};
-  const users = engine.list().map((container) => ({
-    containerId: container.id,
-    imageId: container.record.imageId,
-    isRunning: container.isActive,
-  }));
-  await images.remove(found.id, { force: true, users, parents: true });
+  await images.remove(found.id, { force: true, users: imageUsers(engine), parents: true });
   return {};
 }
 

@@ -4,7 +4,7 @@ import { pullImage as pull } from "../../engine/mod.ts";
 import type { authConfigType } from "../../spec/cri/images.ts";
 import { parseReference, withTag } from "../../spec/image-reference.ts";
 import type { MessageOf } from "../../spec/protobuf.ts";
-import { type AuthConfig, domainOfServerAddress } from "../../spec/registry-auth.ts";
+import { type AuthConfig, domainOfServerAddress, parseAuthConfig } from "../../spec/registry-auth.ts";
 import type { Cri } from "../cri.ts";
 import { invalid, required } from "../errors.ts";
 import { findImage } from "./find.ts";
@@ -35,10 +35,10 @@ export async function pullImage(
   return { imageRef: image.id };
 }
 
-/** The credentials, unless they are for another registry. */
+/** The credentials, unless they are for another registry. @throws LighterError "invalid" */
 function credentialsOf(auth: Request["auth"], domain: string): AuthConfig {
   if (auth === undefined) return {};
   if (auth.serverAddress !== "" && domainOfServerAddress(auth.serverAddress) !== domain) return {};
-  const { username, password, identityToken, registryToken } = auth;
-  return { username, password, auth: auth.auth, identitytoken: identityToken, registrytoken: registryToken };
+  const { username, password, auth: pair, identityToken: identitytoken, registryToken: registrytoken } = auth;
+  return parseAuthConfig({ username, password, auth: pair, identitytoken, registrytoken }, "the credentials");
 }

@@ -4,7 +4,8 @@ import type { Cri } from "../cri.ts";
 
 /** The version of the interface between kubelet and runtimes, before there were versions of it. */
 const KUBE_API_VERSION = "0.1.0";
-const CGROUPFS = 1;
+/** Source: CgroupDriver in api.proto. */
+const [SYSTEMD, CGROUPFS] = [0, 1];
 
 export function version() {
   return {
@@ -18,7 +19,7 @@ export function version() {
 export async function status(cri: Cri, { verbose }: { verbose: boolean }) {
   const network = await cri.network.readiness();
   const features = { recursiveReadOnlyMounts: true, userNamespaces: cri.host.rights.idmappedMounts };
-  const config = { dataRoot: cri.engine.paths.dataRoot, cgroup: cri.host.cgroup.mode };
+  const config = { dataRoot: cri.engine.paths.dataRoot, cgroup: cri.host.cgroup.mode, cgroupDriver: cri.cgroupDriver };
   return {
     status: {
       conditions: [
@@ -37,6 +38,6 @@ export async function status(cri: Cri, { verbose }: { verbose: boolean }) {
 /** The handlers of pods: the default, and its name. */
 export const RUNTIME_HANDLERS: readonly string[] = ["", "lighter"];
 
-export function runtimeConfig() {
-  return { linux: { cgroupDriver: CGROUPFS } };
+export function runtimeConfig({ cgroupDriver }: Cri) {
+  return { linux: { cgroupDriver: cgroupDriver === "systemd" ? SYSTEMD : CGROUPFS } };
 }

@@ -1,10 +1,17 @@
 /** ContainerStats and ListContainerStats. */
-import { type Container, sampleStats, type Written, writtenBy } from "../../engine/mod.ts";
+import {
+  type Container,
+  readCgroupDetails,
+  type StatsSample,
+  sampleStats,
+  type Written,
+  writtenBy,
+} from "../../engine/mod.ts";
 import type { containerStatsFilterType } from "../../spec/cri/stats.ts";
 import type { MessageOf } from "../../spec/protobuf.ts";
 import type { Cri } from "../cri.ts";
 import { containerConfig, findContainer, listContainers, matchesLabels } from "../pods.ts";
-import { cpuUsage, memoryUsage } from "./usage.ts";
+import { cpuUsage, ioUsage, memoryUsage, swapUsage } from "./usage.ts";
 
 export async function containerStats(cri: Cri, { containerId }: { containerId: string }) {
   const [stats] = await statsOfContainers(cri, [findContainer(cri.engine, containerId)]);
@@ -33,7 +40,7 @@ export async function statsOfContainers(cri: Cri, containers: readonly Container
     const sample = sampleStats(container);
     return {
       attributes: { id: container.id, metadata, labels, annotations },
-      ...(sample && { cpu: cpuUsage(container, sample.cgroup), memory: memoryUsage(sample.cgroup) }),
+      ...(sample && usageOf(container, sample)),
       writableLayer: describeLayer(cri, layers[index]),
     };
   });
@@ -47,5 +54,15 @@ function describeLayer({ engine }: Cri, written: Written | undefined) {
     fsId: { mountpoint: engine.paths.dataRoot },
     usedBytes: { value: bytes },
     inodesUsed: { value: inodes },
+  };
+}
+
+function usageOf(container: Container, { cgroup, cgroupsPath }: StatsSample) {
+  const details = readCgroupDetails(cgroupsPath);
+  return {
+    cpu: cpuUsage(container, cgroup, details),
+    memory: memoryUsage(cgroup, details),
+    swap: swapUsage(details),
+    io: ioUsage(details),
   };
 }

@@ -1,12 +1,19 @@
 /** PodSandboxStats and ListPodSandboxStats. */
 import { nowNs } from "../../base/time.ts";
-import { type Container, readCgroup, sampleStats } from "../../engine/mod.ts";
+import {
+  type Container,
+  cgroupParentOf,
+  readCgroup,
+  readCgroupDetails,
+  type StatsSample,
+  sampleStats,
+} from "../../engine/mod.ts";
 import type { podSandboxStatsFilterType } from "../../spec/cri/stats.ts";
 import type { MessageOf } from "../../spec/protobuf.ts";
 import type { Cri } from "../cri.ts";
 import { containersOf, findSandbox, isReady, listSandboxes, matchesLabels, sandboxConfig } from "../pods.ts";
 import { statsOfContainers } from "./containers.ts";
-import { cpuUsage, memoryUsage, networkUsage } from "./usage.ts";
+import { cpuUsage, ioUsage, memoryUsage, networkUsage } from "./usage.ts";
 
 export async function podSandboxStats(cri: Cri, { podSandboxId }: { podSandboxId: string }) {
   return { stats: await statsOf(cri, findSandbox(cri.engine, podSandboxId)) };
@@ -25,19 +32,35 @@ export async function listPodSandboxStats(
 }
 
 async function statsOf(cri: Cri, sandbox: Container) {
-  const { metadata, labels, annotations, linux } = sandboxConfig(sandbox);
+  const { metadata, labels, annotations } = sandboxConfig(sandbox);
   const containers = await statsOfContainers(cri, containersOf(cri.engine, sandbox.id));
   const sample = sampleStats(sandbox);
-  // The cgroup that kubelet has made for the pod; without one there is no sum.
-  const pod = linux?.cgroupParent ? readCgroup(linux.cgroupParent) : undefined;
-  const counters = pod ?? sample?.cgroup;
+  const counted = countersOf(sandbox, sample);
   return {
     attributes: { id: sandbox.id, metadata, labels, annotations },
     linux: {
-      ...(counters && { cpu: cpuUsage(sandbox, counters), memory: memoryUsage(counters) }),
+      ...(counted && usageOf(sandbox, counted)),
       network: networkUsage(sample?.interfaces),
-      process: { timestamp: nowNs(), processCount: { value: counters?.pids.current ?? 0 } },
+      process: { timestamp: nowNs(), processCount: { value: counted?.cgroup.pids.current ?? 0 } },
       containers,
     },
+  };
+}
+
+/** What the cgroup counts that kubelet has made for the pod; without one there is no sum, and the sandbox's own counts. */
+function countersOf(sandbox: Container, sample: StatsSample | undefined): Counted | undefined {
+  const cgroupsPath = cgroupParentOf(sandbox.record);
+  const cgroup = cgroupsPath === "" ? undefined : readCgroup(cgroupsPath);
+  return cgroup === undefined ? sample : { cgroup, cgroupsPath };
+}
+
+type Counted = Pick<StatsSample, "cgroup" | "cgroupsPath">;
+
+function usageOf(sandbox: Container, { cgroup, cgroupsPath }: Counted) {
+  const details = readCgroupDetails(cgroupsPath);
+  return {
+    cpu: cpuUsage(sandbox, cgroup, details),
+    memory: memoryUsage(cgroup, details),
+    io: ioUsage(details),
   };
 }

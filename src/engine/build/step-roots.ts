@@ -118,7 +118,7 @@ export class StepRoots {
 
   async #recordOf(id: string, root: string, body: StepBody): Promise<ContainerRecord> {
     const { warnings: _, ...plan } = await this.engine.planner.planCreate(body, id, {});
-    return newRecord({ ...plan, imageId: root }, id, `build-${id.slice(0, NAME_DIGITS)}`);
+    return newRecord({ ...plan, imageId: root, inScope: false }, id, `build-${id.slice(0, NAME_DIGITS)}`);
   }
 
   /** The attributes of "/" in the upper directory, if they are not those below. */

@@ -1,15 +1,17 @@
 /** Builds the OCI config for one start of a container. */
 import { posix } from "node:path";
 import { LighterError } from "../../base/errors.ts";
+import { expandSlice, parseScopePath, type ScopeName } from "../../linux/systemd/unit-name.ts";
 import { MACHINE_PROPAGATION, machineEnvironment, machineMounts, parseNesting } from "../../machine/mod.ts";
 import type { DockerHostConfig } from "../../spec/docker-api.ts";
 import type { OciConfig, OciLinux, OciMount, VolumeMount } from "../../spec/oci-runtime.ts";
 import { filesystemOf } from "../../volume/mod.ts";
+import type { ContainerRecord } from "../state/record.ts";
 import type { IdMappings } from "../userns/id-mappings.ts";
 import { planDevices } from "./devices.ts";
 import { invalid, notSupported } from "./errors.ts";
 import type { HostFacts, HostProbe } from "./host.ts";
-import type { MountPoint } from "./mounts.ts";
+import type { ImageOfMount, MountPoint } from "./mounts.ts";
 import {
   type NamespaceMode,
   type Peers,
@@ -45,6 +47,8 @@ export interface ContainerFiles {
 
 export interface BuildInput {
   id: string;
+  /** True if systemd makes its cgroup. */
+  inScope?: boolean;
   container: Pick<PreparedContainer, "config" | "hostConfig" | "mountPoints">;
   user: ResolvedUser;
   files: ContainerFiles;
@@ -113,7 +117,7 @@ export function buildOciConfig(input: BuildInput): OciConfig {
       namespaces: [...planNamespaces(hostConfig, input.peers, host), ...planUserNamespace(input)],
       ...(input.idMappings ? { uidMappings: input.idMappings.uids, gidMappings: input.idMappings.gids } : {}),
       ...(input.timeOffsets === undefined ? {} : { timeOffsets: input.timeOffsets }),
-      cgroupsPath: cgroupsPathOf({ id: input.id, hostConfig }),
+      cgroupsPath: cgroupsPathOf({ id: input.id, hostConfig, inScope: input.inScope ?? false }),
       resources: planResources(hostConfig, rules, probe),
       ...(devices.length > 0 ? { devices } : {}),
       ...(Object.keys(sysctl).length > 0 ? { sysctl } : {}),
@@ -128,10 +132,25 @@ export function buildOciConfig(input: BuildInput): OciConfig {
  * Returns the path of the container's cgroup, cleaned: ".." cannot lead above the top, as with runc. A relative path stays
  * relative.
  */
-export function cgroupsPathOf({ id, hostConfig }: { id: string; hostConfig: DockerHostConfig }): string {
+export function cgroupsPathOf({ id, hostConfig, inScope }: PlacedContainer): string {
+  if (inScope) return scopeOf({ id, hostConfig }).cgroupsPath;
   const parent = hostConfig.CgroupParent || DEFAULT_CGROUP_PARENT;
   const path = posix.join("/", parent, id);
   return parent.startsWith("/") ? path : path.slice(1);
+}
+
+/** What decides where a container's cgroup is. */
+export type PlacedContainer = Pick<ContainerRecord, "id" | "hostConfig" | "inScope">;
+
+/** The scope of a container for which systemd makes one. Kubernetes gives the whole path of a slice. */
+export function scopeOf({ id, hostConfig }: Omit<PlacedContainer, "inScope">): ScopeName {
+  return parseScopePath(`${posix.basename(hostConfig.CgroupParent ?? "")}:lighter:${id}`, id);
+}
+
+/** The path of the cgroup that was named for a container to be in; "" if none was. */
+export function cgroupParentOf({ hostConfig, inScope }: Omit<PlacedContainer, "id">): string {
+  const parent = hostConfig.CgroupParent ?? "";
+  return inScope ? (expandSlice(posix.basename(parent)) ?? "") : parent;
 }
 
 /**
@@ -272,6 +291,7 @@ export function planAskedMounts(points: readonly MountPoint[], probe: HostProbe,
         source: "tmpfs",
         options: point.tmpfsOptions ?? [],
       };
+    if (point.image !== undefined) return imageMount(point.destination, point.image, filesystems++, isMapped);
     const own = filesystemOf(point.volume?.options ?? {});
     const directory = own?.kind === "bind" ? own : undefined;
     const propagation = point.propagation || (point.type === "bind" ? "rprivate" : "");
@@ -291,6 +311,12 @@ export function planAskedMounts(points: readonly MountPoint[], probe: HostProbe,
       ...(own?.kind === "filesystem" ? { filesystem: filesystems++ } : {}),
     };
   });
+}
+
+/** Nobody writes into an image, or executes what is in it. */
+function imageMount(destination: string, { part }: ImageOfMount, filesystem: number, isMapped: boolean): VolumeMount {
+  const options = ["rbind", "ro", "nosuid", "nodev", "noexec", "rprivate", ...(isMapped ? ["idmap"] : [])];
+  return { destination, type: "bind", source: "/", filesystem, options, ...(part === undefined ? {} : { part }) };
 }
 
 function typeOfPart(source: string, subpath: string, probe: HostProbe): "directory" | "file" {

@@ -10,6 +10,7 @@ const DEFAULTS: ContainerDefaults = {
   noNewPrivileges: true,
   seccompProfile: "unconfined",
   cgroupParent: "/batch",
+  cgroupDriver: "cgroupfs",
   init: true,
   dns: ["1.1.1.1"],
   dnsOptions: ["ndots:1"],

@@ -4,6 +4,7 @@
  */
 import type { DockerHostConfig } from "../../spec/docker-api.ts";
 import { parseDockerSeccompProfile } from "../../spec/docker-seccomp.ts";
+import { invalid } from "./errors.ts";
 import type { CgroupFeatures } from "./host.ts";
 import { parseLogConfig } from "./log.ts";
 import { planRlimits } from "./resources.ts";
@@ -18,6 +19,8 @@ export interface ContainerDefaults {
   /** "builtin", "unconfined" or a profile's JSON. */
   seccompProfile: string;
   cgroupParent: string | undefined;
+  /** Who makes containers' cgroups: systemd as scopes, or we ourselves. */
+  cgroupDriver: "cgroupfs" | "systemd";
   init: boolean;
   dns: readonly string[];
   dnsOptions: readonly string[];
@@ -34,6 +37,7 @@ export const NO_DEFAULTS: ContainerDefaults = {
   noNewPrivileges: false,
   seccompProfile: "builtin",
   cgroupParent: undefined,
+  cgroupDriver: "cgroupfs",
   init: false,
   dns: [],
   dnsOptions: [],
@@ -49,7 +53,14 @@ export const NO_DEFAULTS: ContainerDefaults = {
 export function checkContainerDefaults(defaults: ContainerDefaults): void {
   planRlimits({ Ulimits: [...defaults.ulimits] });
   parseLogConfig({ Type: defaults.log.driver, Config: { ...defaults.log.options } });
+  checkCgroupParent(defaults.cgroupParent, defaults);
   if (!["builtin", "unconfined"].includes(defaults.seccompProfile)) parseDockerSeccompProfile(defaults.seccompProfile);
+}
+
+/** @throws LighterError "invalid", in Docker's words, for a parent that systemd does not have */
+function checkCgroupParent(parent: string | undefined, { cgroupDriver }: ContainerDefaults): void {
+  if (cgroupDriver === "systemd" && parent && !/.\.slice$/.test(parent))
+    throw invalid('cgroup-parent for systemd cgroup should be a valid slice named as "xxx.slice"');
 }
 
 /** Fills in the defaults. Pure. `given`: the host config as the client wrote it. */
@@ -66,6 +77,7 @@ export function applyDefaults(
   if (defaults.runtime !== RUNTIME_NAME) hostConfig.Runtime ||= defaults.runtime;
   if (defaults.shmBytes !== undefined) hostConfig.ShmSize ||= defaults.shmBytes;
   if (defaults.cgroupParent !== undefined) hostConfig.CgroupParent ||= defaults.cgroupParent;
+  checkCgroupParent(hostConfig.CgroupParent ?? undefined, defaults);
   if (defaults.init) hostConfig.Init ??= true;
   if (defaults.ulimits.length > 0) hostConfig.Ulimits = mergeUlimits(given.Ulimits, defaults.ulimits);
   // A container in another's network uses that one's names.

@@ -34,6 +34,7 @@ const MOUNT_FIELDS: Fields = {
       Subpath: handled("string"),
     },
   }),
+  ImageOptions: handled({ object: { Subpath: handled("string") } }),
   TmpfsOptions: handled({
     object: {
       SizeBytes: handled("integer"),

@@ -11,10 +11,13 @@ export {
   type BuildInput,
   buildOciConfig,
   type ContainerFiles,
+  cgroupParentOf,
   cgroupsPathOf,
   DEFAULT_CGROUP_PARENT,
+  type PlacedContainer,
   planAskedMounts,
   planEtcMounts,
+  scopeOf,
   usesInit,
 } from "./build.ts";
 export { applyDefaults, type ContainerDefaults, checkContainerDefaults, NO_DEFAULTS } from "./defaults.ts";
@@ -41,7 +44,7 @@ export {
 export { ENDPOINT_FIELDS, parseCreateBody, readCreateBody } from "./fields.ts";
 export type { CgroupFeatures, HostDevice, HostFacts, HostFile, HostProbe } from "./host.ts";
 export { LOG_DRIVERS, type LogOptions, logAttributesOf } from "./log.ts";
-export type { MountContext, MountPoint } from "./mounts.ts";
+export type { ImageOfMount, MountContext, MountPoint } from "./mounts.ts";
 export { DEFAULT_NETWORK, type Peer, type Peers, parseNetworkMode, peerReferences } from "./namespaces.ts";
 export { type ContainerPort, exposedPorts, formatPort, type PortWish, planPorts, planPortsInSteps } from "./ports.ts";
 export {

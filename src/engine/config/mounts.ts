@@ -1,17 +1,17 @@
-/** Plans what is mounted into a container: binds, volumes and tmpfs, from all the options that ask for them. */
+/** Plans what is mounted into a container: binds, volumes, images and tmpfs, from all the options that ask for them. */
 import { posix } from "node:path";
 import type { DockerContainerConfig, DockerHostConfig, DockerMount } from "../../spec/docker-api.ts";
 import { checkVolumeName, type VolumeOptions } from "../../volume/mod.ts";
 import { invalid } from "./errors.ts";
 import type { HostFacts, HostProbe } from "./host.ts";
 
-/** Something mounted into a container because somebody asked for it: a bind, a volume or a tmpfs. */
+/** Something mounted into a container because somebody asked for it. */
 export interface MountPoint {
-  type: "bind" | "volume" | "tmpfs";
+  type: "bind" | "volume" | "tmpfs" | "image";
   /** The path in the container, absolute and clean. */
   destination: string;
   readOnly: boolean;
-  /** The host path of a bind, or the `_data` directory of a volume; "" for a tmpfs. */
+  /** The host path of a bind, the `_data` directory of a volume, the name of an image as somebody wrote it; "" for a tmpfs. */
   source: string;
   /** The mode of a `Binds` entry, for `inspect`. */
   mode: string;
@@ -28,8 +28,16 @@ export interface MountPoint {
   /** True for a bind whose files have the owners that a container with ids of its own sees. */
   isMapped?: boolean;
   volume?: VolumeOfMount;
+  image?: ImageOfMount;
   /** The mount options of a tmpfs, which win over Docker's defaults. */
   tmpfsOptions?: string[];
+}
+
+/** An image whose files are mounted. */
+export interface ImageOfMount {
+  id: string;
+  /** The part of the image that is mounted: a path in it, relative and without "..". */
+  part?: { path: string; type: "directory" | "file" };
 }
 
 interface VolumeOfMount {
@@ -58,6 +66,8 @@ export interface MountContext {
   dataRoot: string;
   /** True if read-only binds are shallow unless they say otherwise: what is mounted below their source stays writable. */
   shallowReadOnly: boolean;
+  /** Finds an image, and what is at a path in it. @throws LighterError "not-found" */
+  imageOf(name: string, part: string): ImageOfMount;
   /** Returns the mount points of another container. @throws LighterError "not-found" */
   mountPointsOf(containerRef: string): readonly MountPoint[];
 }
@@ -284,12 +294,18 @@ function parseVolumeMount(
     const anonymous = anonymousVolume(point.destination, context);
     return { ...anonymous, mode: DEFAULT_VOLUME_MODE, volume: { ...anonymous.volume, ...changes } };
   }
-  const part = Subpath ? cleanPath(Subpath) : "";
-  if (part.startsWith("/") || part === ".." || part.startsWith("../"))
-    throw problem("subpath must be a relative path within the volume");
+  const part = parseSubpath(Subpath, "volume", problem);
   const named = namedVolume(source, !NoCopy, context);
   const partial = part === "" ? {} : { subpath: part };
   return { ...point, ...named, volume: { ...named.volume, ...changes, ...partial } };
+}
+
+/** Parses a path in what is mounted; "" is all of it. @throws LighterError "invalid" */
+function parseSubpath(path: string | null | undefined, what: string, problem: (what: string) => Error): string {
+  const part = path ? cleanPath(path) : "";
+  if (part.startsWith("/") || part === ".." || part.startsWith("../"))
+    throw problem(`subpath must be a relative path within the ${what}`);
+  return part === "." ? "" : part;
 }
 
 /** The options that only one type of mount has. */
@@ -297,12 +313,13 @@ const OPTIONS_OF: readonly (readonly [keyof DockerMount, string])[] = [
   ["BindOptions", "bind"],
   ["VolumeOptions", "volume"],
   ["TmpfsOptions", "tmpfs"],
+  ["ImageOptions", "image"],
 ];
 
 function parseMount(mount: DockerMount, context: MountContext): MountPoint {
   const type = mount.Type ?? "";
   for (const [options, optionsType] of OPTIONS_OF)
-    if (mount[options] != null && optionsType !== type && ["bind", "volume", "tmpfs"].includes(type))
+    if (mount[options] != null && optionsType !== type && OPTIONS_OF.some(([, known]) => known === type))
       throw invalid(`${options} must not be specified on mount type ${JSON.stringify(type)}`);
   const problem = (what: string) => invalid(`invalid mount config for type ${JSON.stringify(type)}: ${what}`);
   if (!mount.Target) throw problem("field Target must not be empty");
@@ -330,6 +347,11 @@ function parseMount(mount: DockerMount, context: MountContext): MountPoint {
         ...(sizeBytes ? [`size=${formatSize(sizeBytes)}`] : []),
       ];
       return { ...emptyPoint("tmpfs", destination), readOnly, tmpfsOptions };
+    }
+    case "image": {
+      if (source === "") throw problem("field Source must not be empty");
+      const image = context.imageOf(source, parseSubpath(mount.ImageOptions?.Subpath, "image", problem));
+      return { ...emptyPoint("image", destination), source, image, readOnly: true };
     }
     default:
       throw problem("mount type unknown");

@@ -45,6 +45,13 @@ export interface PreparedContainer {
   warnings: string[];
 }
 
+/** What a creation may ask for. */
+interface CreateLimits {
+  runtimes?: RuntimeTable;
+  /** The least limit of memory; by default Docker's. */
+  leastMemoryBytes?: number | undefined;
+}
+
 /**
  * Checks a create request and fills in the image's settings and the defaults. All that can be known before the start is refused
  * here. Pure, apart from what `context` asks of the host.
@@ -58,7 +65,7 @@ export function prepareContainer(
     endpoints?: Readonly<Record<string, DockerEndpointSettings>>;
     image?: DockerContainerConfig | undefined;
   },
-  context: MountContext & { runtimes?: RuntimeTable },
+  context: MountContext & CreateLimits,
 ): PreparedContainer {
   const { host } = context;
   const asked = withMachineDefaults(mergeImageConfig(input.config, input.image ?? {}), input.hostConfig, host);
@@ -118,7 +125,7 @@ function withMachineDefaults(
 export function validateCreate(
   config: DockerContainerConfig,
   given: DockerHostConfig,
-  context: Pick<MountContext, "host" | "probe"> & { runtimes?: RuntimeTable },
+  context: Pick<MountContext, "host" | "probe"> & CreateLimits,
 ): { hostConfig: DockerHostConfig; warnings: string[] } {
   const { host, probe } = context;
   validateProcess(config);
@@ -138,7 +145,7 @@ export function validateCreate(
   validateEtcFiles(given);
   validatePorts(config, given);
   parseUsernsMode(given.UsernsMode);
-  const limited = prepareResources(given, host);
+  const limited = prepareResources(given, host, context.leastMemoryBytes);
   planRlimits(given);
   planSysctls(config, given);
   const security = parseSecurityOptions(given.SecurityOpt ?? []);

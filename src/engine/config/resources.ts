@@ -6,7 +6,7 @@ import type { OciDeviceRule, OciProcess, OciResources, OciThrottle } from "../..
 import { invalid } from "./errors.ts";
 import type { HostFacts, HostProbe } from "./host.ts";
 
-/** The least memory that Docker allows: less is not enough to start a container in. */
+/** The least memory that Docker allows: less is hardly enough to start a container in. */
 const MIN_MEMORY_BYTES = 6 * 1024 * 1024;
 const NANO_PER_CPU = 1e9;
 /** The value of cpu.cfs_period_us when only NanoCpus is given. */
@@ -20,9 +20,12 @@ const DEFAULT_CPU_PERIOD_US = 100_000;
 export function prepareResources(
   given: DockerHostConfig,
   host: HostFacts,
+  leastMemoryBytes = MIN_MEMORY_BYTES,
 ): { hostConfig: DockerHostConfig; warnings: string[] } {
   const hostConfig = { ...given };
   const warnings: string[] = [];
+  if ((given.Memory ?? 0) !== 0 && (given.Memory ?? 0) < leastMemoryBytes)
+    throw invalid("Minimum memory limit allowed is 6MB");
   prepareMemory(hostConfig, host, warnings);
   prepareCpu(hostConfig, host, warnings);
   prepareBlockIo(hostConfig, host, warnings);
@@ -42,7 +45,6 @@ function prepareMemory(hostConfig: DockerHostConfig, { cgroup }: HostFacts, warn
   const memory = hostConfig.Memory ?? 0;
   const reservation = hostConfig.MemoryReservation ?? 0;
   const swap = hostConfig.MemorySwap ?? 0;
-  if (memory !== 0 && memory < MIN_MEMORY_BYTES) throw invalid("Minimum memory limit allowed is 6MB");
   if (swap < -1) throw invalid(`Invalid value ${swap} for MemorySwap: use -1 for unlimited swap`);
   if (memory > 0 && swap > 0 && swap < memory)
     throw invalid("Minimum memoryswap limit should be larger than memory limit, see usage");

@@ -36,11 +36,16 @@ export function parseUpdateBody(body: unknown): DockerHostConfig {
 export function prepareUpdate(
   given: DockerHostConfig,
   host: HostFacts,
+  leastMemoryBytes?: number,
 ): { changes: DockerHostConfig; warnings: string[] } {
   validateRestartPolicy(given);
   // At creation a swap limit without a memory limit is a mistake; here the memory limit may be set already.
   const onlySwap = !given.Memory && (given.MemorySwap ?? 0) > 0;
-  const { hostConfig, warnings } = prepareResources(onlySwap ? { ...given, Memory: given.MemorySwap! } : given, host);
+  const { hostConfig, warnings } = prepareResources(
+    onlySwap ? { ...given, Memory: given.MemorySwap! } : given,
+    host,
+    leastMemoryBytes,
+  );
   const changes: DockerHostConfig = {};
   for (const field of CHANGEABLE)
     if (given[field] && hostConfig[field]) Object.assign(changes, { [field]: hostConfig[field] });

@@ -6,7 +6,7 @@ import type { ContainerRecord } from "../state/record.ts";
 import { linkHosts, linkNames, linksIn, linksOf, linkVariables, requireLinks, withoutLink } from "./links.ts";
 
 function container(name: string, given: Partial<ContainerRecord> = {}): Container {
-  const plan = { config: {}, hostConfig: {}, image: "", imageId: "", mountPoints: [], endpoints: [] };
+  const plan = { config: {}, hostConfig: {}, image: "", imageId: "", mountPoints: [], endpoints: [], inScope: false };
   return containerInMemory({ ...newRecord(plan, `id-${name}`, name), ...given });
 }
 

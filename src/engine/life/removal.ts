@@ -40,7 +40,7 @@ export async function finishRemoval(engine: Engine, container: Container): Promi
   await engine.logCompressor.finish(container);
   writePoint("remove run directory");
   // In the queue: the end of the run may be removing it at this moment, and must not find half of it gone.
-  await container.queue.run(() => clearRunDirectory(engine, container.id));
+  await container.queue.run(() => clearRunDirectory(engine, container.record));
   writePoint("remove directory");
   await engine.trash.discard(engine.paths.container(container.id).directory);
   removeVolumes(engine, container.record);

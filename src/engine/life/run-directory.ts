@@ -6,11 +6,13 @@ import { cgroupsPathOf } from "../config/mod.ts";
 import type { Engine } from "../engine.ts";
 import { runPoststopHooks } from "../process/hooks.ts";
 import type { ContainerRecord } from "../state/record.ts";
+import { endScope } from "./scope.ts";
 
-/** Removes the run directory of a run that has ended. */
-export async function clearRunDirectory(engine: Engine, id: string): Promise<void> {
-  const runDirectory = engine.paths.runDirectory(id);
-  await runPoststopHooks(engine.runtime, id, runDirectory);
+/** Removes the run directory of a run that has ended, and its scope. */
+export async function clearRunDirectory(engine: Engine, record: ContainerRecord): Promise<void> {
+  const runDirectory = engine.paths.runDirectory(record.id);
+  await runPoststopHooks(engine.runtime, record.id, runDirectory);
+  await endScope(record);
   await rm(runDirectory, { recursive: true, force: true });
 }
 
@@ -26,4 +28,5 @@ export async function endProcessOf(runtime: Runtime, runDirectory: string): Prom
 export async function cleanUp(engine: Engine, record: ContainerRecord): Promise<void> {
   const config = { ociVersion: "1.2.0", linux: { cgroupsPath: cgroupsPathOf(record) } };
   await engine.runtime.cleanup({ id: record.id, config, runDirectory: engine.paths.runDirectory(record.id) });
+  await endScope(record);
 }

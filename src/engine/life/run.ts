@@ -30,6 +30,7 @@ import { shareMemory } from "../volumes/shared-memory.ts";
 import type { VolumesInUse } from "../volumes/volumes-in-use.ts";
 import { goOnRemoving, markRemoved } from "./removal.ts";
 import { cleanUp, clearRunDirectory } from "./run-directory.ts";
+import { startInScope } from "./scope.ts";
 
 const restarts = counter("lighter_container_restarts_total", "Starts by restart policies, and of machines that reboot");
 const allocations = histograms(
@@ -111,7 +112,7 @@ async function startProcess(
   const startedBefore = record.startedAt !== ZERO_TIME;
   if (startedBefore) {
     await container.supervised?.gone; // its cgroup has our name
-    await clearRunDirectory(engine, record.id);
+    await clearRunDirectory(engine, record);
   }
   assignIds(engine, container);
   using undo = new DisposableStack();
@@ -129,7 +130,9 @@ async function startProcess(
   const planned = await inSpan("image", () => startRequest(engine, record, attaches, false));
   const request = { ...planned, ...networks, filesystems, ...(onTrace && { onTrace }) };
   writePoint("start process");
-  const supervised = await startWithHooks(engine.runtime, request, rootMountpointIn(engine.paths.execRoot));
+  const supervised = await startInScope(engine.runtime, record, request, (placed) =>
+    startWithHooks(engine.runtime, placed, rootMountpointIn(engine.paths.execRoot)),
+  );
   writePoint("started process");
   const { networking } = record;
   try {
@@ -252,7 +255,8 @@ export function recordExit(engine: Engine, container: Container, exit: ExitRecor
   const isTold = container.isRunning && record.oomKilled; // by whoever watches the cgroup, when it happened
   const end = {
     exitCode: exit.exitCode,
-    oomKilled: exit.oomKilled,
+    // systemd may have removed a scope before its supervisor could look.
+    oomKilled: exit.oomKilled || (isTold && record.inScope),
     // Ours is when we heard of it; one that nobody wrote down, or that ended before, is the supervisor's.
     startedAt: hasStartedBefore(record.startedAt, exit.finishedAtNs)
       ? record.startedAt
@@ -339,7 +343,7 @@ async function removeRunDirectory(engine: Engine, container: Container): Promise
   await supervised?.gone;
   await container.queue.run(async () => {
     if (container.supervised !== supervised || container.isRunning) return; // started again, and cleared then
-    await clearRunDirectory(engine, container.id);
+    await clearRunDirectory(engine, container.record);
     container.supervised = undefined;
   });
 }

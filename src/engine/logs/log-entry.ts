@@ -1,7 +1,7 @@
-/** Parses a json-file log into entries. */
+/** Parses logs into entries: Docker's json-file, and the one that kubelet reads. */
 import { LOG_LINE_MAX_BYTES } from "../../base/limits.ts";
 
-/** One record of Docker's json-file log: a line, or a part of a long one (then `log` has no line break at its end). */
+/** One record of a log: a line, or a part of a long one (then `log` has no line break at its end). */
 export interface LogEntry {
   stream: "stdout" | "stderr";
   log: string;
@@ -10,7 +10,7 @@ export interface LogEntry {
 }
 
 /**
- * Splits a json-file log into entries. Anything else is skipped: a crash may tear a line, a full disk may drop the middle of one,
+ * Splits a log into entries. Anything else is skipped: a crash may tear a line, a full disk may drop the middle of one,
  * and the lines that follow must still be readable.
  */
 export class LogParser {
@@ -49,8 +49,19 @@ export class LogParser {
   }
 }
 
+const BRACE = 0x7b;
+/** "2016-10-06T00:17:09.669794202Z stdout F text"; P for a part of a line that goes on. */
+const CRI_LINE = /^(\d{4}-\S{1,40}) (stdout|stderr) ([FP]) (.*)$/s;
+
 /** Parses a line; undefined if it is not an entry. */
 function parseLogEntry(line: Buffer): LogEntry | undefined {
+  if (line[0] === BRACE) return parseJsonEntry(line);
+  const [, time, stream, tag, text] = CRI_LINE.exec(line.toString("utf8")) ?? [];
+  if (time === undefined) return undefined;
+  return { stream: stream as LogEntry["stream"], log: tag === "F" ? `${text}\n` : text!, time };
+}
+
+function parseJsonEntry(line: Buffer): LogEntry | undefined {
   let value: unknown;
   try {
     value = JSON.parse(line.toString("utf8"));

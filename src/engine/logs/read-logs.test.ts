@@ -142,6 +142,24 @@ test("torn lines, garbage and monsters are skipped, and what follows is read", a
   expect(await read()).toEqual(["1", "2", "3"]);
 });
 
+test("a log for kubelet is read, too: its parts of a line have no line break, and what is no line is skipped", async () => {
+  const time = "2026-10-06T00:17:09.669794202Z";
+  const lines = [`${time} stdout F out`, `${time} stderr P a par`, `${time} stderr F t \u00e4`, `${time} stdout F `];
+  writeFileSync(
+    path,
+    `${lines.join("\n")}\n${time} stdin F x\n${time} stdout X x\n${time} stdout\n${time} stdout F to`,
+  );
+  const entries: LogEntry[] = [];
+  for await (const batch of readLogs(path, ALL)) entries.push(...batch);
+  expect(entries.map(({ stream, log }) => [stream, log])).toEqual([
+    ["stdout", "out\n"],
+    ["stderr", "a par"],
+    ["stderr", "t \u00e4\n"],
+    ["stdout", "\n"],
+  ]);
+  expect(entries[0]!.time).toBe(time);
+});
+
 test("what is written while the log is read is not part of it, unless it is followed", async () => {
   writeFileSync(path, line("1") + line("2"));
   const logs: string[] = [];

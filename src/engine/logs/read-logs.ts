@@ -25,7 +25,7 @@ export interface LogQuery {
   onDamage: (error: LighterError) => void;
 }
 
-/** Reads the entries of a json-file log and its rotated files, oldest first, in batches as they are read. */
+/** Reads the entries of a log and its rotated files, oldest first, in batches as they are read. */
 export async function* readLogs(path: string, query: LogQuery): AsyncGenerator<LogEntry[]> {
   // The watch must begin before the first read: what is written in between is noticed twice, not never.
   using change = new Change(path, query);

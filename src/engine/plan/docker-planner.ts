@@ -51,6 +51,7 @@ import { prepareVolume } from "../files/volume-content.ts";
 import type { ContainerPaths, EnginePaths } from "../state/paths.ts";
 import type { ContainerRecord } from "../state/record.ts";
 import { toHostId } from "../userns/id-mappings.ts";
+import { imageOfMount, prepareImage } from "../volumes/image-mounts.ts";
 import { hasHostMemory } from "../volumes/shared-memory.ts";
 import { VolumesInUse } from "../volumes/volumes-in-use.ts";
 import { ensureProfile } from "./apparmor.ts";
@@ -60,7 +61,7 @@ import { planMachineFiles, writeHostFiles } from "./machine-files.ts";
 import { readSecrets, withoutMachineSecrets } from "./machine-secrets.ts";
 import { planPatiently } from "./patient-probe.ts";
 import type { CreateOptions, CreatePlan, ExecOptions, Planner, PlannerParts, StartPlan } from "./planner.ts";
-import { groupsOfPod, withPodLimits, withPodMounts } from "./pod-plan.ts";
+import { groupsOfPod, withAmbient, withPodLimits, withPodMounts } from "./pod-plan.ts";
 
 interface DockerPlannerOptions extends PlannerParts {
   paths: EnginePaths;
@@ -103,7 +104,7 @@ export class DockerPlanner implements Planner {
   async planCreate(
     body: unknown,
     id: string,
-    { platform, shallowReadOnly = false, hostCgroupns = false }: CreateOptions,
+    { platform, shallowReadOnly = false, hostCgroupns = false, pod }: CreateOptions,
   ): Promise<CreatePlan> {
     const { config: asked, hostConfig, endpoints } = parseCreateBody(body);
     const { config, secrets } = withoutMachineSecrets(asked, hostConfig);
@@ -129,8 +130,11 @@ export class DockerPlanner implements Planner {
       volumePath: (volume: string) => join(this.#paths.volumes, volume, "_data"),
       newVolumeName: randomId,
       dataRoot: this.#paths.dataRoot,
+      // A scheduler of Kubernetes knows its own least.
+      leastMemoryBytes: pod === undefined ? undefined : 0,
       shallowReadOnly,
       mountPointsOf: (ref: string) => this.#parts.containers.find(ref).record.mountPoints,
+      imageOf: (image: string, part: string) => imageOfMount(this.#images, image, part),
     };
     const prepared = await this.#plan((probe) => prepareContainer(request, { ...context, probe }));
     if (image !== undefined) this.#images.get(image.id); // it may have been removed while a host path was waited for
@@ -139,6 +143,7 @@ export class DockerPlanner implements Planner {
       hostConfig: prepared.hostConfig,
       mountPoints: prepared.mountPoints,
       endpoints: prepared.endpoints,
+      inScope: this.#defaults.cgroupDriver === "systemd",
       warnings: prepared.warnings,
       image: name,
       imageId: image?.id ?? "",
@@ -233,6 +238,7 @@ export class DockerPlanner implements Planner {
     }
     const input = {
       id: record.id,
+      inScope: record.inScope,
       container: { config, hostConfig, mountPoints },
       user,
       files: { ...etcFiles, host: paths.host, bootId: paths.bootId, init: this.#paths.init },
@@ -245,7 +251,11 @@ export class DockerPlanner implements Planner {
     const ociConfig = await this.#plan((probe) => {
       const built = withPodLimits(buildOciConfig({ ...input, probe }), record.pod);
       const withDevices = this.#withDevices(built, record, probe);
-      return { ...withDevices, mounts: this.#withKinds(withDevices.mounts ?? [], probe) };
+      return {
+        ...withDevices,
+        process: withAmbient(withDevices.process!, record.pod),
+        mounts: this.#withKinds(withDevices.mounts ?? [], probe),
+      };
     });
     const ofMachine = isMachine(hostConfig)
       ? {
@@ -352,6 +362,7 @@ export class DockerPlanner implements Planner {
     const inUse = undo.use(new VolumesInUse());
     for (const point of record.mountPoints)
       if (point.type === "volume") await prepareVolume({ ...preparation, inUse }, point);
+      else if (point.image !== undefined) await prepareImage({ ...preparation, inUse }, point.image);
       else if (point.createSource) await prepareBindSource(workers, point.source);
     undo.move();
     return inUse;
@@ -367,8 +378,8 @@ export class DockerPlanner implements Planner {
 
   async planFiles(record: ContainerRecord, paths: ContainerPaths): Promise<StartPlan> {
     makeDirectories(paths, this.#images.layersOf(record.imageId).root);
-    // A tmpfs is empty as long as nothing runs.
-    const points = this.#asMounted(record.mountPoints).filter(({ type }) => type !== "tmpfs");
+    // A tmpfs is empty as long as nothing runs, and an image is nobody's to change.
+    const points = this.#asMounted(record.mountPoints).filter(({ type }) => type !== "tmpfs" && type !== "image");
     const { idMappings } = record;
     const asked = await this.#plan((probe) =>
       this.#withKinds(planAskedMounts(points, probe, idMappings !== null), probe),
@@ -441,6 +452,7 @@ export class DockerPlanner implements Planner {
     const { config, hostConfig } = record;
     return buildOciConfig({
       id: record.id,
+      inScope: record.inScope,
       container: { config, hostConfig: { ...hostConfig, ...NO_HOST_PATHS }, mountPoints: [] },
       user: { uid: 0, gid: 0, additionalGids: [], home: "/" }, // an exec has a user of its own
       files: { ...paths, init: this.#paths.init },
@@ -456,13 +468,14 @@ export class DockerPlanner implements Planner {
   }
 
   planExec(record: ContainerRecord, paths: ContainerPaths, config: OciConfig, exec: ExecOptions): OciProcess {
-    return buildExecProcess({
+    const planned = buildExecProcess({
       container: { oci: config, config: record.config, hostConfig: record.hostConfig },
       exec,
       linkVariables: linkVariables(record.name, this.#linksOf(record)),
       user: this.#resolveUser(record, paths.upper, exec.User || record.config.User || ""),
       capabilities: this.#host.capabilities,
     });
+    return withAmbient(planned, record.pod);
   }
 }
 

@@ -24,6 +24,8 @@ export interface CreatePlan {
   imageId: string;
   mountPoints: MountPoint[];
   endpoints: EndpointRecord[];
+  /** True if systemd makes its cgroup. */
+  inScope: boolean;
   warnings: string[];
   /** What is kept beside the row, for a machine. */
   secrets: MachineSecrets | undefined;

@@ -1,6 +1,7 @@
 /** What Kubernetes asks of a container beyond Docker's words. */
 import type { ResolvedUser } from "../../image/mod.ts";
-import type { OciConfig } from "../../spec/oci-runtime.ts";
+import { parseCapability } from "../../linux/capability/mod.ts";
+import type { OciConfig, OciProcess } from "../../spec/oci-runtime.ts";
 import type { MountPoint } from "../config/mounts.ts";
 import type { PodRecord } from "../state/record.ts";
 
@@ -33,4 +34,14 @@ export function withPodMounts(points: readonly MountPoint[], pod: PodRecord | un
   const mapped = pod?.mappedMounts ?? [];
   if (mapped.length === 0) return points;
   return points.map((point) => (mapped.includes(point.destination) ? { ...point, isMapped: true } : point));
+}
+
+/** Lets programs keep capabilities across execve(2) as any user. Source: capabilities(7), "Ambient". */
+export function withAmbient(process: OciProcess, pod: PodRecord | undefined): OciProcess {
+  const { capabilities } = process;
+  if (pod?.ambient === undefined || capabilities === undefined) return process;
+  const wanted = pod.ambient.map((name) => (name.toUpperCase() === "ALL" ? "ALL" : parseCapability(name)));
+  const { permitted = [] } = capabilities;
+  const ambient = wanted.includes("ALL") ? permitted : permitted.filter((name) => wanted.some((each) => each === name));
+  return { ...process, capabilities: { ...capabilities, inheritable: [...ambient], ambient: [...ambient] } };
 }

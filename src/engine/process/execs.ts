@@ -44,7 +44,7 @@ export class Execs {
     if (container.record.paused) throw containerPaused(ref);
     for (const exec of container.execs.values()) if (isStale(exec)) this.forget(exec);
     const exec = new Exec(randomId(), container, options);
-    this.#write({ id: exec.id, containerId: container.id, options, hasStarted: false });
+    this.#write(exec);
     this.#register(exec);
     exec.publish("exec_create");
     return exec;
@@ -55,8 +55,11 @@ export class Execs {
     this.#byId.set(exec.id, exec);
   }
 
-  #write(file: ExecFile): void {
-    const directory = this.#context.paths.execDirectory(file.id);
+  /** Writes what the exec is; of a probe, whose result only this daemon waits for, there is a directory alone while it runs. */
+  #write({ id, container, options, hasStarted }: Exec, isStarting = hasStarted): void {
+    if (options.isProbe) return;
+    const directory = this.#context.paths.execDirectory(id);
+    const file: ExecFile = { id, containerId: container.id, options, hasStarted: isStarting };
     writePoint("write exec");
     mkdirSync(directory, { mode: 0o700, recursive: true });
     const path = join(directory, FILE_NAME);
@@ -78,8 +81,8 @@ export class Execs {
     attach: PendingAttach | undefined,
     consoleSize: readonly number[] | undefined,
   ): Promise<void> {
-    const { id, container, options } = exec;
-    const note = () => this.#write({ id, containerId: container.id, options, hasStarted: true });
+    const { container, options } = exec;
+    const note = () => this.#write(exec, true);
     const start = () => startExec(this.#context, exec, attach, { consoleSize, note });
     // Health checks would be most of all traces.
     if (options.isProbe) return await start();

@@ -1,18 +1,13 @@
 /** Changes the limits and the restart policy of a container, also while it runs. */
 import { LighterError, messageOf } from "../../base/errors.ts";
 import { log } from "../../base/log.ts";
-import {
-  applyReversibly,
-  detectCgroupHost,
-  planUpdate,
-  readCurrentLimits,
-  readFilesOf,
-} from "../../linux/cgroup/mod.ts";
+import { detectCgroupHost, planUpdate, readCurrentLimits, readFilesOf } from "../../linux/cgroup/mod.ts";
 import type { DockerHostConfig } from "../../spec/docker-api.ts";
 import type { OciResources } from "../../spec/oci-runtime.ts";
 import { cgroupsPathOf, type HostFacts, mergeUpdate, planResources, prepareUpdate } from "../config/mod.ts";
 import type { Container } from "../container.ts";
 import { markedForRemoval } from "../errors.ts";
+import { changeLimits } from "../life/scope.ts";
 import { hostProbe } from "../plan/host-facts.ts";
 
 /**
@@ -21,15 +16,15 @@ import { hostProbe } from "../plan/host-facts.ts";
  * @throws LighterError "invalid", "conflict" with Docker's texts, else like `planUpdate` and `applyReversibly`
  */
 export function updateContainer(container: Container, given: DockerHostConfig, host: HostFacts): Promise<string[]> {
-  const { changes, warnings } = prepareUpdate(given, host);
-  return container.queue.run(() => {
+  const { changes, warnings } = prepareUpdate(given, host, container.record.pod && 0);
+  return container.queue.run(async () => {
     const { record, id } = container;
     if (record.status === "removing") throw markedForRemoval(id);
     const before = record.hostConfig;
-    const after = inContext(id, () => mergeUpdate(before, changes));
+    const after = await inContext(id, () => mergeUpdate(before, changes));
     container.change({ hostConfig: after });
     try {
-      if (container.isRunning) inContext(id, () => applyLimits(container, planResources(changes, [], hostProbe)));
+      if (container.isRunning) await inContext(id, () => applyLimits(container, planResources(changes, [], hostProbe)));
     } catch (error) {
       container.changeOrLater({ hostConfig: before });
       throw error;
@@ -39,7 +34,7 @@ export function updateContainer(container: Container, given: DockerHostConfig, h
   });
 }
 
-function applyLimits(container: Container, planned: OciResources): void {
+async function applyLimits(container: Container, planned: OciResources): Promise<void> {
   const { devices: _, ...resources } = planned;
   if (Object.keys(resources).length === 0) return;
   const cgroupsPath = cgroupsPathOf(container.record);
@@ -48,12 +43,12 @@ function applyLimits(container: Container, planned: OciResources): void {
   const { writes, warnings } = planUpdate(host, cgroupsPath, resources, readCurrentLimits(host, cgroupsPath));
   const warn = (warning: string) => log.warn(`update container ${container.id}: ${warning}`);
   for (const warning of warnings) warn(warning);
-  applyReversibly(writes, warn);
+  await changeLimits(container.record, resources, writes, warn);
 }
 
-function inContext<T>(id: string, work: () => T): T {
+async function inContext<T>(id: string, work: () => T | Promise<T>): Promise<T> {
   try {
-    return work();
+    return await work();
   } catch (error) {
     const [code, detail] = error instanceof LighterError ? [error.code, error.detail] : ["internal" as const, {}];
     throw new LighterError(code, `Cannot update container ${id}: ${messageOf(error)}`, { ...detail, cause: error });

@@ -63,6 +63,7 @@ const COLUMNS: { readonly [Field in keyof ContainerRecord]: Column<ContainerReco
   health: optionalJson<HealthRecord, undefined>(undefined),
   machineEnd: { encode: (end) => end ?? null, decode: (stored) => (stored as MachineEnd | null) ?? undefined },
   removeVolumes: flag,
+  inScope: flag,
   pod: optionalJson<PodRecord, undefined>(undefined),
 };
 

@@ -24,6 +24,8 @@ export interface PodRecord {
   readonly mappedMounts?: readonly string[];
   /** Whether the user's groups in the image count; by default they do. */
   readonly groups?: "strict";
+  /** Capabilities that programs without file capabilities get, too, whoever the user is. */
+  readonly ambient?: readonly string[];
   /** Limits for which Docker has no words. */
   readonly limits?: Pick<OciResources, "hugepageLimits" | "unified">;
   /** The handler that the sandbox was asked to run with. */
@@ -75,6 +77,8 @@ export interface ContainerRecord {
   readonly machineEnd: MachineEnd | undefined;
   /** True if its anonymous volumes go with it. Decided when it is removed. */
   readonly removeVolumes: boolean;
+  /** True if systemd makes its cgroup, a scope. */
+  readonly inScope: boolean;
   /** What it is for Kubernetes; undefined for all others. */
   readonly pod: PodRecord | undefined;
 }

@@ -123,6 +123,7 @@ test("a database of the first schema is brought up to the present one", () => {
     "networking",
     "machine_end",
     "pod",
+    "in_scope",
   ];
   for (const column of added) db.run(`ALTER TABLE container DROP COLUMN ${column}`);
   for (const table of ["volume", "network"]) db.run(`DROP TABLE ${table}`);

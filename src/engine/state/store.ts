@@ -42,6 +42,7 @@ const MIGRATIONS: readonly string[] = [
   "ALTER TABLE container ADD COLUMN networking TEXT",
   "ALTER TABLE container ADD COLUMN machine_end TEXT",
   "ALTER TABLE container ADD COLUMN pod TEXT",
+  "ALTER TABLE container ADD COLUMN in_scope INTEGER NOT NULL DEFAULT 0",
 ];
 
 /**

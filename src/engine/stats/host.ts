@@ -64,7 +64,7 @@ function sumInterfaces(text: string): HostSample["network"] {
 
 function readPressure(): HostSample["pressure"] {
   const pressure = readHostPressure();
-  return pressure && { cpu: pressure.cpu.some10, memory: pressure.memory.some10, io: pressure.io.some10 };
+  return pressure && { cpu: pressure.cpu.some.avg10, memory: pressure.memory.some.avg10, io: pressure.io.some.avg10 };
 }
 
 /** Reads a file; "" if the kernel has no such file. */

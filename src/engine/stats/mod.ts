@@ -7,7 +7,7 @@ import { Sampler } from "./sampler.ts";
 export { memoryStat, workingSetBytes } from "../../linux/cgroup/mod.ts";
 export { type HostSample, sampleHost } from "./host.ts";
 export { KeptFiles } from "./kept-files.ts";
-export { readCgroup, type StatsSample, samplePressure } from "./sample.ts";
+export { type CgroupDetails, readCgroup, readCgroupDetails, type StatsSample, samplePressure } from "./sample.ts";
 export { type ContainerUsage, readUsage } from "./usage.ts";
 
 const samplers = new WeakMap<Container, Sampler<StatsSample | undefined>>();

@@ -11,6 +11,8 @@ import {
   readPerCpuUsage,
   readPressure,
   readStats,
+  readSwap,
+  type SwapStats,
 } from "../../linux/cgroup/mod.ts";
 import { cgroupsPathOf } from "../config/mod.ts";
 import type { Container } from "../container.ts";
@@ -21,6 +23,8 @@ export interface StatsSample {
   /** The time of the sample, RFC 3339. */
   read: string;
   version: 1 | 2;
+  /** The cgroup's path, as the configuration has it. */
+  cgroupsPath: string;
   cgroup: CgroupStats;
   /** The CPU time of each CPU; on cgroup v1 only. */
   perCpuNs: number[] | undefined;
@@ -46,6 +50,18 @@ export function readCgroup(path: string): CgroupStats | undefined {
   return stats.cpu.usageNs === 0 && stats.memory.usageBytes === 0 ? undefined : stats;
 }
 
+/** What of a cgroup `docker stats` does not show. */
+export interface CgroupDetails {
+  /** On cgroup v2 only. */
+  pressure: Record<PressureKind, Pressure> | undefined;
+  /** Undefined if the kernel does not count it. */
+  swap: SwapStats | undefined;
+}
+
+export function readCgroupDetails(path: string): CgroupDetails {
+  return { pressure: readPressure(hostCgroups(), path), swap: readSwap(hostCgroups(), path) };
+}
+
 /** Reads a sample; undefined if the container does not run. */
 export function readSample(container: Container, memoryTotalBytes: number): StatsSample | undefined {
   if (!container.isRunning) return undefined;
@@ -55,6 +71,7 @@ export function readSample(container: Container, memoryTotalBytes: number): Stat
   return {
     read: formatRfc3339Fixed(nowNs()),
     version: host.mode === "unified" ? 2 : 1,
+    cgroupsPath,
     cgroup: readStats(host, cgroupsPath),
     perCpuNs: readPerCpuUsage(host, cgroupsPath),
     memoryFailures: readMemoryFailures(host, cgroupsPath),

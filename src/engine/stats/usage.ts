@@ -13,7 +13,7 @@ import {
   readProcessIds,
   readStats,
 } from "../../linux/cgroup/mod.ts";
-import { cgroupsPathOf } from "../config/mod.ts";
+import { cgroupsPathOf, type PlacedContainer } from "../config/mod.ts";
 import type { ContainerRecord } from "../state/record.ts";
 import { type InterfaceCounters, parseNetDev } from "./net-dev.ts";
 import { hostCgroups } from "./sample.ts";
@@ -36,7 +36,7 @@ export interface ContainerUsage {
 
 /** Reads what a container uses that runs. `host` is the host's own, but in tests. */
 export function readUsage(
-  record: Pick<ContainerRecord, "id" | "hostConfig" | "pid">,
+  record: PlacedContainer & Pick<ContainerRecord, "pid">,
   read: ReadText,
   host: CgroupHost = hostCgroups(),
 ): ContainerUsage {

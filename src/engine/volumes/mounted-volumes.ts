@@ -93,17 +93,19 @@ export class MountedVolumes {
    */
   async adopt(record: ContainerRecord, isAlive: () => Promise<boolean>): Promise<VolumesInUse> {
     const inUse = new VolumesInUse();
-    const own = record.mountPoints.filter(({ volume }) => filesystemOf(volume?.options ?? {})?.kind === "filesystem");
+    const own = record.mountPoints.filter(
+      ({ volume, image }) => image !== undefined || filesystemOf(volume?.options ?? {})?.kind === "filesystem",
+    );
     const count = own.length + (carriesMemory(record) ? 1 : 0);
     if (count === 0) return inUse;
     const supervisorPid = readProcessStat(record.pid)?.parent ?? 0;
     const found = Array.from({ length: count }, (_, index) => openFilesystemOf(supervisorPid, index));
     const isTheirs = await isAlive(); // if so, the pid was its child's all along
-    for (const [index, { volume }] of own.entries()) {
+    for (const [index, { volume, image }] of own.entries()) {
       const [shared, name] = [found[index], volume?.name ?? ""];
       if (shared === undefined) continue;
-      if (!isTheirs || this.#mounted.has(name)) closeFilesystem(shared);
-      if (!isTheirs) continue;
+      if (!isTheirs || image !== undefined || this.#mounted.has(name)) closeFilesystem(shared);
+      if (!isTheirs || image !== undefined) continue;
       const mounted = this.#mounted.get(name) ?? this.#register(name, Promise.resolve(shared), pathOf(shared));
       mounted.users++;
       inUse.add(await mounted.filesystem, (gone) => this.#release(name, mounted, gone));

@@ -22,15 +22,18 @@ export function planImageMounts(image: string, lowerDirs: readonly string[], wri
   return [{ destination: "/", ...planLayersMount(`image "${image}"`, lowerDirs, writable) }];
 }
 
-/** Plans an overlay mount of what `what` says. @throws as `planImageMounts` */
+/** Plans an overlay mount of what `what` says; read-only without a writable layer. @throws as `planImageMounts` */
 export function planLayersMount(
   what: string,
   lowerDirs: readonly string[],
-  { upperPath, workPath, basePath, isVolatile = false }: WritableLayer,
+  writable?: WritableLayer,
 ): Omit<OciMount, "destination"> {
-  const lower = basePath === undefined ? lowerDirs : [...lowerDirs, basePath];
-  const paths = [`lowerdir=${lower.join(":")}`, `upperdir=${upperPath}`, `workdir=${workPath}`];
-  const options = [...paths, ...planOverlayOptions(), ...(isVolatile ? ["volatile"] : [])];
+  const lower = writable?.basePath === undefined ? lowerDirs : [...lowerDirs, writable.basePath];
+  const paths = [
+    `lowerdir=${lower.join(":")}`,
+    ...(writable === undefined ? ["ro"] : [`upperdir=${writable.upperPath}`, `workdir=${writable.workPath}`]),
+  ];
+  const options = [...paths, ...planOverlayOptions(), ...(writable?.isVolatile ? ["volatile"] : [])];
   const byteCount = Buffer.byteLength(options.join(","));
   if (byteCount > MOUNT_DATA_MAX_BYTES)
     throw new LighterError(

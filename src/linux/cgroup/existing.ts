@@ -6,12 +6,13 @@ import type { CgroupPlan } from "./plan.ts";
 import { parseFlatKeyed, readPids } from "./stats.ts";
 
 /**
- * The plan's own cgroups that exist already and have no processes: somebody may have made one for a container.
+ * The plan's own cgroups that exist already and have no processes but `holder`: somebody may have made one for a container.
  * @throws LighterError ("conflict") with runc's text for a cgroup that is in use, or would never let a process run
  */
-export function usableLeaves({ directories }: CgroupPlan): ReadonlySet<string> {
+export function usableLeaves({ directories }: CgroupPlan, holder?: number): ReadonlySet<string> {
   const there = directories.filter(({ path, leaf }) => leaf && existsSync(path)).map(({ path }) => path);
   const pids = new Set(there.flatMap(readPids));
+  if (holder !== undefined) pids.delete(holder);
   if (pids.size > 0)
     throw new LighterError("conflict", `container's cgroup is not empty: ${pids.size} process(es) found`);
   if (there.some(isFrozen)) throw new LighterError("conflict", "container's cgroup unexpectedly frozen");

@@ -22,7 +22,7 @@ export { cgroupMounts } from "./mounts.ts";
 export { effectiveCgroupsPath, parseCgroupsPath } from "./path.ts";
 export type { CgroupDirectory, CgroupPlan, ParentStep } from "./plan.ts";
 export { planCgroup, planUpdate } from "./plan.ts";
-export { type Pressure, type PressureKind, readHostPressure, readPressure } from "./pressure.ts";
+export { type Pressure, type PressureKind, readHostPressure, readPressure, type Stall } from "./pressure.ts";
 export type { CurrentLimits } from "./resource-writes.ts";
 export { applyReversibly } from "./reversible.ts";
 export { applyCgroupWrites, readFilesOf, readInterfaceFiles, removeCgroup, setupCgroupParents } from "./setup.ts";
@@ -36,6 +36,8 @@ export {
   readPids,
   readProcessIds,
   readStats,
+  readSwap,
+  type SwapStats,
   wasOomKilled,
   workingSetBytes,
 } from "./stats.ts";

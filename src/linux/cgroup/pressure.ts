@@ -4,24 +4,31 @@ import { parseCgroupsPath } from "./path.ts";
 
 export type PressureKind = "cpu" | "memory" | "io";
 
-/** What one file says. Some: at least one task waited; full: all of them did. */
-export interface Pressure {
-  someUs: number;
-  fullUs: number;
-  /** The share of the last 10 s in percent. */
-  some10: number;
-  full10: number;
+/** For how long tasks have waited: in all, and as shares of the last 10, 60 and 300 seconds in percent. */
+export interface Stall {
+  totalUs: number;
+  avg10: number;
+  avg60: number;
+  avg300: number;
 }
+
+/** What one file says. Some: at least one task waited; full: all of them did. */
+export type Pressure = Record<"some" | "full", Stall>;
+
+const NO_STALL: Stall = { totalUs: 0, avg10: 0, avg60: 0, avg300: 0 };
 
 /** Parses "some avg10=0.12 avg60=0.00 avg300=0.00 total=123"; undefined if it is nothing like that. */
 function parsePressure(text: string): Pressure | undefined {
-  const line = (name: string) => new RegExp(`^${name} avg10=([\\d.]+) .*total=(\\d+)$`, "m").exec(text);
-  const [some, full] = [line("some"), line("full")];
-  if (some === null) return undefined;
-  return {
-    ...{ some10: Number(some[1]), someUs: Number(some[2]) },
-    ...{ full10: Number(full?.[1] ?? 0), fullUs: Number(full?.[2] ?? 0) },
+  const line = (name: string): Stall | undefined => {
+    const numbers = new RegExp(`^${name} avg10=([\\d.]+) avg60=([\\d.]+) avg300=([\\d.]+) total=(\\d+)$`, "m").exec(
+      text,
+    );
+    if (numbers === null) return undefined;
+    const [avg10 = 0, avg60 = 0, avg300 = 0, totalUs = 0] = numbers.slice(1).map(Number);
+    return { totalUs, avg10, avg60, avg300 };
   };
+  const [some, full] = [line("some"), line("full")];
+  return some && { some, full: full ?? NO_STALL };
 }
 
 /** The pressure in a cgroup. Undefined on v1, and where the kernel has none. Source: Linux Documentation/accounting/psi.rst. */

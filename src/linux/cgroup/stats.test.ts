@@ -9,6 +9,7 @@ import {
   parsePids,
   readCurrentLimits,
   readStats,
+  readSwap,
   wasOomKilled,
 } from "./stats.ts";
 
@@ -114,6 +115,19 @@ test("readStats reads v1, where CPU time is another controller's", () => {
 test("readStats of a cgroup that has gone is all zeros", () => {
   const stats = readStats(unified, "/a", readFrom({}));
   expect([stats.cpu.usageNs, stats.memory.usageBytes, stats.pids.current, stats.io.length]).toEqual([0, 0, 0, 0]);
+});
+
+test("readSwap tells v1's swap apart from memory, and nothing where it is not counted", () => {
+  const v1 = {
+    "/sys/fs/cgroup/memory/a/memory.usage_in_bytes": "100\n",
+    "/sys/fs/cgroup/memory/a/memory.limit_in_bytes": "1000\n",
+    "/sys/fs/cgroup/memory/a/memory.memsw.usage_in_bytes": "130\n",
+    "/sys/fs/cgroup/memory/a/memory.memsw.limit_in_bytes": "1500\n",
+  };
+  expect(readSwap(hybrid, "/a", readFrom(v1))).toEqual({ usageBytes: 30, limitBytes: 500 });
+  const v2 = { "/sys/fs/cgroup/a/memory.swap.current": "30\n", "/sys/fs/cgroup/a/memory.swap.max": "max\n" };
+  expect(readSwap(unified, "/a", readFrom(v2))).toEqual({ usageBytes: 30 });
+  expect(readSwap(unified, "/a", readFrom({}))).toBeUndefined();
 });
 
 test("readCurrentLimits reads v1 and v2, with -1 for unlimited", () => {

@@ -254,8 +254,12 @@ const MEMORY_FILES = {
     limit: "memory.limit_in_bytes",
     peak: "memory.max_usage_in_bytes",
     swapUsage: "memory.memsw.usage_in_bytes", // includes what is not swapped out
+    swapLimit: "memory.memsw.limit_in_bytes",
   },
-  2: { usage: "memory.current", limit: "memory.max", peak: "memory.peak", swapUsage: "memory.swap.current" },
+  2: {
+    ...{ usage: "memory.current", limit: "memory.max", peak: "memory.peak" },
+    ...{ swapUsage: "memory.swap.current", swapLimit: "memory.swap.max" },
+  },
 } as const;
 
 function readMemory({ version, text }: Files): CgroupStats["memory"] {
@@ -293,6 +297,32 @@ export function readPerCpuUsage(
   if (place?.version !== 1) return undefined;
   const text = read(`${place.mountPoint}/${parseCgroupsPath(cgroupsPath).join("/")}/cpuacct.usage_percpu`);
   return text?.match(/\d+/g)?.map(Number) ?? [];
+}
+
+/** Swap of a cgroup. */
+export interface SwapStats {
+  usageBytes: number;
+  /** Absent if unlimited. */
+  limitBytes?: number;
+}
+
+/** The swap that the cgroup uses; undefined if the kernel does not count it. Source: cgroup-v2.rst, cgroup-v1/memory.rst. */
+export function readSwap(host: CgroupHost, cgroupsPath: string, read: ReadText = readHostText): SwapStats | undefined {
+  const place = locateController(host, "memory");
+  if (place === undefined) return undefined;
+  const number = (file: string, parse: (text: string | undefined) => number | undefined) =>
+    parse(read(`${place.mountPoint}/${parseCgroupsPath(cgroupsPath).join("/")}/${file}`));
+  const { swapUsage, swapLimit, usage, limit } = MEMORY_FILES[place.version];
+  const used = number(swapUsage, parseSingle);
+  const most = number(swapLimit, parseLimit);
+  if (used === undefined) return undefined;
+  // v1 counts memory and swap together.
+  const [ofMemory, limitOfMemory] =
+    place.version === 2 ? [0, 0] : [number(usage, parseSingle), number(limit, parseLimit)];
+  return {
+    usageBytes: Math.max(0, used - (ofMemory ?? 0)),
+    ...(most === undefined ? {} : { limitBytes: Math.max(0, most - (limitOfMemory ?? 0)) }),
+  };
 }
 
 /** How often the cgroup asked for memory beyond its limit. */

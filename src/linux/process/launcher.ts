@@ -9,15 +9,33 @@ import type { PlayFailure } from "./supervisor.ts";
 /** u32 type, u32 op index, u32 errno: struct record of launcher.h. */
 const RECORD_BYTES = 12;
 
+/** Runs the launcher on a program that makes no process, and waits for its end: see `startTask`. */
+export function playTask(executableFd: number, program: Uint8Array): Promise<PlayFailure | undefined> {
+  return startTask(executableFd, program, []).ended;
+}
+
 /**
- * Runs the launcher on a program that makes no process, and waits for its end. Returns the op that failed, if one did; its
- * clean-up has then been done.
+ * Starts the launcher on a program that makes no process. `moreFds`: as with `spawnLauncher`. `ended` resolves with the op that failed,
+ * if one did; its clean-up has then been done.
  * @throws LighterError ("kernel") if the launcher cannot be executed
  */
-export async function playTask(executableFd: number, program: Uint8Array): Promise<PlayFailure | undefined> {
+export function startTask(
+  executableFd: number,
+  program: Uint8Array,
+  moreFds: readonly number[],
+): { pid: number; ended: Promise<PlayFailure | undefined> } {
   const resultFd = createMemfd("result", new Uint8Array(0));
   try {
-    const { exited } = launch(executableFd, program, resultFd, []);
+    const { pid, exited } = launch(executableFd, program, resultFd, moreFds);
+    return { pid, ended: resultOf(exited, resultFd) };
+  } catch (error) {
+    closeSync(resultFd);
+    throw error;
+  }
+}
+
+async function resultOf(exited: Promise<number>, resultFd: number): Promise<PlayFailure | undefined> {
+  try {
     const code = await exited;
     const record = new Uint8Array(RECORD_BYTES);
     const length = readSync(resultFd, record, 0, RECORD_BYTES, 0);

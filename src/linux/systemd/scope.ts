@@ -3,7 +3,7 @@
  *
  *   create   init exists and waits  ->  startScope   StartTransientUnit, which moves it in; JobRemoved "done"
  *                                   ->  completeScope   the limits, and the hierarchies that systemd leaves alone
- *   update                          ->  updateScope  SetUnitProperties, then the cgroup's files
+ *   update                          ->  updateScope  the cgroup's files, and SetUnitProperties
  *   delete                          ->  stopScope    StopUnit, JobRemoved; ResetFailedUnit
  *
  * Source: systemd "Control Group APIs and Delegation", org.freedesktop.systemd1(5).
@@ -15,8 +15,10 @@ import type { OciResources } from "../../spec/oci-runtime.ts";
 import { attachDeviceProgram } from "../cgroup/attach-devices.ts";
 import type { CgroupHost } from "../cgroup/host.ts";
 import type { CgroupPlan } from "../cgroup/plan.ts";
+import { applyReversibly } from "../cgroup/reversible.ts";
 import { applyCgroupWrites, setupCgroupParents } from "../cgroup/setup.ts";
 import { writeCgroupFile } from "../cgroup/write-file.ts";
+import type { CgroupWrite } from "../cgroup/write-list.ts";
 import { Bus, BusError } from "./bus.ts";
 import type { Property } from "./properties.ts";
 import { annotationProperties, resourceProperties } from "./properties.ts";
@@ -123,7 +125,7 @@ class Manager implements AsyncDisposable {
 }
 
 function noSystemd(cause: unknown): LighterError {
-  return new LighterError("unavailable", `--systemd-cgroup: ${messageOf(cause)}`, {
+  return new LighterError("unavailable", `ask systemd for a cgroup: ${messageOf(cause)}`, {
     cause,
     hint: "does systemd run here?",
   });
@@ -212,8 +214,26 @@ export function completeScope(host: CgroupHost, plan: CgroupPlan, pid: number): 
   for (const file of files) writeCgroupFile(file, String(pid), "join the scope's cgroup");
 }
 
-/** Changes those limits that systemd must know of. The caller writes the cgroup's files afterwards. */
-export async function updateScope({ host, scope, user, resources }: ScopeRequest): Promise<void> {
+/**
+ * Changes limits: the cgroup's files by `writes` (`planUpdate`), and those that systemd must know of there, too. If either refuses,
+ * the files are as before. `warn` is told of what could not be put back.
+ */
+export async function updateScope(
+  request: ScopeRequest,
+  writes: readonly CgroupWrite[],
+  warn: (message: string) => void,
+): Promise<void> {
+  const putBack = applyReversibly(writes, warn);
+  try {
+    await tellLimits(request);
+    applyCgroupWrites(writes); // systemd rounds some values
+  } catch (error) {
+    putBack();
+    throw error;
+  }
+}
+
+async function tellLimits({ host, scope, user, resources }: ScopeRequest): Promise<void> {
   await using manager = await Manager.open(user);
   const properties = await limitsOf(manager, host, resources);
   if (properties.length === 0) return;

@@ -38,7 +38,7 @@ export function parseScopePath(cgroupsPath: string | undefined, id: string, isUs
 }
 
 /** The path of a slice: "a-b.slice" is in "a.slice". "" for "-.slice", the root; undefined for a name that is no slice's. */
-function expandSlice(slice: string): string | undefined {
+export function expandSlice(slice: string): string | undefined {
   if (slice === "-.slice") return "";
   const name = /^([\w:.\\@-]+)\.slice$/.exec(slice)?.[1];
   if (name === undefined || slice.length > 255) return undefined;

@@ -2,7 +2,6 @@ import { readFileSync } from "node:fs";
 import { LighterError } from "../../base/errors.ts";
 import { OCI_CONFIG_MAX_BYTES } from "../../base/limits.ts";
 import {
-  applyCgroupWrites,
   applyReversibly,
   type CgroupHost,
   planUpdate,
@@ -75,19 +74,16 @@ async function update(
   const host = { ...detected, interfaceFiles: readFilesOf(detected, path) };
   const { writes, warnings } = planUpdate(host, path, resources, readCurrentLimits(host, path));
   for (const warning of warnings) log.warn(warning);
-  const putBack = applyReversibly(writes, (warning) => log.warn(warning));
-  if (!handle.state.systemdCgroup) return;
-  try {
-    const { parseScopePath, updateScope } = await import("../../linux/systemd/scope.ts");
-    const { config, state } = handle;
-    const user = state.rootless;
-    const scope = parseScopePath(config.linux?.cgroupsPath, state.id, user);
-    await updateScope({ host, scope, user, resources });
-    applyCgroupWrites(writes); // systemd rounds some values
-  } catch (error) {
-    putBack();
-    throw error;
+  const warn = (warning: string) => log.warn(warning);
+  if (!handle.state.systemdCgroup) {
+    applyReversibly(writes, warn);
+    return;
   }
+  const { parseScopePath, updateScope } = await import("../../linux/systemd/scope.ts");
+  const { config, state } = handle;
+  const user = state.rootless;
+  const scope = parseScopePath(config.linux?.cgroupsPath, state.id, user);
+  await updateScope({ host, scope, user, resources }, writes, warn);
 }
 
 function readResources({ log }: OciContext, { config }: StateHandle, parsed: Parsed): OciResources {

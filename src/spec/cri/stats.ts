@@ -1,6 +1,6 @@
 /** Messages of Kubernetes' runtime interface: statistics and metrics. Source: kubernetes/cri-api pkg/apis/runtime/v1/api.proto. */
 
-import { int64, integer, MessageType, message, messages, string, stringMap, strings } from "../protobuf.ts";
+import { double, int64, integer, MessageType, message, messages, string, stringMap, strings } from "../protobuf.ts";
 import { containerMetadataType, filesystemUsageType, podSandboxMetadataType, uInt64ValueType } from "./common.ts";
 
 export const podSandboxStatsRequestType = new MessageType({
@@ -12,10 +12,21 @@ const podSandboxAttributesType = new MessageType({
   labels: stringMap(3),
   annotations: stringMap(4),
 });
+const psiDataType = new MessageType({
+  total: integer(1),
+  avg10: double(2),
+  avg60: double(3),
+  avg300: double(4),
+});
+const psiStatsType = new MessageType({
+  full: message(1, psiDataType),
+  some: message(2, psiDataType),
+});
 const cpuUsageType = new MessageType({
   timestamp: int64(1),
   usageCoreNanoSeconds: message(2, uInt64ValueType),
   usageNanoCores: message(3, uInt64ValueType),
+  psi: message(4, psiStatsType),
 });
 const memoryUsageType = new MessageType({
   timestamp: int64(1),
@@ -25,6 +36,11 @@ const memoryUsageType = new MessageType({
   rssBytes: message(5, uInt64ValueType),
   pageFaults: message(6, uInt64ValueType),
   majorPageFaults: message(7, uInt64ValueType),
+  psi: message(8, psiStatsType),
+});
+const ioUsageType = new MessageType({
+  timestamp: int64(1),
+  psi: message(2, psiStatsType),
 });
 const networkInterfaceUsageType = new MessageType({
   name: string(1),
@@ -59,6 +75,7 @@ const containerStatsType = new MessageType({
   memory: message(3, memoryUsageType),
   writableLayer: message(4, filesystemUsageType),
   swap: message(5, swapUsageType),
+  io: message(6, ioUsageType),
 });
 const linuxPodSandboxStatsType = new MessageType({
   cpu: message(1, cpuUsageType),
@@ -66,6 +83,7 @@ const linuxPodSandboxStatsType = new MessageType({
   network: message(3, networkUsageType),
   process: message(4, processUsageType),
   containers: messages(5, containerStatsType),
+  io: message(6, ioUsageType),
 });
 const podSandboxStatsType = new MessageType({
   attributes: message(1, podSandboxAttributesType),

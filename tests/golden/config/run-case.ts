@@ -44,6 +44,7 @@ export function contextFor(host: HostFacts = HYBRID_HOST): MountContext {
     newVolumeName: () => "anonymous",
     dataRoot: "/var/lib/lighter",
     shallowReadOnly: false,
+    imageOf: () => ({ id: "sha256:another" }),
     mountPointsOf: () => MOUNT_POINTS_OF_ANOTHER,
   };
 }

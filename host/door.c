@@ -160,9 +160,11 @@ static JSValue door_encode_into(ARGUMENTS(given))
 	text = JS_ToCStringLen(context, &length, given[0]);
 	if (!text)
 		return JS_EXCEPTION;
-	if (length > (size_t)(to - from))
-		for (length = (size_t)(to - from); length > 0 && ((uint8_t)text[length] & 0xc0) == 0x80;)
+	if (length > (size_t)(to - from)) {
+		length = (size_t)(to - from);
+		while (length > 0 && ((uint8_t)text[length] & 0xc0) == 0x80)
 			length--;
+	}
 	memcpy(bytes.at + from, text, length);
 	text_mend((char *)bytes.at + from, length);
 	JS_FreeCString(context, text);

@@ -123,7 +123,6 @@ function targets(): Target[] {
         ...[
           "scripts/bundle.ts",
           "scripts/build-facts.ts",
-          "scripts/entries.ts",
           "dist/dashboard",
           "dist/launcher",
           "dist/hello",

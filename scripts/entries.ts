@@ -1,5 +1,5 @@
 /** The modules that are imported on demand. */
-import { globSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 
 const src = join(import.meta.dirname, "../src");
@@ -18,13 +18,7 @@ function importsOf(name: string): Import[] {
   });
 }
 
-/** Finds all files that are imported on demand, relative to src/. */
-export function findEntries(): Set<string> {
-  const names = globSync("**/*.ts", { cwd: src }).filter((name) => !name.endsWith(".test.ts"));
-  return new Set(names.flatMap(importsOf).flatMap(({ target, onDemand }) => (onDemand ? [target] : [])));
-}
-
-/** Finds those that can be reached from some files. */
+/** Finds the files, relative to src/, that are imported on demand by some files, or by what these import. */
 export function reachedOnDemand(from: readonly string[]): string[] {
   const seen = new Set<string>(from);
   const onDemand = new Set<string>();

@@ -136,7 +136,8 @@ function demultiplex(parts: readonly Uint8Array[]): Record<string, string> {
   const demultiplexer = new Demultiplexer(true);
   try {
     for (const part of parts)
-      for (const { stream, bytes } of demultiplexer.push(part)) said[stream] += Buffer.from(bytes).toString("latin1");
+      for (const { stream, bytes } of demultiplexer.push(new Uint8Array(part)))
+        said[stream] += Buffer.from(bytes).toString("latin1");
   } catch (error) {
     if (!(error instanceof LighterError)) throw error;
     said.error = error.message;
@@ -379,11 +380,14 @@ test("a sample of stats makes numbers, whatever it holds", () => {
     ...["cpu_stats", "precpu_stats", "cpu_usage", "total_usage", "percpu_usage", "system_cpu_usage", "online_cpus"],
     ...["memory_stats", "usage", "limit", "stats", "inactive_file", "total_inactive_file", "networks", "rx_bytes"],
     ...["tx_bytes", "blkio_stats", "io_service_bytes_recursive", "op", "value", "pids_stats", "current"],
+    ...["pressure_stats", "memory", "io", "some", "full", "avg10"],
   ];
   for (let round = 0; round < ROUNDS; round++) {
     const sample = jsonWith(random, keys, 5);
     if (typeof sample !== "object" || sample === null) continue;
-    for (const value of Object.values(computeUsage(sample as StatsSample))) expect(typeof value).toBe("number");
+    const { waits, ...usage } = computeUsage(sample as StatsSample);
+    const shares = Object.values(waits ?? {}).flatMap(({ some, full }) => [some, full]);
+    for (const value of [...Object.values(usage), ...shares]) expect(typeof value).toBe("number");
   }
 });
 

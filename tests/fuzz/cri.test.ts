@@ -214,7 +214,9 @@ function encode(random: Random, path: string): Uint8Array {
   const name = path
     .split("/")
     .at(-1)!
-    .replace(/^(Get)Container(Events)$/, "$1$2");
+    .replace(/^(Get)Container(Events)$/, "$1$2")
+    .replace("StreamPodSandboxes", "ListPodSandbox") // the lists in pieces are asked for as the others
+    .replace(/^Stream/, "List");
   const draft = request(random);
   if (name === "RunPodSandbox") draft.config = podConfig(random);
   if (name === "CreateContainer") draft.config = containerConfig(random);

@@ -72,7 +72,7 @@ export function computeUsage(sample: StatsSample): Usage {
 }
 
 function waitsOf(pressure: StatsSample["pressure_stats"]): Usage["waits"] {
-  if (pressure === undefined) return undefined;
+  if (!pressure) return undefined; // nothing, or null
   const of = (kind: PressureKind) => ({
     some: count(pressure[kind]?.some?.avg10),
     full: count(pressure[kind]?.full?.avg10),

@@ -37,8 +37,8 @@ export class Demultiplexer {
 
   /**
    * Yields the pieces that can be printed, as views into `bytes`: output is passed on at once, messages when they are
-   * complete. Payloads of one stream that follow each other are moved together, over the headers between them: a log has a frame
-   * a line, and its reader should not need a write(2) for each.
+   * complete. `bytes` are changed: payloads of one stream that follow each other are moved together, over the headers between
+   * them. A log has a frame a line, and its reader should not need a write(2) for each.
    * @throws LighterError ("unavailable") for another stream number, or with the daemon's own message
    */
   *push(bytes: Uint8Array): Generator<{ stream: StreamName | OwnStream; bytes: Uint8Array }> {

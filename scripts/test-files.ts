@@ -37,22 +37,34 @@ export const kinds: readonly Kind[] = [
 ];
 
 /**
- * Beginnings of the paths of tests without cgroups that are slow in the machine: once is enough. Tests of either kernel's
- * features are not among them.
+ * Beginnings of the paths of tests that are slow in the machine, where each program that starts costs a quarter of a second, and
+ * do there what they do here: once is enough. Tests of either kernel's features are not among them.
  */
 const ON_ONE_KERNEL = [
+  "tests/crash/build",
+  "tests/crash/busy",
   "tests/crash/commit",
   "tests/crash/endpoints",
   "tests/crash/logs",
+  "tests/crash/lost-database",
   "tests/crash/network",
+  "tests/crash/silent-filesystem",
   "tests/crash/user-namespaces",
   "tests/crash/volumes",
   "tests/fault/pull",
+  "tests/kernel/archive-hostile",
   "tests/kernel/conntrack",
+  "tests/kernel/cri-network",
+  "tests/kernel/cri-streams",
+  "tests/kernel/disk-full",
   "tests/kernel/dns",
+  "tests/kernel/export-hostile",
   "tests/kernel/firewall",
   "tests/kernel/image",
   "tests/kernel/links",
+  "tests/kernel/machine-images",
+  "tests/kernel/machine-odd",
+  "tests/kernel/machine-unit-tests",
   "tests/kernel/netlink",
   "tests/kernel/networks",
   "tests/kernel/runtime-network",

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { once } from "node:events";
 import http2 from "node:http2";
-import { connect, createServer, type Server } from "node:net";
+import { connect, createServer, type Server, type Socket } from "node:net";
 import { LighterError, messageOf } from "../base/errors.ts";
 import { integer, MessageType, string } from "../spec/protobuf.ts";
 import { GrpcClient } from "./client.ts";
@@ -55,11 +55,13 @@ beforeAll(async () => {
 
 afterAll(() => server.close());
 
-async function open(): Promise<GrpcClient> {
+async function connected(): Promise<Socket> {
   const socket = connect((server.address() as { port: number }).port, "127.0.0.1");
   await once(socket, "connect");
-  return new GrpcClient(socket);
+  return socket;
 }
+
+const open = async () => new GrpcClient(await connected());
 
 const failure = (call: Promise<unknown>) =>
   call.then(
@@ -74,6 +76,11 @@ test("a call with one request and one answer, of any size; metadata may have a k
     const answer = await client.unary("/s/Echo", type.encode({ text }), { metadata: { "x-many": ["a", "b"] } });
     expect(type.decode(answer)).toEqual({ text, count: 2 });
   }
+});
+
+test("a connection is read though somebody has paused it, who read what came before HTTP/2", async () => {
+  using client = new GrpcClient((await connected()).pause());
+  expect(type.decode(await client.unary("/s/Echo", type.encode({ text: "x" })))).toEqual({ text: "x", count: 0 });
 });
 
 test("a call with many answers gets all, in their order, however slowly it reads", async () => {

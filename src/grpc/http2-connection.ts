@@ -77,6 +77,7 @@ export class Http2Connection implements Carrier, Disposable {
     this.sendFrame(FRAME.settings, 0, 0, settings);
     this.sendFrame(FRAME.windowUpdate, 0, 0, formatNumber(CONNECTION_WINDOW_BYTES - DEFAULT_WINDOW_BYTES));
     socket.on("data", (chunk: Uint8Array) => this.#take(chunk));
+    socket.resume(); // whoever read before may have paused it
     socket.on("error", () => socket.destroy()); // calls fail by their streams
     socket.once("close", () => this.#end(new Error("the peer has gone away")));
   }

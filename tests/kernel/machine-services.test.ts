@@ -97,7 +97,7 @@ describeIf(whyNot)("the network of machines", () => {
       const says = (command: string) => ssh(`${SUBNET}.100`, command);
       await eventually(async () => expect(await says("echo in")).toBe("in\n"), PATIENCE_MS);
       expect(await says("networkctl status eth0 --no-pager")).toContain(`${SUBNET}.100 (DHCPv4 via ${SUBNET}.2)`);
-      const answer = await says("resolvectl query --no-pager server; grep ^nameserver /etc/resolv.conf");
+      const answer = await says("resolvectl query --no-pager --protocol=dns server; grep ^nameserver /etc/resolv.conf");
       expect(answer).toMatch(/^server: 10\.213\.7\.2\n[\s\S]* protocol DNS [\s\S]*\nnameserver 127\.0\.0\.53\n$/);
       expect(await says("getent ahostsv4 server | head -n 1")).toContain(`${SUBNET}.2 `);
       const session = "loginctl show-session $XDG_SESSION_ID -p Name -p Service --value; systemctl is-active user@0";

@@ -141,7 +141,15 @@ test("operations on a container that is not there are 404 with its name", async 
 
 test("start runs the container's process, a second one is 304", async () => {
   const id = await api.create({ Cmd: ["/hello", "x"], Env: ["A=b"] });
-  expect(await api.request("POST", `/containers/${id}/start`)).toMatchObject({ status: 204, text: "" });
+  expect(await api.request("POST", `/containers/${id}/start`, { Dns: [] })).toMatchObject({
+    status: 400,
+    json: {
+      message: "starting container with non-empty request body was deprecated since API v1.22 and removed in v1.24",
+    },
+  });
+  const chunked = { "Transfer-Encoding": "chunked" };
+  expect((await api.request("POST", `/containers/${id}/start`, "", chunked)).status).toBe(400);
+  expect(await api.request("POST", `/containers/${id}/start`, {})).toMatchObject({ status: 204, text: "" });
   expect(await api.request("POST", `/containers/${id}/start`)).toMatchObject({ status: 304, text: "" });
   const { request, pid } = api.runtime.process(id);
   expect(request.config.process).toMatchObject({ args: ["/hello", "x"], user: { uid: 0, gid: 0 } });

@@ -105,8 +105,17 @@ export async function inspect(call: AnswerCall): Promise<void> {
   sendJson(call.response, 200, shapeFor("container", call.apiMinor, inspected));
 }
 
+/** A start's body of up to this length is ignored, as by Docker: it is shorter than any JSON object with a field. */
+const EMPTY_BODY_MAX_BYTES = 7;
+
 /** POST /containers/{id}/start */
 export async function start(call: AnswerCall): Promise<void> {
+  const { "content-length": length = "0", "transfer-encoding": encoding } = call.request.headers;
+  if (encoding !== undefined || Number(length) > EMPTY_BODY_MAX_BYTES)
+    throw new LighterError(
+      "invalid",
+      "starting container with non-empty request body was deprecated since API v1.22 and removed in v1.24",
+    );
   const hasStarted = await startContainer(call.daemon.engine, containerOf(call));
   sendEmpty(call.response, hasStarted ? 204 : 304);
 }

@@ -24,6 +24,18 @@ test("a network that cannot be shared allows no other", () => {
   expect(names("host", { host: {} })).toEqual(["host"]);
 });
 
+test("of another container's network nothing but a MAC address may be asked for, which means nothing", () => {
+  const plan = (settings: DockerEndpointSettings) => names("container:0123", { "container:web": settings });
+  expect(plan({ MacAddress: "02:42:ac:11:00:09" })).toEqual([]);
+  expect(() => plan({ IPAMConfig: { IPv4Address: "10.0.0.5" } })).toThrow(
+    new LighterError(
+      "invalid",
+      "invalid config for network container:web: invalid endpoint settings:\n" +
+        "user specified IP address is supported on user defined networks only",
+    ),
+  );
+});
+
 test("of what is empty it is kept that it was given, addresses in their shortest form", () => {
   const settings: DockerEndpointSettings = {
     IPAMConfig: { IPv4Address: "10.0.0.5", IPv6Address: "FD00:0::05", LinkLocalIPs: [] },

@@ -1,4 +1,5 @@
 /** The networks a container is to be in, from what a client has sent. Pure. */
+import { LighterError } from "../../base/errors.ts";
 import {
   findIpAddress,
   formatIpAddress,
@@ -9,6 +10,7 @@ import {
 } from "../../base/ip-address.ts";
 import { parseMac } from "../../network/ipam/mod.ts";
 import type { DockerContainerConfig, DockerEndpointSettings, DockerHostConfig } from "../../spec/docker-api.ts";
+import { withContext } from "../errors.ts";
 import type { EndpointRecord, EndpointWish } from "../networks/types.ts";
 import { invalid } from "./errors.ts";
 import { DEFAULT_NETWORK, parseNetworkMode } from "./namespaces.ts";
@@ -26,10 +28,15 @@ export function planEndpoints(
   const mode = parseNetworkMode(hostConfig.NetworkMode);
   if (config.NetworkDisabled) return [];
   const main = mode.kind === "network" ? mode.name : mode.kind;
-  const others = Object.keys(given).filter((name) => networkNameOf(name) !== main && name !== hostConfig.NetworkMode);
+  // Of another container's network, the mode may say its id where the endpoint says its name.
+  const isOwn = (name: string) => (mode.kind === "container" ? isContainers(name) : networkNameOf(name) === main);
+  const others = Object.keys(given).filter((name) => !isOwn(name));
   if (others.length > 0 && mode.kind === "none") throw onlyInPrivate();
   if (others.length > 0 && (mode.kind === "host" || mode.kind === "container")) throw sharesNetwork();
-  if (mode.kind === "container") return [];
+  if (mode.kind === "container") {
+    for (const [name, each] of Object.entries(given)) checkNewWish(parseWish(each, "", name), name, undefined);
+    return [];
+  }
   const settings = Object.entries(given).length === 0 ? [[main, {}] as const] : Object.entries(given);
   return settings.map(([name, each]) => {
     const networkName = networkNameOf(name);
@@ -45,7 +52,12 @@ export function networkNameOf(given: string): string {
 
 /** Tells whether a network is not one of those that every host has: in it, containers find each other by name. */
 export function isUserDefined(networkName: string): boolean {
-  return ![DEFAULT_NETWORK, "default", "host", "none"].includes(networkName);
+  return ![DEFAULT_NETWORK, "default", "host", "none"].includes(networkName) && !isContainers(networkName);
+}
+
+/** Tells whether a network's name means the network of another container. */
+function isContainers(networkName: string): boolean {
+  return networkName.startsWith("container:");
 }
 
 export function onlyInPrivate() {
@@ -155,6 +167,15 @@ interface WishedNetwork {
   name: string;
   /** The subnets that somebody asked for, masked. A subnet that was chosen by us may be another one later. */
   configuredSubnets: readonly string[];
+}
+
+/** Checks a wish as `checkWish`; errors name the network, as with Docker when a container is created. */
+export function checkNewWish(wish: EndpointWish, networkName: string, network: WishedNetwork | undefined): void {
+  try {
+    checkWish(wish, networkName, network);
+  } catch (error) {
+    throw error instanceof LighterError ? withContext(`invalid config for network ${networkName}`, error) : error;
+  }
 }
 
 /**

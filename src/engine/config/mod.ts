@@ -22,6 +22,7 @@ export {
 } from "./build.ts";
 export { applyDefaults, type ContainerDefaults, checkContainerDefaults, NO_DEFAULTS } from "./defaults.ts";
 export {
+  checkNewWish,
   checkWish,
   isUserDefined,
   networkNameOf,

@@ -10,6 +10,7 @@ import { isAtLoopback } from "../../network/host-settings.ts";
 import type { ContainerLink, PortMapping } from "../../network/types.ts";
 import type { NetworkInterface, NetworkPlan } from "../../runtime/types.ts";
 import {
+  checkNewWish,
   checkWish,
   DEFAULT_NETWORK,
   isUserDefined,
@@ -112,12 +113,8 @@ export class Endpoints implements Disposable {
     for (const endpoint of networking.endpoints) {
       const network = this.#findIf(endpoint.networkName);
       if (network !== undefined) endpoint.networkName = network.name;
-      try {
-        checkWish(endpoint.wish, endpoint.networkName, network === undefined ? undefined : wishedNetwork(network));
-      } catch (error) {
-        const context = `invalid config for network ${endpoint.networkName}`;
-        throw error instanceof LighterError ? withContext(context, error) : error;
-      }
+      const wished = network === undefined ? undefined : wishedNetwork(network);
+      checkNewWish(endpoint.wish, endpoint.networkName, wished);
     }
   }
 

@@ -220,6 +220,19 @@ test("an old client gets the virtual size it asks for", async () => {
   expect((await api.request("GET", "/v1.45/images/json")).json[0].VirtualSize).toBeUndefined();
 });
 
+test("an old client gets stand-ins for the names of an image that has none", async () => {
+  await load(archive("nameless:1"));
+  const { Id: id } = (await api.request("GET", "/images/nameless:1/json")).json;
+  await api.create({ Image: id }, "keeps-nameless");
+  expect((await api.request("DELETE", "/images/nameless:1?force=1")).status).toBe(200);
+  const summaryIn = async (version: string) =>
+    (await api.request("GET", `/${version}/images/json`)).json.find(({ Id }: { Id: string }) => Id === id);
+  expect(await summaryIn("v1.42")).toMatchObject({ RepoTags: ["<none>:<none>"], RepoDigests: ["<none>@<none>"] });
+  expect(await summaryIn("v1.43")).toMatchObject({ RepoTags: [], RepoDigests: [] });
+  await api.request("DELETE", "/containers/keeps-nameless");
+  await api.request("DELETE", `/images/${id}`);
+});
+
 test("an image in use is not removed, in Docker's words; one that is not goes with its layers", async () => {
   await load(archive("used:1"));
   const answer = await api.request("POST", "/containers/create", { Image: "used:1" });
@@ -274,4 +287,7 @@ test("a container shows its image's id once the name means another image", async
   await load(archive("moving:1", { Cmd: ["/other"] }));
   const { Image, ImageID } = await shown();
   expect(Image).toBe(ImageID);
+  const { Data: image } = (await api.request("GET", `/images/${ImageID}/json`)).json.GraphDriver;
+  const { Data: container } = (await api.request("GET", `/containers/${created.Id}/json`)).json.GraphDriver;
+  expect(container.LowerDir.split(":")).toEqual([image.UpperDir, ...(image.LowerDir?.split(":") ?? [])]);
 });

@@ -73,7 +73,7 @@ function describeHealth({ status, failingStreak, log }: NonNullable<Container["r
 }
 
 export function inspectContainer(
-  { engine, host }: Daemon,
+  { engine, host, images }: Daemon,
   container: Container,
   apiMinor: number,
 ): Record<string, unknown> {
@@ -81,6 +81,8 @@ export function inspectContainer(
   const paths = engine.paths.container(record.id);
   const [path = "", ...args] = [...(record.config.Entrypoint ?? []), ...(record.config.Cmd ?? [])];
   const execIds = [...container.execs.values()].filter((exec) => exec.exitCode === undefined).map((exec) => exec.id);
+  const isImageThere = record.imageId === "" || images.isThere(record.imageId);
+  const lowerDirs = isImageThere ? images.layersOf(record.imageId).lowerDirs : [];
   return {
     Id: record.id,
     Created: record.createdAt,
@@ -102,7 +104,10 @@ export function inspectContainer(
     ExecIDs: execIds.length === 0 ? null : execIds,
     HostConfig: { ...EMPTY_HOST_CONFIG, ...record.hostConfig, Links: describeLinks(engine, container) },
     // There is no MergedDir: the rootfs is mounted in the container's own mount namespace only.
-    GraphDriver: { Data: { UpperDir: paths.upper, WorkDir: paths.work }, Name: "overlay2" },
+    GraphDriver: {
+      Data: { LowerDir: lowerDirs.join(":"), UpperDir: paths.upper, WorkDir: paths.work },
+      Name: "overlay2",
+    },
     Mounts: describeMounts(container),
     Config: { ...EMPTY_CONFIG, ...record.config, ...wishedMacAddress(record) },
     NetworkSettings: describeNetworkSettings(container, apiMinor),

@@ -31,11 +31,21 @@ export function listImages({ daemon, query, response, apiMinor }: AnswerCall): v
     images.map((image) =>
       shapeFor("image summary", apiMinor, {
         ...summarizeImage(image),
+        ...(apiMinor < EMPTY_NAMES_SINCE ? namesOfNameless(image) : {}),
         Containers: apiMinor < 51 ? -1 : (users.get(image.id) ?? 0),
         SharedSize: sharedSizeOf(image),
       }),
     ),
   );
+}
+
+/** Before this version, an image without a name was listed with a stand-in. */
+const EMPTY_NAMES_SINCE = 43;
+
+/** The names that older clients expect of an image without any: those that see an empty list do not show the image. */
+function namesOfNameless({ repoTags, repoDigests }: Image): { RepoTags?: string[]; RepoDigests?: string[] } {
+  if (repoTags.length + repoDigests.length > 0) return {};
+  return { RepoTags: ["<none>:<none>"], RepoDigests: ["<none>@<none>"] };
 }
 
 /** The images of the store; with `isAll` also those that are only steps on the way to others. */

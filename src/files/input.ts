@@ -38,12 +38,12 @@ export function receiveBody({ fd, form, firstFd }: RawBody, beat: () => void): A
   return bodyOf(form, all());
 }
 
-/** Runs a job that reads `source` from its last fd. @throws LighterError of the job; what `source` throws */
+/** Runs a job that reads `source` from its last fd. @throws LighterError of the job; what `source` throws; `signal`'s reason */
 export async function runWithInput<Argument, Result>(
   workers: FileWorkers,
   job: FileJob<Argument, Result>,
   argument: Argument,
-  { fds = [], onNote }: Pick<RunOptions, "fds" | "onNote">,
+  { fds = [], onNote, signal }: Pick<RunOptions, "fds" | "onNote" | "signal">,
   source: AsyncIterable<Uint8Array>,
 ): Promise<Result> {
   const [ours, theirs] = socketPair("stream");
@@ -56,7 +56,8 @@ export async function runWithInput<Argument, Result>(
     isClosed = true;
   };
   try {
-    const own = { fds: [...fds, theirs], signal: aborter.signal, onSent: closeTheirs };
+    const signals = AbortSignal.any([aborter.signal, ...(signal === undefined ? [] : [signal])]);
+    const own = { fds: [...fds, theirs], signal: signals, onSent: closeTheirs };
     const options = onNote === undefined ? own : { ...own, onNote };
     const running = workers.run(job, argument, options);
     void writeAll(source, socket).catch((error: unknown) => aborter.abort(error));

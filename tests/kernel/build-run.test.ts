@@ -88,6 +88,7 @@ async function build(lines: readonly string[], options: Options = {}): Promise<{
     noCache: options.noCache ?? false,
     fetchImage: async (name) => opened.images.get(name).id,
     signal: new AbortController().signal,
+    cancel: () => {},
     say: (text) => (said += text),
     onStatus: () => {},
     wantsWarnings: false,

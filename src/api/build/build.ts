@@ -33,9 +33,13 @@ export async function build(call: AnswerCall): Promise<void> {
   refuseUnknown(query, hasStatus);
   const sessionId = hasStatus ? query.text("session") : undefined;
   const stream = new ProgressStream(response);
+  const canceller = new AbortController();
+  const signal = AbortSignal.any([stream.signal, canceller.signal]);
   const options = {
     ...buildOptions(query, hasStatus),
-    ...(sessionId === undefined ? {} : ofSession(findSession(daemon.clientSessions, sessionId), query, stream)),
+    ...(sessionId === undefined
+      ? {}
+      : ofSession(findSession(daemon.clientSessions, sessionId), { query, stream, signal })),
     noCache: query.boolean("nocache") || (!hasStatus && lacksCache(daemon, query)),
     provenance: provenanceOf(query),
   };
@@ -44,7 +48,7 @@ export async function build(call: AnswerCall): Promise<void> {
   const transfer = {
     isPull: query.boolean("pull"),
     credentialsFor: (domain: string) => credentialsFor(request, domain),
-    signal: stream.signal,
+    signal,
   };
   const listeners = {
     say: (text: string) => (quiet || hasStatus ? undefined : stream.send({ stream: text })),
@@ -64,7 +68,8 @@ export async function build(call: AnswerCall): Promise<void> {
       const pushed: string[] = [];
       const onPushed = (digest: string) => void pushed.push(digest);
       const targets = targetsOf(daemon, { ...transfer, sessionId, onPushed });
-      const asked = { context: request, ...options, targets, signal: stream.signal, ...listeners };
+      const cancel = (reason: LighterError) => canceller.abort(reason);
+      const asked = { context: request, ...options, targets, signal, cancel, ...listeners };
       if (hasStatus && query.text("call") === "explain") {
         stream.send({ id: BUILD_RESULT_ID, aux: { text: await daemon.builder.explain(asked) } });
         return;
@@ -103,9 +108,9 @@ async function usedUp(terminal: StepTerminal | undefined): Promise<undefined> {
 /** What a build gets of its client's session. */
 function ofSession(
   session: ReturnType<typeof findSession>,
-  query: Query,
-  stream: ProgressStream,
+  { query, stream, signal }: { query: Query; stream: ProgressStream; signal: AbortSignal },
 ): Pick<BuildRequest, "inputs" | "namedContext"> & Partial<Pick<BuildRequest, "context" | "contextFile">> {
+  session.endWith(signal);
   let shell: ReturnType<typeof session.shell> | undefined;
   const inputs: BuildRequest["inputs"] = {
     secret: (id) => session.secret(id),

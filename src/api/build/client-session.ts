@@ -111,16 +111,25 @@ class ClientSession {
   /** The streams that have more than they need. */
   readonly #full = new Set<number>();
   #count = 0;
+  /** Why nothing more is asked for. */
+  #ended: LighterError | undefined;
 
   constructor(socket: Socket) {
     this.#socket = socket;
     socket.on("data", (bytes: Buffer) => this.#receive(bytes));
     socket.on("end", () => socket.destroy());
-    socket.on("close", () => {
-      const gone = new LighterError("unavailable", "the client of the build has gone");
-      this.sentContext.fail(gone);
-      for (const stream of this.#streams.values()) stream.fail(gone);
-    });
+    socket.on("close", () => this.#end(new LighterError("unavailable", "the client of the build has gone")));
+  }
+
+  /** Ends what the client is asked for as soon as its build is given up. */
+  endWith(signal: AbortSignal): void {
+    signal.addEventListener("abort", () => this.#end(signal.reason));
+  }
+
+  #end(reason: LighterError): void {
+    this.#ended ??= reason;
+    this.sentContext.fail(reason);
+    for (const stream of this.#streams.values()) stream.fail(reason);
   }
 
   #receive(bytes: Uint8Array): void {
@@ -159,7 +168,7 @@ class ClientSession {
   }
 
   async #send(stream: number, kind: FrameKind, payload: Uint8Array): Promise<void> {
-    if (this.#socket.destroyed) throw new LighterError("unavailable", "the client of the build has gone");
+    if (this.#ended !== undefined) throw this.#ended;
     if (!this.#socket.write(encodeFrame({ stream, kind, payload }))) await writable(this.#socket);
   }
 

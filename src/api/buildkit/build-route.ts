@@ -32,11 +32,11 @@ export async function buildOfVersion(call: AnswerCall): Promise<void> {
 async function buildByBuildKit({ daemon, query, request, response }: AnswerCall): Promise<void> {
   const options = buildOptions(query, true);
   const stream = new ProgressStream(response);
-  const lost = new AbortController();
-  const signal = AbortSignal.any([stream.signal, lost.signal]);
+  const canceller = new AbortController();
+  const signal = AbortSignal.any([stream.signal, canceller.signal]);
   await stream.carry(async () => {
     const sessionId = query.text("session") || undefined;
-    using _bound = daemon.buildkit.sessions.bind(sessionId ?? "", (reason) => lost.abort(reason));
+    using _bound = daemon.buildkit.sessions.bind(sessionId ?? "", (reason) => canceller.abort(reason));
     const session = sessionId && (await daemon.buildkit.sessions.find(sessionId, signal));
     const client: Partial<BuildRequest> = {};
     const { dockerfile: filename, buildArgs, outputs = [] } = options;
@@ -69,6 +69,7 @@ async function buildByBuildKit({ daemon, query, request, response }: AnswerCall)
     }
     const asked: BuildRequest = {
       ...{ ...options, ...client, ...context, signal },
+      cancel: (reason) => canceller.abort(reason),
       noCache: query.boolean("nocache"),
       cacheImports: cacheImports(daemon, cacheNames(query), { ...transfer, directory: refuseDirectory }),
       say: () => {},

@@ -66,6 +66,7 @@ export async function buildDockerfile(daemon: Daemon, build: DockerfileBuild): P
       onAnswer: (name, value) => void job.answers.set(name, value),
       ...files.sources(options.get("context") ?? ""),
       ...{ dockerfile: filename, tags: [], outputs, targets: targetsOf(session, outputs, signal), signal },
+      cancel: (reason) => job.end(reason),
       fetchImage: imageFetcher(daemon, { isPull: pull, credentialsFor: credentials, signal }),
       inputs: inputsOf(session, signal),
       contextInputs: inputContexts(build, entitlements),

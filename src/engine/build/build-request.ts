@@ -1,5 +1,6 @@
 /** What a build is asked for. */
 import type { Duplex } from "node:stream";
+import type { LighterError } from "../../base/errors.ts";
 import type { Entitlement, PlanOptions, Vertex } from "../../build/mod.ts";
 import type { PullEvent } from "../../image/mod.ts";
 import type { DockerHostConfig } from "../../spec/docker-api.ts";
@@ -99,7 +100,10 @@ export interface BuildRequest
     onEvent: (event: PullEvent) => void,
     platform: Platform | undefined,
   ) => Promise<string>;
+  /** Aborts when nobody wants the build any more: nothing that is asked of the client goes on then, either. */
   signal: AbortSignal;
+  /** Aborts `signal`. */
+  cancel: (reason: LighterError) => void;
   /** Receives Docker's texts for people. */
   say: (text: string) => void;
   /** Hears of the result, and of that for each platform, before it is exported. */

@@ -227,13 +227,16 @@ export class BuildSources implements Disposable {
       return await this.#workers.run(spoolContextJob, argument, options);
     }
     const argument: SpoolArgument = { path, form: "plain", recalls: false };
-    return await runWithInput(this.#workers, spoolContextJob, argument, { onNote }, tar);
+    return await runWithInput(this.#workers, spoolContextJob, argument, { onNote, signal: this.#signal }, tar);
   }
 
   /** Asks the client for files whose digests were enough so far. */
   async #fill(spoolPath: string, absent: Spooled["absent"]): Promise<void> {
-    for (const { number, path } of absent)
-      await runWithInput(this.#workers, fillSpoolJob, { spoolPath, number }, {}, this.#client.contextFile!(path));
+    const options = { signal: this.#signal };
+    for (const { number, path } of absent) {
+      const argument = { spoolPath, number };
+      await runWithInput(this.#workers, fillSpoolJob, argument, options, this.#client.contextFile!(path));
+    }
   }
 
   /** Spools a directory that the client serves, of which it sends what is not known from an earlier build. */
@@ -256,8 +259,8 @@ export class BuildSources implements Disposable {
       yield* whole;
       known?.tree?.writeSeen(path); // before the end, at which the worker reads it
     };
-    const onNote = this.#hear(onBytes);
-    const { byteCount } = await runWithInput(this.#workers, spoolContextJob, argument, { onNote }, changes());
+    const options = { onNote: this.#hear(onBytes), signal: this.#signal };
+    const { byteCount } = await runWithInput(this.#workers, spoolContextJob, argument, options, changes());
     onBytes(byteCount);
     told.flush();
     this.#places.set(id, { spoolPath: path });

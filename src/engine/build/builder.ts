@@ -77,7 +77,7 @@ export class Builder implements Disposable {
   readonly trash: Trash;
   readonly household: CacheHousehold;
   /** The running builds by the ids of their records, and by those that their clients have given them. */
-  readonly #running = new Map<string, AbortController>();
+  readonly #running = new Map<string, Pick<BuildRequest, "cancel">>();
   readonly #downloads: Downloads;
   readonly #knownFiles = new KnownFiles();
 
@@ -117,7 +117,7 @@ export class Builder implements Disposable {
 
   /** Cancels the build of that id, if it runs. */
   cancel(id: string): void {
-    this.#running.get(id)?.abort(new LighterError("conflict", "context canceled"));
+    this.#running.get(id)?.cancel(new LighterError("conflict", "context canceled"));
   }
 
   /** Builds an image. @throws LighterError; `StepFailed` */
@@ -125,13 +125,11 @@ export class Builder implements Disposable {
     const { id, dockerfile, tags } = request;
     const named = request.outputs?.map(({ attrs }) => attrs.name).find(Boolean);
     const record = this.history.begin(tags[0] ?? named ?? dockerfile, request.ref);
-    const canceller = new AbortController();
     const ids = [record.build.id, ...(id === undefined ? [] : [id])];
-    for (const each of ids) this.#running.set(each, canceller);
+    for (const each of ids) this.#running.set(each, request);
     try {
       const recorded: BuildRequest = {
         ...request,
-        signal: AbortSignal.any([request.signal, canceller.signal]),
         onStatus: (status) => {
           record.hear(status);
           request.onStatus(status);

@@ -73,6 +73,7 @@ export {
   pushComposed,
   pushImage,
   pushIndex,
+  requirePlatform,
   saveImages,
   TarReader,
 } from "../image/mod.ts";

@@ -78,7 +78,7 @@ export type { FormedLayer, FormedLayers, LayerForm } from "./store/formed-layers
 export { planLayersMount } from "./store/image-mounts.ts";
 export type { TreeChanges } from "./store/layer-jobs.ts";
 export { chainIdsOf } from "./store/layers.ts";
-export { choosePlatform } from "./store/platform.ts";
+export { choosePlatform, requirePlatform } from "./store/platform.ts";
 export type { Image } from "./store/present-image.ts";
 export type { ImageUser } from "./store/removal.ts";
 export type { PackedLayers, SnapshotLayer, StepDirectory } from "./store/snapshots.ts";

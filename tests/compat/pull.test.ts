@@ -125,6 +125,18 @@ test("docker pull prints what it prints with dockerd, and the image is there und
   expect(byDigest.lines[0]).toBe(`${registry.host}/team/app@${digest}: Pulling from team/app`);
 });
 
+test("an image that is no index is pulled whatever platform was asked for, and then refused as another's", async () => {
+  publish(registry.host, "team/single:1", {});
+  const name = `${registry.host}/team/single:1`;
+  const pulled = await docker("pull", "--platform=linux/s390x", name);
+  expect(pulled.code).toBe(1);
+  expect(pulled.lines.at(-1)).toBe(`Status: Downloaded newer image for ${name}`);
+  expect(pulled.error).toStartWith(
+    `image with reference ${name} was found but does not match the specified platform: wanted linux/s390x, actual: linux/`,
+  );
+  expect((await docker("images", "-q", name)).lines).toHaveLength(1);
+});
+
 test("a layer that another image has is not fetched again, and -a pulls every tag", async () => {
   publish(registry.host, "team/many:a", { Labels: { tag: "a" } });
   publish(registry.host, "team/many:b", { Labels: { tag: "b" } });

@@ -3,10 +3,18 @@
 import type { IncomingMessage } from "node:http";
 import { LighterError } from "../../base/errors.ts";
 import { shortId } from "../../base/ids.ts";
-import { type PullEvent, type PushedLayerEvent, pullImage, pushImage, pushIndex } from "../../engine/mod.ts";
+import {
+  type PullEvent,
+  type PushedLayerEvent,
+  pullImage,
+  pushImage,
+  pushIndex,
+  requirePlatform,
+} from "../../engine/mod.ts";
 import {
   familiarName,
   familiarReference,
+  formatReference,
   parseReference,
   type Reference,
   withTag,
@@ -68,6 +76,9 @@ export async function pull({ daemon, query, request, response }: AnswerCall): Pr
     }
     const what = isNew ? "Downloaded newer image for" : "Image is up to date for";
     stream.send({ status: `Status: ${what} ${familiarReference(reference)}` });
+    // An image that is not part of an index is pulled whatever its platform is.
+    const pulled = isAll || platform === undefined ? undefined : daemon.images.referenced(reference);
+    if (pulled !== undefined) requirePlatform(formatReference(reference), pulled.document, platform!);
   };
   await withTransfer(() => stream.carry(transfer));
 }

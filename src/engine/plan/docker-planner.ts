@@ -5,12 +5,11 @@ import { errnoOf, LighterError, messageOf } from "../../base/errors.ts";
 import { randomId } from "../../base/ids.ts";
 import { PASSWD_MAX_BYTES } from "../../base/limits.ts";
 import { ZERO_TIME } from "../../base/time.ts";
-import { type Image, type ImageStore, readFileInLayers, resolveGroup, resolveUser } from "../../image/mod.ts";
+import { type ImageStore, readFileInLayers, requirePlatform, resolveGroup, resolveUser } from "../../image/mod.ts";
 import { labelsOfImage, NOTIFY_NAME } from "../../machine/mod.ts";
 import type { DockerHostConfig } from "../../spec/docker-api.ts";
-import type { Platform } from "../../spec/oci-image.ts";
 import type { OciConfig, OciMount, OciProcess, VolumeMount } from "../../spec/oci-runtime.ts";
-import { formatPlatform, parsePlatform } from "../../spec/platform.ts";
+import { parsePlatform } from "../../spec/platform.ts";
 import { injectEdits } from "../cdi/inject.ts";
 import type { CdiRegistry } from "../cdi/registry.ts";
 import { requestedDevices } from "../cdi/requests.ts";
@@ -114,7 +113,7 @@ export class DockerPlanner implements Planner {
     const wanted = platform ? parsePlatform(platform) : undefined;
     const image = name === "" ? undefined : this.#images.get(name);
     if (image !== undefined) {
-      if (wanted !== undefined) checkPlatform(name, image, wanted);
+      if (wanted !== undefined) requirePlatform(name, image.document, wanted);
       this.#images.markUsed(image.id);
     }
     const request = {
@@ -495,17 +494,6 @@ const NO_HOST_PATHS = {
   BlkioDeviceReadIOps: [],
   BlkioDeviceWriteIOps: [],
 } satisfies DockerHostConfig;
-
-function checkPlatform(name: string, { document }: Image, wanted: Platform): void {
-  const { os, architecture, variant } = wanted;
-  const matches = os === document.os && architecture === document.architecture;
-  if (matches && (variant === undefined || document.variant === undefined || variant === document.variant)) return;
-  throw new LighterError(
-    "not-found",
-    `image with reference ${name} was found but does not match the specified platform: ` +
-      `wanted ${formatPlatform(wanted)}, actual: ${formatPlatform(document)}`,
-  );
-}
 
 function cannotJoinItself(): LighterError {
   return new LighterError("internal", "cannot join own network");

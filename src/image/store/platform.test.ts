@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import type { Digest } from "../../base/ids.ts";
 import type { Descriptor } from "../../spec/oci-image.ts";
 import { parsePlatform } from "../../spec/platform.ts";
-import { choosePlatform, rankPlatform } from "./platform.ts";
+import { choosePlatform, rankPlatform, requirePlatform } from "./platform.ts";
 
 test("a variant left out is the usual one; an older one serves, a newer one does not", () => {
   const rank = (wanted: string, offered: string) => rankPlatform(parsePlatform(wanted), parsePlatform(offered));
@@ -32,4 +32,14 @@ test("of an index the best platform is chosen, never an attestation", () => {
   expect(choosePlatform([anonymous, v7], parsePlatform("linux/amd64"))).toBe(anonymous);
   const attestation = descriptor("linux/arm/v7", { "vnd.docker.reference.type": "attestation-manifest" });
   expect(choosePlatform([descriptor("unknown/unknown"), attestation], parsePlatform("linux/arm/v7"))).toBeUndefined();
+});
+
+test("an image is refused for a platform that it does not serve; without a variant it serves all", () => {
+  const require = (wanted: string, offered: ReturnType<typeof parsePlatform>) => () =>
+    requirePlatform("a:1", offered, parsePlatform(wanted));
+  expect(require("linux/arm/v6", { os: "linux", architecture: "arm" })).not.toThrow();
+  expect(require("linux/arm/v7", { os: "linux", architecture: "arm", variant: "v6" })).not.toThrow();
+  expect(require("linux/arm/v6", { os: "linux", architecture: "arm", variant: "v7" })).toThrow(
+    "image with reference a:1 was found but does not match the specified platform: wanted linux/arm/v6, actual: linux/arm/v7",
+  );
 });

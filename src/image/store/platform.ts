@@ -1,5 +1,7 @@
 /** Chooses the image that serves a platform best, as containerd does. Source: the doc of github.com/containerd/platforms. */
+import { LighterError } from "../../base/errors.ts";
 import type { Descriptor, Platform } from "../../spec/oci-image.ts";
+import { formatPlatform } from "../../spec/platform.ts";
 
 /** The variant that is meant if none is named. */
 const DEFAULT_VARIANTS: Readonly<Record<string, string>> = { arm64: "v8", amd64: "v1", arm: "v7" };
@@ -28,6 +30,21 @@ export function rankPlatform(wanted: Platform, offered: Platform): number | unde
   if (wanted.architecture === "arm64" && offered.architecture === "arm" && offerLevel !== undefined && offerLevel <= 8)
     return 100 - offerLevel;
   return undefined;
+}
+
+/**
+ * Refuses an image that does not serve the wanted platform. One that names no variant serves all. `name`: the image, as the error is to
+ * name it. @throws LighterError "not-found", with Docker's text
+ */
+export function requirePlatform(name: string, { os, architecture, variant }: Platform, wanted: Platform): void {
+  const offered = { os, architecture, ...(variant === undefined ? {} : { variant }) };
+  const isSame = os === wanted.os && architecture === wanted.architecture;
+  if ((isSame && variant === undefined) || rankPlatform(wanted, offered) !== undefined) return;
+  throw new LighterError(
+    "not-found",
+    `image with reference ${name} was found but does not match the specified platform: ` +
+      `wanted ${formatPlatform(wanted)}, actual: ${formatPlatform(offered)}`,
+  );
 }
 
 /** Whether a manifest is an attestation: BuildKit lists provenance beside the image, for the platform "unknown/unknown". */

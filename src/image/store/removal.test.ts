@@ -1,6 +1,5 @@
 import { describe, expect, test } from "bun:test";
 import type { Digest } from "../../base/ids.ts";
-import { parseReference, withDefaultTag } from "../../spec/image-reference.ts";
 import { planRemovalByName } from "./removal.ts";
 
 const DIGEST = `sha256:${"a".repeat(64)}`;
@@ -9,8 +8,7 @@ const image = (...references: string[]) => ({
   references: new Set(references),
   hasChildren: false,
 });
-const plan = (of: ReturnType<typeof image>, name: string) =>
-  planRemovalByName(of, withDefaultTag(parseReference(name)), [], false);
+const plan = (of: ReturnType<typeof image>, name: string) => planRemovalByName(of, name, [], false);
 
 describe("planRemovalByName", () => {
   test("a repository's last tag takes the digests there along, and leaves what other repositories have", () => {
@@ -19,6 +17,13 @@ describe("planRemovalByName", () => {
       names: ["host:5000/a:1", `host:5000/a@${DIGEST}`],
       deletesImage: false,
     });
+  });
+
+  test("the name is refused as it was given", () => {
+    const user = { containerId: "0".repeat(64), imageId: DIGEST, isRunning: false };
+    expect(() => planRemovalByName(image("docker.io/library/a:latest"), "a", [user], false)).toThrow(
+      'unable to remove repository reference "a" (must force)',
+    );
   });
 
   test("one of two tags of a repository goes alone", () => {

@@ -3,11 +3,11 @@
 import { LighterError } from "../../base/errors.ts";
 import { type Digest, shortId } from "../../base/ids.ts";
 import {
-  familiarReference,
   formatReference,
   isSameRepository,
   parseReference,
   type Reference,
+  withDefaultTag,
 } from "../../spec/image-reference.ts";
 
 /** A container that uses an image. */
@@ -42,18 +42,20 @@ function hasOneReference(image: NamedImage): boolean {
   return tags.length <= 1 && references.every((reference) => isSameRepository(reference, references[0]!));
 }
 
+/** `given`: the name as the client has written it, which the error repeats. */
 export function planRemovalByName(
   image: NamedImage,
-  reference: Reference,
+  given: string,
   users: readonly ImageUser[],
   force: boolean,
 ): RemovalPlan {
+  const reference = withDefaultTag(parseReference(given));
   const name = formatReference(reference);
   const isLast = hasOneReference(image);
   const user = users[0];
   if (isLast && user !== undefined && !force)
     throw conflict(
-      `unable to remove repository reference "${familiarReference(reference)}" (must force) - container ${shortId(user.containerId)} is using its referenced image ${shortId(image.id)}`,
+      `unable to remove repository reference "${given}" (must force) - container ${shortId(user.containerId)} is using its referenced image ${shortId(image.id)}`,
     );
   if (!isLast) return { names: withLastDigests(image, name, reference), deletesImage: false };
   return { names: [...image.references], deletesImage: user === undefined && !image.hasChildren };

@@ -660,7 +660,7 @@ export class ImageStore implements AsyncDisposable {
       const described = { ...image, hasChildren: this.#index.hasChildren(image.id) };
       const plan = byId
         ? planRemovalById(described, users, force)
-        : planRemovalByName(described, withDefaultTag(parseReference(nameOrId)), users, force);
+        : planRemovalByName(described, nameOrId, users, force);
       const forms = plan.names.flatMap((each) => this.#index.formsOf(each));
       const records = await this.#removePlanned(image, plan);
       for (const form of forms)

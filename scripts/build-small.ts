@@ -1,15 +1,19 @@
 /**
- * Builds the program of the short commands: `bun scripts/build-small.ts OUT [ENTRY]`. Its parts are made beside OUT: `compile`, which
- * makes bytecode of the bundle, and `host`, which evaluates it and writes OUT, a copy of itself with all modules in it.
+ * Builds the program of the short commands: `bun scripts/build-small.ts OUT [ENTRY] [--target=arm64]`. Its parts are made beside OUT:
+ * `compile`, which makes bytecode of the bundle, and `host`, which evaluates it and writes OUT, a copy of itself with all modules in
+ * it. Both are programs of the machine that is built for.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, globSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { parseArgs } from "node:util";
 import { compilerCommand } from "./c-compiler.ts";
-import { findQuickJs } from "./quickjs.ts";
+import { distOf, findQuickJs, machineOf } from "./machine.ts";
 
 const root = join(import.meta.dirname, "..");
-const [out = "", entry = "src/small.ts"] = process.argv.slice(2);
+const { values, positionals } = parseArgs({ options: { target: { type: "string" } }, allowPositionals: true });
+const [out = "", entry = "src/small.ts"] = positionals;
+const machine = machineOf(values.target);
 const made = (name: string) => join(dirname(out), name);
 
 /** Addresses are in the image, so the program is linked at fixed ones. */
@@ -18,17 +22,19 @@ const FLAGS = [
   ..."-ffunction-sections -fdata-sections -Wl,--gc-sections -Wl,--build-id=none -s".split(" "),
 ];
 
-function run(program: string, ...args: string[]): void {
+function run(...[program = "", ...args]: string[]): void {
   const { status, error } = spawnSync(program, args, { cwd: root, stdio: ["ignore", "inherit", "inherit"] });
   if (status !== 0) throw new Error(`${program} ${args[0]}: ${error?.message ?? status}`);
 }
 
-const found = findQuickJs();
-if (found === undefined) throw new Error("no libquickjs found\non Debian: apt-get install libquickjs");
+const found = findQuickJs(machine);
+if (found === undefined)
+  throw new Error(`no libquickjs found for ${machine.triplet}\non Debian: apt-get install libquickjs`);
 // The library is made for glibc.
-const [compiler = "", ...compilerFlags] = ["cc", "gcc", "clang"].map(compilerCommand).find((each) => each) ?? [];
+const compilers = machine.isThis ? ["cc", "gcc", "clang"] : [`${machine.triplet}-gcc`];
+const compiler = compilers.map(compilerCommand).find((each) => each) ?? [];
 const compileC = (name: string, sources: readonly string[], ...flags: string[]) =>
-  run(compiler, ...compilerFlags, ...FLAGS, ...flags, "-o", made(name), ...sources, found.library, "-lm");
+  run(...compiler, ...FLAGS, ...found.flags, ...flags, "-o", made(name), ...sources, found.library, "-lm");
 
 if (!existsSync(made("host"))) {
   // Otherwise another program has been built here.
@@ -40,6 +46,6 @@ if (!existsSync(made("host"))) {
     "-Wl,--wrap=gettimeofday", // an image must not depend on when it was made
   );
 }
-run(process.execPath, "scripts/bundle-small.ts", made("bundle.js"), entry);
-run(made("compile"), made("bundle.js"), made("bytecode"));
-run(made("host"), "--write-image", made("bytecode"), out);
+run(process.execPath, "scripts/bundle-small.ts", made("bundle.js"), entry, join(distOf(machine), "launcher"));
+run(...machine.emulator, made("compile"), made("bundle.js"), made("bytecode"));
+run(...machine.emulator, made("host"), "--write-image", made("bytecode"), out);

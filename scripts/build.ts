@@ -10,6 +10,9 @@
  *   dist/lighterd         everything in one executable, on Bun
  *   dist/lighter          the short commands on the small engine, all others by dist/lighterd; without libquickjs a link to that
  *
+ * With --target=arm64 (or x64) it builds the programs that need no Bun for that architecture, into `dist/arm64/`, which takes Debian's
+ * cross compiler and an emulator.
+ *
  * With --check it builds nothing, and fails if there is something to build. `dist/.stamp` has the digests of the inputs. Its
  * mtime is the time when the last build *began*, so that a file saved during a build is newer; `./lighter` asks find(1) for files
  * newer than it.
@@ -30,12 +33,17 @@ import {
   writeFileSync,
   writeSync,
 } from "node:fs";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, join, relative } from "node:path";
+import { parseArgs } from "node:util";
 import { C_FLAGS, compilerCommand, compilersToLookFor, launcherSources, runtimeSources } from "./c-compiler.ts";
-import { findQuickJs } from "./quickjs.ts";
+import { distOf, findQuickJs, machineOf } from "./machine.ts";
 
 const root = join(import.meta.dirname, "..");
-const dist = join(root, "dist");
+const { values: flags } = parseArgs({
+  options: { force: { type: "boolean" }, check: { type: "boolean" }, target: { type: "string" } },
+});
+const machine = machineOf(flags.target);
+const dist = distOf(machine);
 const stampPath = join(dist, ".stamp");
 
 /** hello has no libc, no unwinder, no relocations, and two segments that share pages: about 6 KB. */
@@ -62,28 +70,29 @@ interface Target {
 class BuildError extends Error {}
 
 /** $CC if that is set, otherwise the first compiler that exists. */
-const foundCompiler = compilersToLookFor(process.env.CC)
+const foundCompiler = compilersToLookFor(machine, machine.isThis ? process.env.CC : "")
   .map(compilerCommand)
   .find((command) => command !== undefined);
 
-function main(args: string[]): void {
+function main({ force = false, check = false }: typeof flags): void {
   const began = new Date();
-  const [force, check] = [args.includes("--force"), args.includes("--check")];
   mkdirSync(dist, { recursive: true });
   const stamp = force ? {} : readStamp();
   for (const target of targets()) {
     const path = join(dist, target.name);
     const isThere = existsSync(path);
-    if (check && !isThere) throw new BuildError(`dist/${target.name} is not there: ${BUILD_IT}`);
+    if (check && !isThere) throw new BuildError(`${relative(root, path)} is not there: ${BUILD_IT}`);
     const digest = digestOf(target);
     if (stamp[target.name] === digest && isThere) continue;
-    if (check) throw new BuildError(`dist/${target.name} was made from other sources than are here: ${BUILD_IT}`);
+    if (check) throw new BuildError(`${relative(root, path)} was made from other sources than are here: ${BUILD_IT}`);
     const startMs = performance.now();
     build(target, path);
     stamp[target.name] = digest;
     writeStamp(stamp, new Date(0)); // the finished targets stay fresh, but `./lighter` must come back for the rest
     const sizeBytes = statSync(path).size;
-    console.error(`built dist/${target.name}: ${formatSize(sizeBytes)}, ${Math.round(performance.now() - startMs)} ms`);
+    console.error(
+      `built ${relative(root, path)}: ${formatSize(sizeBytes)}, ${Math.round(performance.now() - startMs)} ms`,
+    );
     if (target.advice !== undefined) console.error(target.advice);
   }
   if (!check) writeStamp(stamp, began);
@@ -101,10 +110,14 @@ function targets(): Target[] {
     inputs: files("launcher/*.{c,h}"),
     command: (outPath) => [...compiler(), ...C_FLAGS, ...defines, "-o", outPath, ...sources],
   });
-  return [
+  const withoutBun = [
     launcher("launcher", [], launcherSources(launcherC)),
-    launcher("launcher-test", ["-DLAUNCHER_FAULTS"], launcherSources(launcherC)),
     launcher("lighter-runtime", [], runtimeSources(launcherC)),
+  ];
+  if (!machine.isThis) return [...withoutBun, commands()];
+  return [
+    ...withoutBun,
+    launcher("launcher-test", ["-DLAUNCHER_FAULTS"], launcherSources(launcherC)),
     {
       name: "hello",
       inputs: ["hello/hello.c"],
@@ -142,7 +155,7 @@ function targets(): Target[] {
         checkThatItRuns(outPath);
       },
     },
-    findQuickJs() === undefined ? linkToDaemon : commands(),
+    findQuickJs(machine) === undefined ? linkToDaemon : commands(),
   ];
 }
 
@@ -176,10 +189,10 @@ function commands(): Target {
     inputs: [
       ...files("src/**/*.*").filter((path) => !path.endsWith(".test.ts")),
       ...files("host/*"),
-      ...files("scripts/{build-small,bundle-small,build-facts,entries,positions,quickjs}.ts"),
-      ...["dist/launcher", "package.json", "package-lock.json", "tsconfig.json"],
+      ...files("scripts/{build-small,bundle-small,build-facts,entries,positions}.ts"),
+      ...[relative(root, join(dist, "launcher")), "package.json", "package-lock.json", "tsconfig.json"],
     ],
-    command: (outPath) => [process.execPath, "scripts/build-small.ts", outPath],
+    command: (outPath) => [process.execPath, "scripts/build-small.ts", outPath, `--target=${machine.arch}`],
     finish: checkThatItRuns,
   };
 }
@@ -235,14 +248,15 @@ function writeInPieces(path: string): void {
 
 /** Runs the program once: if sources change while Bun reads them, it may make a program that crashes at its start. */
 function checkThatItRuns(outPath: string): void {
-  const { status, signal } = spawnSync(outPath, ["--version"], { stdio: "ignore" });
+  const [program = "", ...args] = [...machine.emulator, outPath, "--version"];
+  const { status, signal } = spawnSync(program, args, { stdio: "ignore" });
   if (status !== 0)
     throw new BuildError(`${basename(outPath)} was built and does not run (${signal ?? status}): build again`);
 }
 
 function compiler(): string[] {
   if (foundCompiler !== undefined) return foundCompiler;
-  const looked = compilersToLookFor(process.env.CC).map((command) => `"${command.split(" ")[0]}"`);
+  const looked = compilersToLookFor(machine, process.env.CC).map((command) => `"${command.split(" ")[0]}"`);
   throw new BuildError(
     `no C compiler found: looked for ${looked.join(", ")}\non Debian: apt-get install gcc libc6-dev`,
   );
@@ -269,14 +283,16 @@ function compile(target: Target, outPath: string): void {
     const said = `${done.stderr ?? ""}${done.stdout ?? ""}${done.error?.message ?? ""}`.trim();
     const headers = /cannot find -lc\b|fatal error: [\w/]+\.h: No such file|'[\w/]+\.h' file not found/.test(said);
     const hint = headers ? "\non Debian: apt-get install libc6-dev" : "";
-    throw new BuildError(`dist/${target.name} does not build:\n${[program, ...args].join(" ")}\n${said}${hint}`);
+    throw new BuildError(
+      `${relative(root, dist)}/${target.name} does not build:\n${[program, ...args].join(" ")}\n${said}${hint}`,
+    );
   }
 }
 
 /** The digest of the inputs' names and bytes, this script, Bun's version and the compiler's command. */
 function digestOf(target: Target): string {
-  const hash = createHash("sha256").update(`${Bun.version} ${foundCompiler?.join(" ")} ${process.arch}\n`);
-  for (const input of ["scripts/build.ts", "scripts/c-compiler.ts", ...target.inputs]) {
+  const hash = createHash("sha256").update(`${Bun.version} ${foundCompiler?.join(" ")} ${machine.arch}\n`);
+  for (const input of ["scripts/build.ts", "scripts/c-compiler.ts", "scripts/machine.ts", ...target.inputs]) {
     const bytes = readFileSync(join(root, input));
     hash.update(`${input} ${bytes.length}\n`).update(bytes);
   }
@@ -310,7 +326,7 @@ function formatSize(bytes: number): string {
 }
 
 try {
-  main(process.argv.slice(2));
+  main(flags);
 } catch (error) {
   if (!(error instanceof BuildError)) throw error;
   console.error(error.message);

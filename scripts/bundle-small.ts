@@ -1,6 +1,7 @@
 /**
- * Bundles src/small.ts, or another entry, into one JavaScript module for the small engine: `bun scripts/bundle-small.ts OUT [ENTRY]`. The names of Node and Bun
- * lead to src/shims, and the modules that commands import on demand are evaluated with all others: the result is kept.
+ * Bundles src/small.ts, or another entry, into one JavaScript module for the small engine: `bun scripts/bundle-small.ts OUT ENTRY
+ * LAUNCHER`. The names of Node and Bun lead to src/shims, and the modules that commands import on demand are evaluated with all others:
+ * the result is kept.
  */
 import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
@@ -29,7 +30,7 @@ const plugin: BunPlugin = {
       contents: `
         import { embed } from "./shims/embedded.ts";
         export const launcherPath = embed("launcher", Buffer.from(${JSON.stringify(
-          readFileSync(join(root, "dist/launcher")).toString("base64"),
+          readFileSync(launcherPath).toString("base64"),
         )}, "base64"));`,
       loader: "ts",
     }));
@@ -44,7 +45,7 @@ const plugin: BunPlugin = {
   },
 };
 
-const [out = "", entry = "src/small.ts"] = process.argv.slice(2);
+const [out = "", entry = "", launcherPath = ""] = process.argv.slice(2);
 const built = await Bun.build({
   entrypoints: [resolve(root, entry)],
   target: "browser", // lowers `using`

@@ -1,5 +1,6 @@
 /** Finds the compiler of the C programs in the executable: the launcher, the init and `hello`. */
 import { spawnSync } from "node:child_process";
+import type { Machine } from "./machine.ts";
 
 export const C_FLAGS = [
   ..."-std=c11 -Os -static -Wall -Wextra -Werror".split(" "),
@@ -21,8 +22,9 @@ export function runtimeSources(sources: readonly string[]): string[] {
  * static program starts in 0.05 ms, one of glibc in 0.3 in a virtual machine (where CPUID, by which it chooses string functions,
  * traps), and the launcher is a tenth as large.
  */
-export function compilersToLookFor(wanted = ""): string[] {
-  return wanted.trim() === "" ? ["musl-gcc", "cc", "gcc", "clang"] : [wanted.trim()];
+export function compilersToLookFor(machine: Machine, wanted = ""): string[] {
+  if (wanted.trim() !== "") return [wanted.trim()];
+  return machine.isThis ? ["musl-gcc", "cc", "gcc", "clang"] : [`${machine.triplet}-gcc`];
 }
 
 /** The argument vector of a compiler that exists, with what it needs to find all headers; otherwise undefined. */

@@ -38,8 +38,19 @@ systemd=$(dpkg-query -W -f '${Version}' systemd 2>/dev/null || true)
 mkdir -p "$unpacked"
 for package in $files; do
   new=$(mktemp -d "$unpacked/.new.XXXXXX")
-  case $package in *systemd-*) archive=$package=$systemd ;; *) archive=$package ;; esac
-  if (cd "$new" && apt -o APT::Sandbox::User=root download "$archive" && dpkg -x ./*.deb files && chmod 755 files); then
+  archive=$package
+  set -- -o APT::Sandbox::User=root
+  case $package in
+    *systemd-*) archive=$package=$systemd ;;
+    *:*) # its list is read into a folder of its own: this host stays of one architecture
+      archive=${package%:*}
+      mkdir "$new/lists"
+      set -- "$@" -o APT::Architecture="${package#*:}" -o Dir::State::lists="$new/lists" -o Acquire::Languages=none \
+        -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache=
+      apt "$@" update || true
+      ;;
+  esac
+  if (cd "$new" && apt "$@" download "$archive" && dpkg -x ./*.deb files && chmod 755 files); then
     mv "$new/files" "$unpacked/$package"
   else
     echo "test: $archive could not be unpacked; what needs it is skipped" >&2

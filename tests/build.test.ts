@@ -89,7 +89,7 @@ test("build.ts --check says what is not there, or was made from other sources", 
   const copies = [
     "scripts/build.ts",
     "scripts/c-compiler.ts",
-    "scripts/quickjs.ts",
+    "scripts/machine.ts",
     "dist/.stamp",
     "dist/launcher",
     "launcher",
@@ -101,7 +101,7 @@ test("build.ts --check says what is not there, or was made from other sources", 
     return [status, stderr];
   };
   for (const path of copies) cpSync(join(root, path), join(checkout, path), { recursive: true });
-  expect(check()).toEqual([1, expect.stringContaining("dist/launcher-test is not there: ")]);
+  expect(check()).toEqual([1, expect.stringContaining("dist/lighter-runtime is not there: ")]);
   appendFileSync(join(checkout, "launcher/launcher.h"), "\n");
   expect(check()).toEqual([1, expect.stringContaining("dist/launcher was made from other sources than are here: ")]);
 });

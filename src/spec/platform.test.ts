@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { mutateText } from "../../tests/support/mutate.ts";
-import { Random } from "../../tests/support/random.ts";
+import { Random, rounds } from "../../tests/support/random.ts";
 import { LighterError } from "../base/errors.ts";
 import { formatPlatform, HOST_PLATFORM, parsePlatform } from "./platform.ts";
 
@@ -38,7 +38,7 @@ test.each([
 
 test("any text is a platform that means the same when it is written, or is refused", () => {
   const random = Random.fromEnvironment("platforms");
-  for (let round = 0; round < 3000; round++) {
+  for (let round = 0; round < rounds(3000); round++) {
     const text = mutateText(random, random.pick(["linux/arm/v7", "arm64", "windows(10.0)/amd64", "a/b"]));
     try {
       const platform = parsePlatform(text);

@@ -188,10 +188,6 @@ function check(name: string, value: unknown, wanted: unknown[], negated: boolean
   throw new Error(`expect(${shown(value)})${negated ? ".not" : ""}.${name}(${wanted.map(shown).join(", ")})`);
 }
 
-type Checks = Record<string, (...wanted: unknown[]) => unknown>;
-const checks = (call: (name: string, wanted: unknown[]) => unknown): Checks =>
-  Object.fromEntries(Object.keys(CHECKS).map((name) => [name, (...wanted: unknown[]) => call(name, wanted)]));
-
 async function rejectionOf(value: unknown): Promise<unknown> {
   try {
     await (typeof value === "function" ? (value as () => unknown)() : value);
@@ -201,21 +197,39 @@ async function rejectionOf(value: unknown): Promise<unknown> {
   throw new Error("expected a rejection");
 }
 
-function expectation(value: unknown) {
-  const later = (settled: () => Promise<unknown>, negated: boolean) =>
-    checks(async (name, wanted) => check(name, await settled(), wanted, negated));
-  const both = (settled: () => Promise<unknown>) => ({ ...later(settled, false), not: later(settled, true) });
-  return {
-    ...checks((name, wanted) => check(name, value, wanted, false)),
-    not: checks((name, wanted) => check(name, value, wanted, true)),
-    rejects: both(() => rejectionOf(value)),
-    resolves: both(async () => await value),
-  };
+/** What `expect` returns. The checks are methods of its prototype, since tests make expectations by the hundred thousand. */
+class Expectation {
+  constructor(
+    readonly value: unknown,
+    readonly negated = false,
+    /** Resolves to what is checked, in place of `value`. */
+    readonly settled?: () => Promise<unknown>,
+  ) {}
+
+  get not() {
+    return new Expectation(this.value, true, this.settled);
+  }
+
+  get rejects() {
+    return new Expectation(undefined, false, () => rejectionOf(this.value));
+  }
+
+  get resolves() {
+    return new Expectation(undefined, false, async () => await this.value);
+  }
 }
+
+for (const name of Object.keys(CHECKS))
+  Object.defineProperty(Expectation.prototype, name, {
+    value(this: Expectation, ...wanted: unknown[]) {
+      if (this.settled === undefined) return check(name, this.value, wanted, this.negated);
+      return this.settled().then((value) => check(name, value, wanted, this.negated));
+    },
+  });
 
 const stringContaining = (text: string) => new Matcher((value) => typeof value === "string" && value.includes(text));
 
-export const expect = Object.assign(expectation, {
+export const expect = Object.assign((value: unknown) => new Expectation(value), {
   objectContaining: (wanted: unknown) => new Matcher((value) => equal(value, wanted, "partly")),
   arrayContaining: (wanted: readonly unknown[]) =>
     new Matcher((value) => wanted.every((each) => contains(value, each, equal))),

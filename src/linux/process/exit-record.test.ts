@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { Random } from "../../../tests/support/random.ts";
+import { Random, rounds } from "../../../tests/support/random.ts";
 import { LighterError } from "../../base/errors.ts";
 import { EXIT_HEADER_BYTES, EXIT_MAGIC, EXIT_MAX_CAPTURE_BYTES, EXIT_VERSION } from "../program/format.ts";
 import { parseExitRecord } from "./exit-record.ts";
@@ -51,7 +51,7 @@ test("a record of another version, of other bytes, or of another length is refus
 test("any bytes give a record or a typed error", () => {
   const random = Random.fromEnvironment("parseExitRecord");
   let accepted = 0;
-  for (let round = 0; round < 5000; round++) {
+  for (let round = 0; round < rounds(5000); round++) {
     const bytes = record(random.u32() | 0, "abc".repeat(random.below(4)));
     for (let i = random.below(4); i > 0; i--) bytes[random.below(bytes.length)] = random.below(256);
     try {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { decodeProgram } from "../../../tests/support/decode-program.ts";
 import { PROGRAM_CASES } from "../../../tests/support/program-cases.ts";
-import { Random } from "../../../tests/support/random.ts";
+import { Random, rounds } from "../../../tests/support/random.ts";
 import { LighterError } from "../../base/errors.ts";
 import { PROGRAM_MAX_OPS, PROGRAM_MAX_SLOTS } from "../../base/limits.ts";
 import { AT_FDCWD } from "../sys/abi.ts";
@@ -165,7 +165,7 @@ describe("decodeProgram", () => {
   test("gives a program or a typed error for bytes that were changed, and what it gives can be listed", () => {
     const random = Random.fromEnvironment("decodeProgram");
     let accepted = 0;
-    for (let round = 0; round < 1500; round++) {
+    for (let round = 0; round < rounds(1500); round++) {
       const bytes = Uint8Array.from(valid);
       for (let i = 1 + random.below(4); i > 0; i--) bytes[random.below(bytes.length)] = random.below(256);
       try {

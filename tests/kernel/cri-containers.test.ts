@@ -129,6 +129,45 @@ rooted("memory below what Docker allows is enough for a small program, and may b
   await host.removePod(pod);
 });
 
+rooted("a container with a limit of memory does not swap, unless it may, also after a change", async () => {
+  const pod = await host.runPod();
+  const container = await host.start(pod, "exec sleep 1000", {
+    linux: { resources: { memoryLimitInBytes: 32 << 20 } },
+  });
+  const swap = async () => (await host.status(container)).resources!.linux!.memorySwapLimitInBytes;
+  const ofEngine = async () => (await host.daemon.inspect(container)).HostConfig.MemorySwap;
+  expect([await swap(), await ofEngine()]).toEqual([32 << 20, 32 << 20]);
+  const update = (linux: object) => host.cri.call("UpdateContainerResources", { containerId: container, linux });
+  await update({ memoryLimitInBytes: 64 << 20 });
+  expect([await swap(), await ofEngine()]).toEqual([64 << 20, 64 << 20]);
+  await update({ memoryLimitInBytes: 64 << 20, memorySwapLimitInBytes: 96 << 20 });
+  expect([await swap(), await ofEngine()]).toEqual([96 << 20, 96 << 20]);
+  await host.cri.call("StopContainer", { containerId: container, timeout: 0 });
+  await update({ memoryLimitInBytes: 16 << 20 }); // it may just have ended: nothing of it is left to change but what is told
+  expect(await swap()).toBe(16 << 20);
+  await host.removePod(pod);
+});
+
+rooted(
+  "limits by the names of cgroup v2's files are changed while it runs, or refused where there are none",
+  async () => {
+    const pod = await host.runPod();
+    const isV2 = existsSync("/sys/fs/cgroup/cgroup.controllers");
+    const unified = (value: number) => ({ unified: new Map([["memory.high", `${value << 20}`]]) });
+    const container = await host.start(pod, "exec sleep 1000", isV2 ? { linux: { resources: unified(32) } } : {});
+    const request = { containerId: container, linux: unified(48) };
+    if (isV2) {
+      const { State } = await host.daemon.inspect(container);
+      const path = readFileSync(`/proc/${State.Pid}/cgroup`, "utf8").trim().slice("0::".length);
+      const high = () => Number(readFileSync(`/sys/fs/cgroup${path}/memory.high`, "utf8"));
+      expect(high()).toBe(32 << 20);
+      await host.cri.call("UpdateContainerResources", request);
+      expect(high()).toBe(48 << 20);
+    } else expect((await host.cri.failure("UpdateContainerResources", request)).message).toContain("memory.high");
+    await host.removePod(pod);
+  },
+);
+
 rooted("a container that is out of memory is killed, and says why", async () => {
   const pod = await host.runPod();
   const linux = { resources: { memoryLimitInBytes: 20 << 20, memorySwapLimitInBytes: 20 << 20 } };

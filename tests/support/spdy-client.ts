@@ -40,10 +40,11 @@ export class SpdyClient {
       }
       if (client.head !== "") client.#read();
     });
-    socket.once("close", () => {
+    const ended = () => {
       head.resolve();
       for (const { resolve } of client.#ended.values()) resolve();
-    });
+    };
+    socket.once("end", ended).once("close", ended);
     const upgrade = `Connection: Upgrade\r\nUpgrade: SPDY/3.1\r\nX-Stream-Protocol-Version: ${protocol}`;
     socket.write(`POST ${pathname} HTTP/1.1\r\nHost: ${hostname}\r\n${upgrade}\r\n\r\n`);
     await head.promise;

@@ -6,16 +6,23 @@ import type { MessageOf } from "../../spec/protobuf.ts";
 
 export type Resources = MessageOf<typeof linuxContainerResourcesType>;
 
-/** The limits; zero and what is negative are none. Without a limit of swap there is one of memory alone. */
+/** A container with a limit of memory swaps only if it is told how much: what its memory and swap together may be is the same then. */
+export function withSwapLimit(resources: Resources): Resources {
+  const { memoryLimitInBytes, memorySwapLimitInBytes } = resources;
+  return memoryLimitInBytes > 0 && memorySwapLimitInBytes === 0
+    ? { ...resources, memorySwapLimitInBytes: memoryLimitInBytes }
+    : resources;
+}
+
+/** The limits; zero and what is negative are none. */
 export function limitsOf(resources: Resources | undefined): DockerHostConfig {
   if (resources === undefined) return {};
-  const { cpuPeriod, cpuQuota, cpuShares, memoryLimitInBytes, memorySwapLimitInBytes } = resources;
-  const hasMemory = memoryLimitInBytes > 0;
+  const { cpuPeriod, cpuQuota, cpuShares, memoryLimitInBytes, memorySwapLimitInBytes } = withSwapLimit(resources);
   return {
     ...(cpuPeriod > 0 ? { CpuPeriod: cpuPeriod } : {}),
     ...(cpuQuota > 0 ? { CpuQuota: cpuQuota } : {}),
     ...(cpuShares > 0 ? { CpuShares: cpuShares } : {}),
-    ...(hasMemory ? { Memory: memoryLimitInBytes, MemorySwap: memorySwapLimitInBytes || -1 } : {}),
+    ...(memoryLimitInBytes > 0 ? { Memory: memoryLimitInBytes, MemorySwap: memorySwapLimitInBytes } : {}),
     ...(resources.cpusetCpus === "" ? {} : { CpusetCpus: resources.cpusetCpus }),
     ...(resources.cpusetMems === "" ? {} : { CpusetMems: resources.cpusetMems }),
   };

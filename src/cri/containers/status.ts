@@ -5,6 +5,7 @@ import type { containerFilterType } from "../../spec/cri/containers.ts";
 import type { MessageOf } from "../../spec/protobuf.ts";
 import type { Cri } from "../cri.ts";
 import { containerConfig, findContainer, listContainers, matchesLabels, timeNs } from "../pods.ts";
+import { withSwapLimit } from "./resources.ts";
 
 /** The number of a container's state. Source: ContainerState in api.proto. */
 const CREATED = 0;
@@ -75,7 +76,7 @@ export function containerStatusOf(cri: Cri, container: Container) {
     ...endOf(container),
     startedAt: timeNs(record.startedAt),
     logPath: record.pod?.logPath ?? "",
-    resources: { linux: linux?.resources ?? {} },
+    resources: { linux: linux?.resources === undefined ? {} : withSwapLimit(linux.resources) },
     ...userOf(cri, container),
   };
 }

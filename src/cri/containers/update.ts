@@ -4,7 +4,7 @@ import { updateContainer } from "../../engine/mod.ts";
 import { containerConfigType } from "../../spec/cri/containers.ts";
 import type { Cri } from "../cri.ts";
 import { containerConfig, findContainer, forgetConfig } from "../pods.ts";
-import { limitsOf, type Resources } from "./resources.ts";
+import { furtherLimitsOf, limitsOf, type Resources, withSwapLimit } from "./resources.ts";
 
 /** Changes the limits of a container, also of one that does not run yet: the row and the kernel, or neither. */
 export async function updateContainerResources(
@@ -12,13 +12,11 @@ export async function updateContainerResources(
   { containerId, linux }: { containerId: string; linux: Resources | undefined },
 ): Promise<object> {
   const container = findContainer(engine, containerId);
-  if (container.record.status === "exited")
-    throw new LighterError("conflict", `container ${JSON.stringify(container.id)} is in exited state`);
   if (linux === undefined) return {};
-  await updateContainer(container, limitsOf(linux), host);
+  await updateContainer(container, limitsOf(linux), host, furtherLimitsOf(linux));
   await container.queue.run(() => {
     const config = containerConfig(container);
-    const resources = merge(config.linux?.resources, linux);
+    const resources = merge(config.linux?.resources, withSwapLimit(linux));
     const updated = { ...config, linux: { ...config.linux, resources } };
     const text = Buffer.from(containerConfigType.encode(updated)).toString("base64");
     container.changeOrLater({ pod: { ...container.record.pod!, config: text } });
@@ -47,5 +45,9 @@ export async function reopenContainerLog({ engine }: Cri, { containerId }: { con
 
 export function checkpointContainer({ engine }: Cri, { containerId }: { containerId: string }): object {
   findContainer(engine, containerId);
-  throw new LighterError("not-supported", "checkpoints of pods' containers are not available yet");
+  throw new LighterError(
+    "not-supported",
+    "no checkpoint of a pod's container: its namespaces of IPC and names are its pod's, and only a container that has its own " +
+      "can be saved and restored by CRIU (`lighter-runtime checkpoint`, of an OCI bundle)",
+  );
 }

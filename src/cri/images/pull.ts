@@ -6,7 +6,7 @@ import { parseReference, withTag } from "../../spec/image-reference.ts";
 import type { MessageOf } from "../../spec/protobuf.ts";
 import { type AuthConfig, domainOfServerAddress, parseAuthConfig } from "../../spec/registry-auth.ts";
 import type { Cri } from "../cri.ts";
-import { invalid, required } from "../errors.ts";
+import { required } from "../errors.ts";
 import { findImage } from "./find.ts";
 
 interface Request {
@@ -21,7 +21,6 @@ export async function pullImage(
   { signal }: { signal: AbortSignal },
 ): Promise<{ imageRef: string }> {
   const name = required(request.image, "the image").image;
-  if (name === "") throw invalid("the image's name is empty");
   const named = parseReference(name);
   const reference = named.tag === undefined && named.digest === undefined ? withTag(named, "latest") : named;
   const client = await cri.registries().open(reference, {

@@ -9,29 +9,46 @@ import type { Container } from "../container.ts";
 import { markedForRemoval } from "../errors.ts";
 import { changeLimits } from "../life/scope.ts";
 import { hostProbe } from "../plan/host-facts.ts";
+import type { PodRecord } from "../state/record.ts";
 
 /**
- * Changes a container. Resolves with warnings.
+ * Changes a container; `further` are limits of a pod's container for which Docker has no words. Resolves with warnings.
  * The row is written before the cgroup, and put back if the kernel refuses.
  * @throws LighterError "invalid", "conflict" with Docker's texts, else like `planUpdate` and `applyReversibly`
  */
-export function updateContainer(container: Container, given: DockerHostConfig, host: HostFacts): Promise<string[]> {
+export function updateContainer(
+  container: Container,
+  given: DockerHostConfig,
+  host: HostFacts,
+  further: PodLimits = {},
+): Promise<string[]> {
   const { changes, warnings } = prepareUpdate(given, host, container.record.pod && 0);
   return container.queue.run(async () => {
     const { record, id } = container;
     if (record.status === "removing") throw markedForRemoval(id);
-    const before = record.hostConfig;
-    const after = await inContext(id, () => mergeUpdate(before, changes));
-    container.change({ hostConfig: after });
+    const { hostConfig, pod } = record;
+    const after = await inContext(id, () => mergeUpdate(hostConfig, changes));
+    container.change({ hostConfig: after, ...(pod && { pod: withLimits(pod, further) }) });
     try {
-      if (container.isRunning) await inContext(id, () => applyLimits(container, planResources(changes, [], hostProbe)));
+      if (container.isRunning)
+        await inContext(id, () => applyLimits(container, { ...planResources(changes, [], hostProbe), ...further }));
     } catch (error) {
-      container.changeOrLater({ hostConfig: before });
+      container.changeOrLater({ hostConfig, ...(pod && { pod }) });
       throw error;
     }
     container.publish("update");
     return warnings;
   });
+}
+
+type PodLimits = NonNullable<PodRecord["limits"]>;
+
+/** What is given replaces what was, file by file. */
+function withLimits(pod: PodRecord, given: PodLimits): PodRecord {
+  if (Object.keys(given).length === 0) return pod;
+  const { limits } = pod;
+  const unified = { ...limits?.unified, ...given.unified };
+  return { ...pod, limits: { ...limits, ...given, ...(Object.keys(unified).length > 0 && { unified }) } };
 }
 
 async function applyLimits(container: Container, planned: OciResources): Promise<void> {

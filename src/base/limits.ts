@@ -292,6 +292,9 @@ export const UNFINISHED_PULL_MAX_AGE_MS = 7 * 24 * 60 * 60 * 1000;
 /** Builds that are remembered, and how much of the output of each, in base64; what comes later is not kept. */
 export const BUILDS_MAX = 50;
 export const BUILD_LOG_MAX_BYTES = 1024 * 1024;
+/** What clients of BuildKit's API get of what a step prints on one stream: at all, and in a second. BuildKit's numbers. */
+export const STEP_OUTPUT_MAX_BYTES = 2 * 1024 * 1024;
+export const STEP_OUTPUT_BYTES_PER_SECOND = 200 * 1024;
 /** Instructions of a Dockerfile, as `commit --change` takes them. Real ones are under 16 KiB. */
 export const DOCKERFILE_MAX_CHARS = 256 * 1024;
 /**

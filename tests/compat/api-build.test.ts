@@ -918,6 +918,25 @@ stock(
       for (const name of [".dockerignore", "ignored"]) rmSync(join(directory, name));
       const fromStdin = await docker("FROM tools:1\nCOPY . /d/\nRUN ls -A /d", "-f", "-");
       expect(fromStdin.stdout).toMatch(/ ---> Running in \w+\nDockerfile\na\n ---> Removed/);
+      const limits = ["cpu.max", "cpu/cpu.cfs_quota_us", "cpuset.cpus", "cpuset/cpuset.cpus"];
+      const look = `FROM tools:1\nRUN cd /sys/fs/cgroup; for f in ${limits.join(" ")}; do cat $f; done 2> /dev/null || true`;
+      const limited = await docker(
+        look,
+        ...[
+          "--compress",
+          "--cpu-period=50000",
+          "--cpu-quota=20000",
+          "--cpuset-cpus=0",
+          "--cpuset-mems=0",
+          "--cpu-shares=512",
+        ],
+        ...["--memory=64m", "--memory-swap=128m", "--force-rm", "--rm=false", "--isolation=default", "--no-cache"],
+      );
+      expect(limited).toMatchObject({ code: 0 });
+      expect(limited.stdout).toMatch(/Running in \w+\n20000( 50000)?\n0\n/);
+      const isolated = await docker(look, "--isolation=hyperv");
+      expect(isolated.stderr).toContain('unsupported isolation: "hyperv"');
+      expect((await docker(look, "--squash")).stderr).toContain('"--squash" is only supported');
       const failed = await docker("FROM tools:1\nRUN exit 7");
       expect(failed.code).toBe(7);
       expect(failed.stderr).toContain("The command '/bin/sh -c exit 7' returned a non-zero code: 7");

@@ -586,6 +586,42 @@ stock("the cache is listed and pruned by filters", async () => {
   expect(await listed()).not.toContain("to be pruned");
 });
 
+stock("ls, inspect, du and prune: each of their flags does what it says", async () => {
+  const known = ["--all", "--bootstrap", "--builder", "--filter", "--force", "--format", "--keep-storage", "--verbose"];
+  const used = new Set(["ls", "inspect", "du", "prune"].flatMap((command) => flagsOf(command)));
+  expect([...used].sort()).toEqual(known);
+  expect((await buildx(["ls", "--format", "{{.Name}} {{.DriverEndpoint}}"])).stdout).toStartWith("default docker\n");
+  expect((await buildx(["inspect", "--bootstrap", "--builder", "default"])).stdout).toMatch(/^Status:\s+running$/m);
+  await build(contextOf({ Dockerfile: "FROM tools:1\nRUN echo kept by rules > /x\n" }));
+  const isListed = async (...filters: string[]) => {
+    const args = filters.flatMap((filter) => ["--filter", filter]);
+    const { code, stdout } = await buildx(["du", "--verbose", "--builder", "default", ...args]);
+    expect(code).toBe(0);
+    return stdout.includes("kept by rules");
+  };
+  for (const rule of [
+    ["--keep-storage", "100gb"],
+    ["--filter", "until=24h"],
+    ["--filter", "nothing=1"],
+  ]) {
+    expect(await buildx(["prune", "--force", "--verbose", ...rule])).toMatchObject({ code: 0 });
+    expect(await isListed()).toBe(true);
+  }
+  expect(await isListed("type=regular")).toBe(true);
+  expect(await isListed("nothing=1")).toBe(false);
+  const { stderr } = await buildx(["du", "--filter", "id~=a"]);
+  expect(stderr).toContain('unsupported operator "~=="');
+  await buildx(["prune", "--force", "--all", "--builder", "default"]);
+  expect(await isListed()).toBe(false);
+});
+
+stock("a step that prints more than clients can show is clipped, and the build ends well", async () => {
+  const dockerfile = "FROM tools:1\nRUN /bin/busybox yes printed | /bin/busybox head -c 20000000 && echo ended\n";
+  const { code, stderr } = await build(contextOf({ Dockerfile: dockerfile }), "--network=none");
+  expect({ code, length: stderr.length < 5e6 }).toEqual({ code: 0, length: true });
+  expect(stderr).toContain("[output clipped, log limit 200KiB/s reached]");
+});
+
 stock("of a context only what has changed is sent, until it is pruned", async () => {
   const context = contextOf({
     Dockerfile: "FROM tools:1\nCOPY d /d\n",

@@ -157,6 +157,9 @@ function refuseUnknown(query: Query, hasStatus: boolean): void {
   for (const name of ["squash", ...(hasStatus ? [] : ["session"])])
     if (query.has(name) && !["", "0", "false"].includes(query.text(name) ?? ""))
       throw new LighterError("not-supported", `building with "${name}" is not supported yet`);
+  const isolation = query.text("isolation") ?? "";
+  if (!["", "default"].includes(isolation))
+    throw new LighterError("invalid", `unsupported isolation: ${JSON.stringify(isolation)}`);
 }
 
 function provenanceOf(query: Query): ProvenanceOptions | undefined {

@@ -40,7 +40,7 @@ function usageOf(record: CacheRecord): UsageRecord {
 
 type Matches = (record: CacheRecord) => boolean;
 
-/** The fields that filters know; undefined: the record has none. Source: moby/buildkit cache/manager.go (adaptUsageInfo). */
+/** The fields that filters know; undefined: the record has none, as it has none of other names. Source: moby/buildkit cache/manager.go (adaptUsageInfo). */
 const FIELDS: Readonly<Record<string, (record: CacheRecord) => string | undefined>> = {
   id: ({ id }) => id,
   parents: ({ parents }) => parents.join(";"),
@@ -57,6 +57,8 @@ function presence(isSo: boolean): string | undefined {
   return isSo ? "" : undefined;
 }
 
+const OPERATORS: ReadonlySet<string> = new Set(["==", "!=", "~="]);
+
 /** Filters in containerd's form, of which one has to match; one is a list of conditions, of which all have to. */
 function compileFilters(filters: readonly string[]): Matches {
   const all = filters.filter((filter) => filter !== "").map((filter) => filter.split(",").map(compileCondition));
@@ -65,13 +67,18 @@ function compileFilters(filters: readonly string[]): Matches {
 
 /** "type==regular", "id~=^ab", "type!=regular", "shared" */
 function compileCondition(text: string): Matches {
-  const [, name = "", operator, written = ""] = /^([a-z]+)(?:(==|!=|~=)(.*))?$/s.exec(text) ?? [];
-  const field = FIELDS[name];
-  if (field === undefined) throw new LighterError("invalid", `filters: parse error: [${text}]: unknown condition`);
+  const [, name, operator, written = ""] = /^([A-Za-z][\w.-]*)(?:([=!~]+)(.*))?$/s.exec(text) ?? [];
+  if (name === undefined) throw parseError(text, "a field is missing");
+  const field = Object.hasOwn(FIELDS, name) ? FIELDS[name]! : () => undefined;
   const value = /^".*"$/s.test(written) ? written.slice(1, -1) : written;
   if (operator === undefined) return (record) => field(record) !== undefined;
+  if (!OPERATORS.has(operator)) throw parseError(text, `unsupported operator "${operator}"`);
   if (operator !== "~=") return (record) => (field(record) === value) === (operator === "==");
   const matches = compilePattern(value);
-  if (matches === undefined) throw new LighterError("invalid", `filters: parse error: [${text}]: malformed pattern`);
+  if (matches === undefined) throw parseError(text, "malformed pattern");
   return (record) => matches(field(record) ?? "");
+}
+
+function parseError(text: string, why: string): LighterError {
+  return new LighterError("invalid", `filters: parse error: [${text}]: ${why}`);
 }

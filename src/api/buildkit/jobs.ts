@@ -7,6 +7,7 @@ import type { BuildStatus, Result } from "../../spec/buildkit.ts";
 import type { Definition, DefinitionDraft } from "../../spec/llb.ts";
 import type { ImageDocument, Platform } from "../../spec/oci-image.ts";
 import type { CacheOption } from "../build/cache-places.ts";
+import { OutputClip } from "./clip-output.ts";
 
 /** What the client asks for by Solve. */
 interface JobRequest {
@@ -46,6 +47,7 @@ export class Job {
   readonly answers = new Map<string, string>();
   readonly #abort = new AbortController();
   readonly #events: BuildStatus[] = [];
+  readonly #outputClip = new OutputClip();
   #changed = Promise.withResolvers<void>();
   #isEnded = false;
 
@@ -62,7 +64,7 @@ export class Job {
 
   publish(event: BuildStatus): void {
     if (this.#isEnded) return;
-    this.#events.push(event);
+    this.#events.push(this.#outputClip.clip(event));
     this.#changed.resolve();
     this.#changed = Promise.withResolvers();
   }

@@ -8,6 +8,7 @@
  *   dist/init             the init of `run --init`
  *   dist/dashboard        the dashboard's page, minified and compressed
  *   dist/lighterd         everything in one executable, on Bun
+ *   dist/lighterd-test    the same with tests/support/crash-at.ts: it can be told to die at a write point
  *   dist/lighter          the short commands on the small engine, all others by dist/lighterd; without libquickjs a link to that
  *
  * With --target=arm64 (or x64) it builds the programs that need no Bun for that architecture, into `dist/arm64/`, which takes Debian's
@@ -129,34 +130,31 @@ function targets(): Target[] {
       command: (outPath) => [...compiler(), ...C_FLAGS, "-o", outPath, "init/init.c"],
     },
     dashboard(),
-    {
-      name: DAEMON,
-      inputs: [
-        ...files("src/**/*.*").filter((path) => !path.endsWith(".test.ts")),
-        ...[
-          "scripts/bundle.ts",
-          "scripts/build-facts.ts",
-          "dist/dashboard",
-          "dist/launcher",
-          "dist/hello",
-          "dist/init",
-          "package.json",
-          "package-lock.json",
-          "tsconfig.json",
-        ],
-      ],
-      command: (outPath) => {
-        const closedBun = join(dirname(outPath), "bun");
-        writeClosedBun(closedBun);
-        return [process.execPath, "scripts/bundle.ts", outPath, closedBun];
-      },
-      finish: (outPath) => {
-        writeInPieces(outPath);
-        checkThatItRuns(outPath);
-      },
-    },
+    bunProgram(DAEMON, "src/main.ts"),
+    bunProgram(`${DAEMON}-test`, "tests/support/daemon-main.ts", "tests/support/crash-at.ts"),
     findQuickJs(machine) === undefined ? linkToDaemon : commands(),
   ];
+}
+
+/** Bun with all sources, and its first file; `more` are imported by that. */
+function bunProgram(name: string, entry: string, ...more: string[]): Target {
+  return {
+    name,
+    inputs: [
+      ...files("src/**/*.*").filter((path) => !path.endsWith(".test.ts")),
+      ...["scripts/bundle.ts", "scripts/build-facts.ts", "dist/dashboard", "dist/launcher", "dist/hello", "dist/init"],
+      ...["package.json", "package-lock.json", "tsconfig.json", entry, ...more],
+    ],
+    command: (outPath) => {
+      const closedBun = join(dirname(outPath), "bun");
+      writeClosedBun(closedBun);
+      return [process.execPath, "scripts/bundle.ts", entry, outPath, closedBun];
+    },
+    finish: (outPath) => {
+      writeInPieces(outPath);
+      checkThatItRuns(outPath);
+    },
+  };
 }
 
 function dashboard(): Target {

@@ -19,12 +19,12 @@ import { join } from "node:path";
 import { ApiClient } from "../support/api-client.ts";
 import { type Certificates, hasOpenssl, makeCertificates } from "../support/certificates.ts";
 import { checkMetrics } from "../support/check-metrics.ts";
+import { daemonProgram, lighterProgram } from "../support/program.ts";
 import { isRoot } from "../support/stage.ts";
 import { testIf } from "../support/test-if.ts";
 
 /** Where a daemon listens: TCP with TLS as the stock client speaks it, sockets from systemd, several at once; reload. */
 
-const main = join(import.meta.dirname, "../../src/main.ts");
 const DOCKER = "/usr/bin/docker";
 const SOCKET_ACTIVATE = "/usr/bin/systemd-socket-activate";
 const rooted = testIf(isRoot, "needs root");
@@ -52,7 +52,7 @@ class Daemon {
   /** `wrapper`: a program that starts it. */
   constructor(args: (directory: string) => string[], wrapper: string[] = [], env: Record<string, string> = {}) {
     const roots = ["--data-root", join(this.directory, "data"), "--exec-root", join(this.directory, "run")];
-    const own = [process.execPath, main, "daemon", ...roots, ...args(this.directory)];
+    const own = [daemonProgram, "daemon", ...roots, ...args(this.directory)];
     const [program = "", ...rest] = [...wrapper.map((word) => word.replace("%d", this.directory)), ...own];
     this.#child = spawn(program, rest, { stdio: ["ignore", "ignore", "pipe"], env: { ...process.env, ...env } });
     this.#child.stderr?.on("data", (chunk) => {
@@ -135,7 +135,7 @@ withTls(
     const stranger = certPath(directory, "stranger", ours, theirs);
     const nobody = certPath(directory, "nobody", ours, undefined);
     const fooled = certPath(directory, "fooled", theirs, ours);
-    for (const client of [[DOCKER], [process.execPath, main]]) {
+    for (const client of [[DOCKER], [lighterProgram]]) {
       const ask = (path: string, ...args: string[]) =>
         run([...client, ...args, "images", "--format", "{{.Repository}}"], {
           DOCKER_HOST: `tcp://127.0.0.1:${port}`,
@@ -353,7 +353,7 @@ rooted("--validate says whether the configuration is right, and starts nothing",
   const directory = temporaryDirectory();
   const path = join(directory, "daemon.json");
   writeFileSync(path, '{"debug": true}');
-  const validate = () => run([process.execPath, main, "daemon", "--validate", "--config-file", path], {});
+  const validate = () => run([daemonProgram, "daemon", "--validate", "--config-file", path], {});
   expect(await validate()).toEqual({ code: 0, output: "configuration OK\n" });
   writeFileSync(path, '{"bugs": true}');
   expect(await validate()).toEqual({

@@ -5,13 +5,13 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { hostUsr, TestDaemon } from "../support/daemon.ts";
+import { daemonProgram } from "../support/program.ts";
 import { isRoot } from "../support/stage.ts";
 import { testIf } from "../support/test-if.ts";
 
 /** The program `lighter daemon`: its flags, its socket, and that there is only one. */
 
 const rooted = testIf(isRoot, "needs root");
-const main = join(import.meta.dirname, "../../src/main.ts");
 const cleanup: (() => unknown)[] = [];
 
 afterEach(async () => {
@@ -32,7 +32,7 @@ interface Ended {
 
 /** Of a daemon that is not meant to stay. */
 async function runDaemon(...args: string[]): Promise<Ended> {
-  const child = spawn(process.execPath, [main, "daemon", ...args], { stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(daemonProgram, ["daemon", ...args], { stdio: ["ignore", "pipe", "pipe"] });
   const ended: Ended = { code: null, stdout: "", stderr: "" };
   child.stdout.on("data", (chunk) => (ended.stdout += chunk));
   child.stderr.on("data", (chunk) => (ended.stderr += chunk));

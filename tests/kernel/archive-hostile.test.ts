@@ -23,6 +23,7 @@ import { hostUsr, TestDaemon } from "../support/daemon.ts";
 import { FileUpload } from "../support/file-upload.ts";
 import { dockerArchive } from "../support/image-archive.ts";
 import { rawTar } from "../support/image-tar.ts";
+import { lighterProgram } from "../support/program.ts";
 import { readTar } from "../support/read-tar.ts";
 import { isEmulated } from "../support/sample.ts";
 import { isRoot } from "../support/stage.ts";
@@ -226,7 +227,7 @@ const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest(
 
 /** Runs our command line to its end. */
 async function lighter(args: readonly string[], socketPath = daemon.socketPath): Promise<string> {
-  const child = Bun.spawn([process.execPath, "src/main.ts", ...args], {
+  const child = Bun.spawn([lighterProgram, ...args], {
     env: { ...process.env, LIGHTER_HOST: `unix://${socketPath}` },
     stdout: "pipe",
     stderr: "pipe",

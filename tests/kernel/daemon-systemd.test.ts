@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { ApiClient } from "../support/api-client.ts";
 import { hostUsr, hostUsrImage } from "../support/daemon.ts";
 import { until } from "../support/eventually.ts";
+import { daemonProgram, lighterProgram } from "../support/program.ts";
 import { isAlive, isRoot, parentOf } from "../support/stage.ts";
 import { testIf } from "../support/test-if.ts";
 
@@ -43,13 +44,13 @@ class Units implements Disposable {
         .replaceAll("lighter.service", this.service)
         .replaceAll("lighter-shutdown.service", this.shutdown);
     const roots = `--data-root ${this.directory}/data --exec-root ${this.directory}/run`;
-    const command = `${process.execPath} ${root}/src/main.ts daemon -H fd:// ${roots}`;
+    const command = `${daemonProgram} daemon -H fd:// ${roots}`;
     const service = unit("lighter.service").replace("/usr/bin/lighter daemon -H fd://", command);
     expect(service).toContain(command);
     const socket = unit("lighter.socket")
       .replace("/run/lighter/lighter.sock", this.client.socketPath)
       .replace("SocketGroup=lighter", "SocketGroup=root");
-    const client = `${process.execPath} ${root}/src/main.ts -H unix://${this.client.socketPath}`;
+    const client = `${lighterProgram} -H unix://${this.client.socketPath}`;
     const shutdown = unit("lighter-shutdown.service").replace("/usr/bin/lighter", client);
     expect(shutdown).toContain(`ExecStop=-${client} system stop`);
     writeFileSync(join(UNITS, this.shutdown), shutdown);

@@ -6,6 +6,7 @@ import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "no
 import { join } from "node:path";
 import type { OciConfig } from "../../src/spec/oci-runtime.ts";
 import { type Bundle, OciBox } from "../support/oci-box.ts";
+import { crashingProgram } from "../support/program.ts";
 import { strideOf } from "../support/sample.ts";
 import { isAlive, isRoot, rooted, Stage } from "../support/stage.ts";
 
@@ -19,12 +20,12 @@ const STRIDE = strideOf({ emulated: 3 });
 const stage = isRoot ? new Stage() : (undefined as unknown as Stage);
 const box = isRoot ? new OciBox(stage) : (undefined as unknown as OciBox);
 
-/** The program from its sources, dead at the N-th write point; 0: at none. The output goes to a file: init has it, too. */
+/** The program, dead at the N-th write point; 0: at none. The output goes to a file: init has it, too. */
 function crashing(at: number, args: readonly string[], log: string): { signal: string | null; code: number | null } {
-  const line = ["--preload", "./tests/support/crash-at.ts", "src/main.ts", "runtime", "--root", box.root, ...args];
+  const line = [crashingProgram, "runtime", "--root", box.root, ...args];
   const { signal, status } = spawnSync(
     "sh",
-    ["-c", 'log=$1; shift; exec "$@" </dev/null >"$log" 2>&1', "sh", log, process.execPath, ...line],
+    ["-c", 'log=$1; shift; exec "$@" </dev/null >"$log" 2>&1', "sh", log, ...line],
     {
       env: { ...process.env, LIGHTER_TEST_CRASH_AT: String(at) },
       timeout: 30_000,

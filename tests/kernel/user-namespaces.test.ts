@@ -16,6 +16,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { hostUsr, TestDaemon } from "../support/daemon.ts";
 import { rawTar } from "../support/image-tar.ts";
+import { daemonProgram } from "../support/program.ts";
 import { rooted, rootedWith } from "../support/stage.ts";
 
 /* Containers of the engine whose root is nobody on the host. */
@@ -367,8 +368,8 @@ describe("--userns-remap", () => {
     const directory = mkdtempSync(join(tmpdir(), "lighter-userns-"));
     try {
       const roots = ["--data-root", join(directory, "data"), "--exec-root", join(directory, "run")];
-      const argv = ["src/main.ts", "daemon", "-H", `unix://${directory}/s`, ...roots, "--userns-remap", "daemon"];
-      const { exitCode, stderr } = Bun.spawnSync([process.execPath, ...argv]);
+      const argv = ["daemon", "-H", `unix://${directory}/s`, ...roots, "--userns-remap", "daemon"];
+      const { exitCode, stderr } = Bun.spawnSync([daemonProgram, ...argv]);
       expect(exitCode).toBe(1);
       expect(stderr.toString()).toContain('userns-remap: no subuid ranges found for user "daemon" in /etc/subuid');
     } finally {

@@ -8,8 +8,7 @@ import { ApiClient } from "./api-client.ts";
 import { dockerArchive } from "./image-archive.ts";
 import { rawTar } from "./image-tar.ts";
 import { NetworkNamespace } from "./network-namespace.ts";
-
-const root = join(import.meta.dirname, "../..");
+import { crashingProgram } from "./program.ts";
 
 export interface TestDaemonOptions {
   /** Runs the daemon in the host's network namespace, so that it can reach a server of the test. It must make no networks. */
@@ -73,9 +72,8 @@ export class TestDaemon extends ApiClient implements AsyncDisposable {
   /** Launches the daemon. Resolves when it listens, or when it has ended before: see `isAlive`. */
   async launch(env: Record<string, string> = {}, flags: readonly string[] = []): Promise<void> {
     const roots = ["--data-root", this.dataRoot, "--exec-root", this.execRoot];
-    const program = ["--preload", join(root, "tests/support/crash-at.ts"), join(root, "src/main.ts")];
-    const args = [...program, "daemon", "-H", `unix://${this.socketPath}`, ...roots, ...this.#flags, ...flags];
-    const argv = [...this.#wrapper, process.execPath, ...args];
+    const args = ["daemon", "-H", `unix://${this.socketPath}`, ...roots, ...this.#flags, ...flags];
+    const argv = [...this.#wrapper, crashingProgram, ...args];
     const [command = "", ...rest] = this.#namespace?.inside(...argv) ?? argv;
     const child = spawn(command, rest, {
       stdio: ["ignore", "ignore", "pipe"],

@@ -1,0 +1,3 @@
+/** The first file of dist/lighterd-test. */
+import "./crash-at.ts";
+import "../../src/main.ts";

@@ -1,7 +1,7 @@
 /** What happens to containers, images, volumes and networks, as it happens: `GET /events`. */
 import { realTimeNs } from "../linux/sys/clock.ts";
 
-export type EventType = "container" | "image" | "volume" | "network" | "daemon";
+export type EventType = "container" | "image" | "volume" | "network" | "daemon" | "builder";
 
 export interface EngineEvent {
   readonly type: EventType;

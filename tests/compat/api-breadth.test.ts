@@ -77,7 +77,17 @@ rooted("what there is nothing of: empty lists, or Docker's words", async () => {
     expect([path, status]).toEqual([path, 501]);
     expect(json.message).toContain("not supported");
   }
+  expect(await server.request("POST", "/swarm/leave")).toMatchObject({
+    status: 503,
+    json: { message: "This node is not part of a swarm" },
+  });
   expect((await server.request("POST", "/build/prune")).json).toEqual({ CachesDeleted: null, SpaceReclaimed: 0 });
+  const until = Math.ceil(Date.now() / 1000);
+  const filters = encodeURIComponent('{"type":["builder"]}');
+  expect((await server.request("GET", `/events?since=0&until=${until}&filters=${filters}`)).json).toMatchObject({
+    Action: "prune",
+    Actor: { ID: "", Attributes: { reclaimed: "0" } },
+  });
 });
 
 rooted("each version of the API from 1.24 to 1.51 is answered in its shape", async () => {

@@ -5,6 +5,7 @@ import { Filters } from "../http/filters.ts";
 import { sendJson } from "../http/protocol.ts";
 import type { Query } from "../http/query.ts";
 import type { AnswerCall } from "../http/router.ts";
+import { publishPrune } from "../images/image-events.ts";
 
 /** An entry as Docker's API lists it. */
 export function describeRecord(record: CacheRecord): object {
@@ -44,6 +45,7 @@ export async function pruneBuildCache({ daemon, query, response }: AnswerCall): 
     minFreeBytes: sizeOf(query, "min-free-space"),
   });
   const bytes = gone.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  publishPrune(daemon, "builder", bytes);
   sendJson(response, 200, {
     CachesDeleted: gone.length === 0 ? null : gone.map(({ id }) => id),
     SpaceReclaimed: bytes,

@@ -18,6 +18,11 @@ export function notSwarmManager(): LighterError {
   );
 }
 
+/** POST /swarm/leave */
+export function leaveSwarm(): never {
+  throw new LighterError("unavailable", "This node is not part of a swarm");
+}
+
 export function refuseSwarm(): never {
   throw notSwarmManager();
 }

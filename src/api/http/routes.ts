@@ -71,7 +71,7 @@ import {
   removeVolume,
   updateVolume,
 } from "../system/volumes.ts";
-import { inspectPlugin, listPlugins, refuse, refuseSwarm } from "./absent.ts";
+import { inspectPlugin, leaveSwarm, listPlugins, refuse, refuseSwarm } from "./absent.ts";
 import type { Route } from "./router.ts";
 
 /** The routes that only a swarm's manager serves: every path below these, with every method. */
@@ -177,6 +177,7 @@ export const routes: readonly Route[] = [
 
   { method: "POST", path: "/swarm/init", answer: refuse("swarm mode is not supported") },
   { method: "POST", path: "/swarm/join", answer: refuse("swarm mode is not supported") },
+  { method: "POST", path: "/swarm/leave", answer: leaveSwarm },
   ...SWARM_ROUTES,
 
   { method: "GET", path: "/lighter/containers/{id...}/anatomy", answer: anatomy },

@@ -37,7 +37,7 @@ export function publishRemoval({ engine }: Daemon, image: Image, records: readon
 /** Publishes a prune of images, containers or others; `reclaimedBytes` is what it has freed. */
 export function publishPrune(
   { engine }: Daemon,
-  type: "image" | "container" | "network",
+  type: "image" | "container" | "network" | "builder",
   reclaimedBytes: number,
 ): void {
   engine.events.publish(type, "prune", "", { reclaimed: String(reclaimedBytes) });

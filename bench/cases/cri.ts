@@ -3,7 +3,7 @@
  *
  *   pod      run a sandbox, create and start a container in it, stop and remove all
  *   probe    ExecSync of /bin/true in a running container
- *   memory   what 30 idle sandboxes take: daemons, shims, supervisors and their processes
+ *   memory   what 100 idle sandboxes take: shims, supervisors and their processes
  *
  *   bun bench/cases/cri.ts [--runs 20] [--save bench/baselines/NAME.json]
  *
@@ -15,11 +15,11 @@ import { parseArgs } from "node:util";
 import { Containerd, CRI_IMAGE, removePodCgroups } from "../../tests/support/containerd.ts";
 import { CriClient } from "../../tests/support/cri-client.ts";
 import { hostUsrImage } from "../../tests/support/daemon.ts";
-import { makeWorkFolder, residentKib, startLighter } from "../support/engines.ts";
+import { makeWorkFolder, startLighter } from "../support/engines.ts";
 import { saveBaseline } from "../support/save.ts";
 import { formatSummary, summarize } from "../support/stats.ts";
 
-const IDLE_PODS = 30;
+const IDLE_PODS = 100;
 const WARM_UP = 3;
 const CGROUP_PARENT = `/lighter-bench-cri-${process.pid}`;
 const linux = { cgroupParent: CGROUP_PARENT, securityContext: { namespaceOptions: { network: 2, pid: 1 } } };
@@ -86,13 +86,18 @@ function report(what: string, results: Awaited<ReturnType<typeof interleave>>, g
   return { ...results, ratio, goal };
 }
 
+/** What a process has of memory, of what it shares a part. */
+function proportionalKib(pid: string): number {
+  return Number(/^Pss:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, "utf8"))![1]);
+}
+
 /** The memory of all processes whose names are among those of a contender. */
 function memoryKib(isOf: (commandLine: string) => boolean): number {
   return readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name))
     .reduce((sum, pid) => {
       try {
-        return isOf(readFileSync(`/proc/${pid}/cmdline`, "latin1")) ? sum + residentKib(Number(pid)) : sum;
+        return isOf(readFileSync(`/proc/${pid}/cmdline`, "latin1")) ? sum + proportionalKib(pid) : sum;
       } catch {
         return sum; // it has just ended
       }
@@ -100,8 +105,8 @@ function memoryKib(isOf: (commandLine: string) => boolean): number {
 }
 
 const OWN: Readonly<Record<string, (commandLine: string) => boolean>> = {
-  lighter: (text) => /^lighter-supervisor/.test(text),
-  containerd: (text) => /containerd-shim-runc-v2/.test(text),
+  lighter: (text) => /^lighter-supervisor|^\/pause/.test(text),
+  containerd: (text) => /containerd-shim-runc-v2|^\/pause/.test(text),
 };
 
 async function memory(contenders: readonly Contender[]): Promise<object> {
@@ -113,7 +118,7 @@ async function memory(contenders: readonly Contender[]): Promise<object> {
     results[contender.name] = (memoryKib(OWN[contender.name]!) - before) / IDLE_PODS;
     for (const pod of pods) await stopPod(contender, pod);
   }
-  console.log(`what stays with each of ${IDLE_PODS} idle sandboxes, resident`);
+  console.log(`what stays with each of ${IDLE_PODS} idle sandboxes (PSS)`);
   for (const [name, kib] of Object.entries(results)) console.log(`  ${name.padEnd(12)} ${kib.toFixed(0)} KiB`);
   return results;
 }

@@ -1,15 +1,21 @@
 /** Has systemd make containers' cgroups, as scopes, change them, and forget them at the end. */
 import { messageOf } from "../../base/errors.ts";
 import { log } from "../../base/log.ts";
-import { applyReversibly, type CgroupWrite, detectCgroupHost } from "../../linux/cgroup/mod.ts";
+import {
+  applyReversibly,
+  detectCgroupHost,
+  planUpdate,
+  readCurrentLimits,
+  readFilesOf,
+} from "../../linux/cgroup/mod.ts";
 import { startScope, stopScope, updateScope } from "../../linux/systemd/scope.ts";
 import { type Runtime, type StartRequest, withBuiltinDevices } from "../../runtime/mod.ts";
 import type { OciResources } from "../../spec/oci-runtime.ts";
-import { type PlacedContainer, scopeOf } from "../config/mod.ts";
+import { cgroupsPathOf, type PlacedContainer, scopeOf } from "../config/mod.ts";
 
 /**
  * Starts a container in its scope, if it is to have one. systemd makes none without a process: one holds the place until the
- * container's own is born there.
+ * container's own is born there. As long as it is there, one process more may be.
  */
 export async function startInScope<T>(
   runtime: Runtime,
@@ -18,12 +24,18 @@ export async function startInScope<T>(
   start: (request: StartRequest) => Promise<T>,
 ): Promise<T> {
   if (!record.inScope) return await start(request);
+  const { config } = request;
+  const { pids } = config.linux?.resources ?? {};
+  const isLimited = pids !== undefined && (pids.limit ?? 0) > 0;
+  const more = isLimited ? { pids: { limit: pids.limit! + 1 } } : {};
+  const resources = { ...config.linux?.resources, ...more };
   const holder = runtime.holdPlace();
   try {
-    const resources = withBuiltinDevices(request.config.linux?.resources);
-    await startScope(scopeRequest(record, resources), holder.pid, {});
-    const started = await start({ ...request, placeHolder: holder.pid });
+    await startScope(scopeRequest(record, withBuiltinDevices(resources)), holder.pid, {});
+    const held = { ...request, config: { ...config, linux: { ...config.linux, resources } }, placeHolder: holder.pid };
+    const started = await start(held);
     await holder.release();
+    if (isLimited) await withoutHolder(record, { pids });
     return started;
   } catch (error) {
     await holder.release();
@@ -32,13 +44,23 @@ export async function startInScope<T>(
   }
 }
 
-/** Changes the limits of a container that runs: all of `writes`, or nothing. */
+/** The limit without the process that held the place. The container may have ended already, and its scope with it. */
+async function withoutHolder(record: PlacedContainer, resources: OciResources): Promise<void> {
+  const warn = (message: string) => log.warn(`limits of ${scopeOf(record).unit}: ${message}`);
+  await changeLimits(record, resources, warn).catch((error) => warn(messageOf(error)));
+}
+
+/** Changes the limits of a container that runs: all of them, or nothing. @throws LighterError like `planUpdate` and `applyReversibly` */
 export async function changeLimits(
   record: PlacedContainer,
   resources: OciResources,
-  writes: readonly CgroupWrite[],
   warn: (message: string) => void,
 ): Promise<void> {
+  const path = cgroupsPathOf(record);
+  const detected = detectCgroupHost();
+  const host = { ...detected, interfaceFiles: readFilesOf(detected, path) };
+  const { writes, warnings } = planUpdate(host, path, resources, readCurrentLimits(host, path));
+  for (const warning of warnings) warn(warning);
   if (record.inScope) await updateScope(scopeRequest(record, resources), writes, warn);
   else applyReversibly(writes, warn);
 }

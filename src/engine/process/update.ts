@@ -1,10 +1,9 @@
 /** Changes the limits and the restart policy of a container, also while it runs. */
 import { LighterError, messageOf } from "../../base/errors.ts";
 import { log } from "../../base/log.ts";
-import { detectCgroupHost, planUpdate, readCurrentLimits, readFilesOf } from "../../linux/cgroup/mod.ts";
 import type { DockerHostConfig } from "../../spec/docker-api.ts";
 import type { OciResources } from "../../spec/oci-runtime.ts";
-import { cgroupsPathOf, type HostFacts, mergeUpdate, planResources, prepareUpdate } from "../config/mod.ts";
+import { type HostFacts, mergeUpdate, planResources, prepareUpdate } from "../config/mod.ts";
 import type { Container } from "../container.ts";
 import { markedForRemoval } from "../errors.ts";
 import { changeLimits } from "../life/scope.ts";
@@ -54,13 +53,9 @@ function withLimits(pod: PodRecord, given: PodLimits): PodRecord {
 async function applyLimits(container: Container, planned: OciResources): Promise<void> {
   const { devices: _, ...resources } = planned;
   if (Object.keys(resources).length === 0) return;
-  const cgroupsPath = cgroupsPathOf(container.record);
-  const detected = detectCgroupHost();
-  const host = { ...detected, interfaceFiles: readFilesOf(detected, cgroupsPath) };
-  const { writes, warnings } = planUpdate(host, cgroupsPath, resources, readCurrentLimits(host, cgroupsPath));
-  const warn = (warning: string) => log.warn(`update container ${container.id}: ${warning}`);
-  for (const warning of warnings) warn(warning);
-  await changeLimits(container.record, resources, writes, warn);
+  await changeLimits(container.record, resources, (warning) =>
+    log.warn(`update container ${container.id}: ${warning}`),
+  );
 }
 
 async function inContext<T>(id: string, work: () => T | Promise<T>): Promise<T> {

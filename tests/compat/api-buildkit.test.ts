@@ -616,9 +616,9 @@ stock("ls, inspect, du and prune: each of their flags does what it says", async 
 });
 
 stock("a step that prints more than clients can show is clipped, and the build ends well", async () => {
-  const dockerfile = "FROM tools:1\nRUN /bin/busybox yes printed | /bin/busybox head -c 20000000 && echo ended\n";
+  const dockerfile = `FROM tools:1\nRUN /bin/busybox yes ${"printed ".repeat(20)}| /bin/busybox head -c 3000000\n`;
   const { code, stderr } = await build(contextOf({ Dockerfile: dockerfile }), "--network=none");
-  expect({ code, length: stderr.length < 5e6 }).toEqual({ code: 0, length: true });
+  expect({ code, isClipped: stderr.length < 2_500_000 }).toEqual({ code: 0, isClipped: true });
   expect(stderr).toContain("[output clipped, log limit 200KiB/s reached]");
 });
 

@@ -992,7 +992,7 @@ describe("the store", () => {
     );
     await store.remove("other", { force: false, users: user(true) });
     expect(await message("app", false, user(false))).toBe(
-      `conflict: unable to remove repository reference "app:latest" (must force) - container cccccccccccc is using its referenced image ${short}`,
+      `conflict: unable to remove repository reference "app" (must force) - container cccccccccccc is using its referenced image ${short}`,
     );
     expect(await message(id, true, user(true))).toBe(
       `conflict: unable to delete ${short} (cannot be forced) - image is being used by running container cccccccccccc`,

@@ -15,7 +15,7 @@ import { parseArgs } from "node:util";
 import { Containerd, CRI_IMAGE, removePodCgroups } from "../../tests/support/containerd.ts";
 import { CriClient } from "../../tests/support/cri-client.ts";
 import { hostUsrImage } from "../../tests/support/daemon.ts";
-import { makeWorkFolder, startLighter } from "../support/engines.ts";
+import { makeWorkFolder, proportionalKib, startLighter } from "../support/engines.ts";
 import { saveBaseline } from "../support/save.ts";
 import { formatSummary, summarize } from "../support/stats.ts";
 
@@ -86,18 +86,13 @@ function report(what: string, results: Awaited<ReturnType<typeof interleave>>, g
   return { ...results, ratio, goal };
 }
 
-/** What a process has of memory, of what it shares a part. */
-function proportionalKib(pid: string): number {
-  return Number(/^Pss:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, "utf8"))![1]);
-}
-
 /** The memory of all processes whose names are among those of a contender. */
 function memoryKib(isOf: (commandLine: string) => boolean): number {
   return readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name))
     .reduce((sum, pid) => {
       try {
-        return isOf(readFileSync(`/proc/${pid}/cmdline`, "latin1")) ? sum + proportionalKib(pid) : sum;
+        return isOf(readFileSync(`/proc/${pid}/cmdline`, "latin1")) ? sum + proportionalKib(Number(pid)) : sum;
       } catch {
         return sum; // it has just ended
       }

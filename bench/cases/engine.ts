@@ -25,6 +25,7 @@ import {
   IMAGE,
   loadBusybox,
   makeWorkFolder,
+  proportionalKib,
   residentKib,
   startDocker,
   startLighter,
@@ -228,11 +229,6 @@ function readOrEmpty(path: string): string {
   } catch {
     return ""; // the process has ended meanwhile
   }
-}
-
-/** Resident memory in KiB, with each shared page divided by the number of its users. */
-function proportionalKib(pid: number): number {
-  return Number(/^Pss:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, "utf8"))![1]);
 }
 
 /** The processor time of processes. It is counted in clock ticks of 10 ms: fields 14 and 15 of proc_pid_stat(5). */

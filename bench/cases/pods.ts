@@ -14,6 +14,7 @@ import { isDeepStrictEqual, parseArgs } from "node:util";
 import { removePodCgroups } from "../../tests/support/containerd.ts";
 import { CriDaemon } from "../../tests/support/cri-daemon.ts";
 import { cgroupMountPoints } from "../../tests/support/daemon.ts";
+import { proportionalKib } from "../support/engines.ts";
 import { formatSummary, summarize } from "../support/stats.ts";
 
 const PLUGINS = "/usr/lib/cni";
@@ -55,10 +56,9 @@ async function pods(prefix: string, count: number): Promise<void> {
 function traces() {
   const { daemon } = node;
   const proc = `/proc/${daemon.pid}`;
-  const pss = /^Pss:\s+(\d+)/m.exec(readFileSync(`${proc}/smaps_rollup`, "utf8"))![1];
   return {
     fds: readdirSync(`${proc}/fd`).length,
-    pssKib: Number(pss),
+    pssKib: proportionalKib(daemon.pid),
     left: {
       links: daemon.network.links(),
       leases: readdirSync(join(leases, "pods")).filter((name) => /^\d/.test(name)).length,

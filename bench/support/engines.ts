@@ -189,6 +189,11 @@ export function residentKib(pid: number): number {
   return Number(line[1]);
 }
 
+/** Resident memory in KiB, with each shared page divided by the number of its users. */
+export function proportionalKib(pid: number): number {
+  return Number(/^Pss:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, "utf8"))![1]);
+}
+
 /** The pids of the children of `parent`, a process with one thread or whose main thread starts them. */
 export function childrenOf(parent: number): number[] {
   return readFileSync(`/proc/${parent}/task/${parent}/children`, "utf8").trim().split(" ").filter(Boolean).map(Number);

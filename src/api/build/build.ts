@@ -33,13 +33,10 @@ export async function build(call: AnswerCall): Promise<void> {
   refuseUnknown(query, hasStatus);
   const sessionId = hasStatus ? query.text("session") : undefined;
   const stream = new ProgressStream(response);
-  const canceller = new AbortController();
-  const signal = AbortSignal.any([stream.signal, canceller.signal]);
+  const { signal } = stream;
   const options = {
     ...buildOptions(query, hasStatus),
-    ...(sessionId === undefined
-      ? {}
-      : ofSession(findSession(daemon.clientSessions, sessionId), { query, stream, signal })),
+    ...(sessionId === undefined ? {} : ofSession(findSession(daemon.clientSessions, sessionId), query, stream)),
     noCache: query.boolean("nocache") || (!hasStatus && lacksCache(daemon, query)),
     provenance: provenanceOf(query),
   };
@@ -68,7 +65,7 @@ export async function build(call: AnswerCall): Promise<void> {
       const pushed: string[] = [];
       const onPushed = (digest: string) => void pushed.push(digest);
       const targets = targetsOf(daemon, { ...transfer, sessionId, onPushed });
-      const cancel = (reason: LighterError) => canceller.abort(reason);
+      const cancel = (reason: LighterError) => stream.cancel(reason);
       const asked = { context: request, ...options, targets, signal, cancel, ...listeners };
       if (hasStatus && query.text("call") === "explain") {
         stream.send({ id: BUILD_RESULT_ID, aux: { text: await daemon.builder.explain(asked) } });
@@ -108,9 +105,10 @@ async function usedUp(terminal: StepTerminal | undefined): Promise<undefined> {
 /** What a build gets of its client's session. */
 function ofSession(
   session: ReturnType<typeof findSession>,
-  { query, stream, signal }: { query: Query; stream: ProgressStream; signal: AbortSignal },
+  query: Query,
+  stream: ProgressStream,
 ): Pick<BuildRequest, "inputs" | "namedContext"> & Partial<Pick<BuildRequest, "context" | "contextFile">> {
-  session.endWith(signal);
+  session.endWith(stream.signal);
   let shell: ReturnType<typeof session.shell> | undefined;
   const inputs: BuildRequest["inputs"] = {
     secret: (id) => session.secret(id),

@@ -32,11 +32,10 @@ export async function buildOfVersion(call: AnswerCall): Promise<void> {
 async function buildByBuildKit({ daemon, query, request, response }: AnswerCall): Promise<void> {
   const options = buildOptions(query, true);
   const stream = new ProgressStream(response);
-  const canceller = new AbortController();
-  const signal = AbortSignal.any([stream.signal, canceller.signal]);
+  const { signal } = stream;
   await stream.carry(async () => {
     const sessionId = query.text("session") || undefined;
-    using _bound = daemon.buildkit.sessions.bind(sessionId ?? "", (reason) => canceller.abort(reason));
+    using _bound = daemon.buildkit.sessions.bind(sessionId ?? "", (reason) => stream.cancel(reason));
     const session = sessionId && (await daemon.buildkit.sessions.find(sessionId, signal));
     const client: Partial<BuildRequest> = {};
     const { dockerfile: filename, buildArgs, outputs = [] } = options;
@@ -69,7 +68,7 @@ async function buildByBuildKit({ daemon, query, request, response }: AnswerCall)
     }
     const asked: BuildRequest = {
       ...{ ...options, ...client, ...context, signal },
-      cancel: (reason) => canceller.abort(reason),
+      cancel: (reason) => stream.cancel(reason),
       noCache: query.boolean("nocache"),
       cacheImports: cacheImports(daemon, cacheNames(query), { ...transfer, directory: refuseDirectory }),
       say: () => {},

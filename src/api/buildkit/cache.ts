@@ -40,7 +40,10 @@ function usageOf(record: CacheRecord): UsageRecord {
 
 type Matches = (record: CacheRecord) => boolean;
 
-/** The fields that filters know; undefined: the record has none, as it has none of other names. Source: moby/buildkit cache/manager.go (adaptUsageInfo). */
+/**
+ * The fields that filters know; undefined: the record has none, as it has none of other names. Source: moby/buildkit
+ * cache/manager.go (adaptUsageInfo).
+ */
 const FIELDS: Readonly<Record<string, (record: CacheRecord) => string | undefined>> = {
   id: ({ id }) => id,
   parents: ({ parents }) => parents.join(";"),

@@ -1,5 +1,6 @@
 /** Streams of JSON messages about the progress of a long request. */
 import type { ServerResponse } from "node:http";
+import type { LighterError } from "../../base/errors.ts";
 import { COMMON_HEADERS } from "../http/protocol.ts";
 import { answerOf } from "../http/status.ts";
 
@@ -10,17 +11,25 @@ import { answerOf } from "../http/status.ts";
 export class ProgressStream {
   readonly #response: ServerResponse;
   readonly #aborter = new AbortController();
+  #isLost = false;
 
   constructor(response: ServerResponse) {
     this.#response = response;
     response.once("close", () => {
-      if (!response.writableFinished) this.#aborter.abort(new Error("the client has gone"));
+      if (response.writableFinished) return;
+      this.#isLost = true;
+      this.#aborter.abort(new Error("the client has gone"));
     });
   }
 
-  /** A signal that is aborted if the client goes before the end. */
+  /** A signal that is aborted if the client goes before the end, and by `cancel`. */
   get signal(): AbortSignal {
     return this.#aborter.signal;
+  }
+
+  /** Aborts what the stream tells of; how that ends is told. */
+  cancel(reason: LighterError): void {
+    this.#aborter.abort(reason);
   }
 
   send(message: object): void {
@@ -38,7 +47,7 @@ export class ProgressStream {
     try {
       await work();
     } catch (error) {
-      if (this.signal.aborted) return;
+      if (this.#isLost) return;
       if (!this.#response.headersSent && !tellsAll) throw error;
       this.send(failureOf(error));
     }

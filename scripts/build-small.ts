@@ -7,7 +7,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync, globSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
-import { compilerCommand } from "./c-compiler.ts";
+import { compilerCommand, compilersForGlibc } from "./c-compiler.ts";
 import { distOf, findQuickJs, machineOf } from "./machine.ts";
 
 const root = join(import.meta.dirname, "..");
@@ -31,8 +31,10 @@ const found = findQuickJs(machine);
 if (found === undefined)
   throw new Error(`no libquickjs found for ${machine.triplet}\non Debian: apt-get install libquickjs`);
 // The library is made for glibc.
-const compilers = machine.isThis ? ["cc", "gcc", "clang"] : [`${machine.triplet}-gcc`];
-const compiler = compilers.map(compilerCommand).find((each) => each) ?? [];
+const compiler =
+  compilersForGlibc(machine)
+    .map(compilerCommand)
+    .find((each) => each) ?? [];
 const compileC = (name: string, sources: readonly string[], ...flags: string[]) =>
   run(...compiler, ...FLAGS, ...found.flags, ...flags, "-o", made(name), ...sources, found.library, "-lm");
 

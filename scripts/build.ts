@@ -8,7 +8,7 @@
  *   dist/init             the init of `run --init`
  *   dist/dashboard        the dashboard's page, minified and compressed
  *   dist/lighterd         everything in one executable, on Bun
- *   dist/lighterd-test    the same with tests/support/crash-at.ts: it can be told to die at a write point
+ *   dist/lighterd-test    the same with tests/support/crash-at.ts: it can be told to die at a write point; only with --tests
  *   dist/lighter          the short commands on the small engine, all others by dist/lighterd; without libquickjs a link to that
  *
  * With --target=arm64 (or x64) it builds the programs that need no Bun for that architecture, into `dist/arm64/`, which takes Debian's
@@ -41,7 +41,12 @@ import { distOf, findQuickJs, machineOf } from "./machine.ts";
 
 const root = join(import.meta.dirname, "..");
 const { values: flags } = parseArgs({
-  options: { force: { type: "boolean" }, check: { type: "boolean" }, target: { type: "string" } },
+  options: {
+    force: { type: "boolean" },
+    check: { type: "boolean" },
+    tests: { type: "boolean" },
+    target: { type: "string" },
+  },
 });
 const machine = machineOf(flags.target);
 const dist = distOf(machine);
@@ -70,10 +75,9 @@ interface Target {
 
 class BuildError extends Error {}
 
+const compilers = compilersToLookFor(machine, machine.isThis ? process.env.CC : "");
 /** $CC if that is set, otherwise the first compiler that exists. */
-const foundCompiler = compilersToLookFor(machine, machine.isThis ? process.env.CC : "")
-  .map(compilerCommand)
-  .find((command) => command !== undefined);
+const foundCompiler = compilers.map(compilerCommand).find((command) => command !== undefined);
 
 function main({ force = false, check = false }: typeof flags): void {
   const began = new Date();
@@ -131,7 +135,7 @@ function targets(): Target[] {
     },
     dashboard(),
     bunProgram(DAEMON, "src/main.ts"),
-    bunProgram(`${DAEMON}-test`, "tests/support/daemon-main.ts", "tests/support/crash-at.ts"),
+    ...(flags.tests ? [bunProgram(`${DAEMON}-test`, "tests/support/daemon-main.ts", "tests/support/crash-at.ts")] : []),
     findQuickJs(machine) === undefined ? linkToDaemon : commands(),
   ];
 }
@@ -254,7 +258,7 @@ function checkThatItRuns(outPath: string): void {
 
 function compiler(): string[] {
   if (foundCompiler !== undefined) return foundCompiler;
-  const looked = compilersToLookFor(machine, process.env.CC).map((command) => `"${command.split(" ")[0]}"`);
+  const looked = compilers.map((command) => `"${command.split(" ")[0]}"`);
   throw new BuildError(
     `no C compiler found: looked for ${looked.join(", ")}\non Debian: apt-get install gcc libc6-dev`,
   );

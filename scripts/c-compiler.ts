@@ -24,7 +24,12 @@ export function runtimeSources(sources: readonly string[]): string[] {
  */
 export function compilersToLookFor(machine: Machine, wanted = ""): string[] {
   if (wanted.trim() !== "") return [wanted.trim()];
-  return machine.isThis ? ["musl-gcc", "cc", "gcc", "clang"] : [`${machine.triplet}-gcc`];
+  return machine.isThis ? ["musl-gcc", ...compilersForGlibc(machine)] : compilersForGlibc(machine);
+}
+
+/** Those that make programs of Debian's C library. */
+export function compilersForGlibc({ isThis, triplet }: Machine): string[] {
+  return isThis ? ["cc", "gcc", "clang"] : [`${triplet}-gcc`];
 }
 
 /** The argument vector of a compiler that exists, with what it needs to find all headers; otherwise undefined. */

@@ -54,7 +54,10 @@ async function main(args: string[]): Promise<void> {
 
 /** Whether the build is fresh; prints why it is not. */
 function isBuilt(): boolean {
-  return spawnSync(process.execPath, [join(root, "scripts/build.ts"), "--check"], { stdio: "inherit" }).status === 0;
+  return (
+    spawnSync(process.execPath, [join(root, "scripts/build.ts"), "--check", "--tests"], { stdio: "inherit" }).status ===
+    0
+  );
 }
 
 /** The beginning of a line in which the machine reports a file's tally as JSON. */

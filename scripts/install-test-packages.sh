@@ -4,7 +4,8 @@
 set -eu
 [ "$(id -u)" = 0 ] && [ -e /etc/debian_version ] && command -v apt-get >/dev/null || exit 0
 
-root=$(dirname "$0")/..
+# Absolute: apt takes a relative folder for one of its own.
+root=$(cd "$(dirname "$0")/.." && pwd)
 listed() { sed 's/#.*//' "$root/tests/$1"; }
 packages=$(listed debian-packages)
 # Programs that were installed in another way.
